@@ -1,0 +1,104 @@
+use std::future::Future;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use crate::breaker::CircuitBreaker;
+use crate::error::Rejected;
+use crate::permit::Permit;
+use crate::watch::blocking;
+
+impl CircuitBreaker {
+    /// Waits until the breaker admits a call.
+    ///
+    /// `sleep` is the caller's own, of whatever runtime it uses: it is awaited for the time that the
+    /// breaker stays open, and for the time until a silent probe no longer blocks the next one. A
+    /// transition, or a half-open slot that comes free, ends the wait earlier; each free slot wakes one of
+    /// those who wait. A breaker that is forced open is waited for until an operator moves it.
+    ///
+    /// Waiting counts as no rejection.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped at any time. If it had just been woken for a free slot, the next in line
+    /// is woken instead.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let permit = breaker.acquire(tokio::time::sleep).await;
+    /// // ... make the call ...
+    /// permit.success();
+    /// # });
+    /// ```
+    pub async fn acquire<S>(&self, sleep: impl Fn(Duration) -> S) -> Permit<'_>
+    where
+        S: Future,
+    {
+        let engine = self.engine();
+        loop {
+            if let Ok(ticket) = engine.admit() {
+                return Permit::new(engine, ticket);
+            }
+            let listener = engine.queue().listen();
+            match engine.admit() {
+                Ok(ticket) => return Permit::new(engine, ticket),
+                Err(refusal) => match refusal.ask_again_after {
+                    Some(wait) => {
+                        let timer = sleep(wait);
+                        future::or(listener, async { drop(timer.await) }).await;
+                    }
+                    None => listener.await,
+                },
+            }
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl CircuitBreaker {
+    /// Blocks the thread until the breaker admits a call, or for at most `timeout` of real time.
+    ///
+    /// It wakes when the reset timeout is over, when a half-open slot comes free, when a silent probe no
+    /// longer blocks the next one, and at every transition. `Duration::MAX` waits for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] if the time is over; that is one rejection, however often it looked.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.open_for(Duration::from_millis(20));
+    /// let probe = breaker.acquire_blocking(Duration::from_secs(5))?;
+    /// probe.success();
+    /// # Ok::<(), tripcoil::Rejected>(())
+    /// ```
+    pub fn acquire_blocking(&self, timeout: Duration) -> Result<Permit<'_>, Rejected> {
+        use std::time::Instant;
+
+        let engine = self.engine();
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            if let Ok(ticket) = engine.admit() {
+                return Ok(Permit::new(engine, ticket));
+            }
+            let listener = engine.queue().listen();
+            let refusal = match engine.admit() {
+                Ok(ticket) => return Ok(Permit::new(engine, ticket)),
+                Err(refusal) => refusal,
+            };
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Err(engine.reject(refusal));
+            }
+            let worth_asking = refusal.ask_again_after.and_then(|wait| now.checked_add(wait));
+            let wake_up = worth_asking.into_iter().chain(deadline).min();
+            blocking::wait_until(listener, wake_up);
+        }
+    }
+}

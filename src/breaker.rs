@@ -1,0 +1,172 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::Rejected;
+use crate::metrics::Metrics;
+use crate::name::Name;
+use crate::observers::Observer;
+use crate::permit::Permit;
+use crate::rules::Rules;
+use crate::state::State;
+use crate::watch::Changed;
+
+/// A circuit breaker.
+///
+/// Make one for each dependency and share it: in a `static`, by reference, or in an
+/// [`Arc`](std::sync::Arc). Threads and async tasks may use the same one.
+///
+/// | to protect | use |
+/// |---|---|
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
+/// | a function, at its definition | [`wrap`](Self::wrap), [`wrap_sync`](Self::wrap_sync) |
+/// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
+/// | anything else | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire), [`acquire_blocking`](Self::acquire_blocking) |
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, State};
+///
+/// static BREAKER: CircuitBreaker = CircuitBreaker::new("parser");
+///
+/// for _ in 0..5 {
+///     assert!(BREAKER.call_sync(|| "twelve".parse::<u32>()).is_err());
+/// }
+/// assert_eq!(BREAKER.state(), State::Open);
+/// assert!(BREAKER.call_sync(|| "12".parse::<u32>()).unwrap_err().is_rejected());
+/// ```
+pub struct CircuitBreaker {
+    engine: Engine,
+}
+
+impl CircuitBreaker {
+    crate::sync::const_unless_loom! {
+        /// A breaker with the default settings, which [`Builder`](crate::Builder) lists.
+        ///
+        /// ```
+        /// use tripcoil::CircuitBreaker;
+        ///
+        /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
+        /// assert_eq!(BREAKER.name(), "payments");
+        /// ```
+        #[must_use]
+        pub fn new(name: &'static str) -> Self {
+            CircuitBreaker { engine: Engine::new(Name::new(name), Rules::DEFAULT, None, Vec::new()) }
+        }
+    }
+
+    pub(crate) fn with(
+        name: Cow<'static, str>,
+        rules: Rules,
+        clock: Option<Box<dyn Clock>>,
+        observers: Vec<Observer>,
+    ) -> Self {
+        CircuitBreaker { engine: Engine::new(name.into(), rules, clock, observers) }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Asks for leave to make a call, and gets it at once or not at all.
+    ///
+    /// This is for code that is neither one closure nor one future. See [`Permit`] for what happens to
+    /// a permit that is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let permit = breaker.try_acquire()?;
+    /// // ... make the call ...
+    /// permit.success();
+    /// # Ok::<(), tripcoil::Rejected>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        match self.engine.admit() {
+            Ok(ticket) => Ok(Permit::new(&self.engine, ticket)),
+            Err(refusal) => Err(self.engine.reject(refusal)),
+        }
+    }
+
+    /// The breaker's name.
+    pub fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    /// The state at this moment. A pure read: it never moves the breaker and never reads the clock, so
+    /// an open breaker stays open, however long ago its reset timeout was over, until a call comes.
+    pub fn state(&self) -> State {
+        self.engine.state()
+    }
+
+    /// A snapshot of the counts. Reads the clock while open, for
+    /// [`retry_after`](Metrics::retry_after).
+    pub fn metrics(&self) -> Metrics {
+        self.engine.metrics()
+    }
+
+    /// Waits for the next change of state after this call: await it, or block on it with
+    /// [`Changed::wait`].
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let changed = breaker.changed();
+    /// breaker.force_open();
+    /// assert_eq!(changed.await, State::ForcedOpen);
+    /// # });
+    /// ```
+    pub fn changed(&self) -> Changed<'_> {
+        Changed::new(&self.engine)
+    }
+
+    /// Moves the breaker to `state`, from whatever state it is in. To [`State::Open`]: for the current
+    /// reset timeout, with backoff and jitter.
+    ///
+    /// Like every transition, also one into the state that already holds, it begins anew: the counts of
+    /// the state are zero, and calls in flight will change nothing but the totals.
+    pub fn transition_to(&self, state: State) {
+        self.engine.transition_to(state);
+    }
+
+    /// Opens the breaker for `cool_down`, counted to the millisecond, rounded up. Afterwards it probes as
+    /// usual.
+    pub fn open_for(&self, cool_down: Duration) {
+        self.engine.open_for(cool_down);
+    }
+
+    /// Rejects every call until another manual transition or [`reset`](Self::reset).
+    pub fn force_open(&self) {
+        self.transition_to(State::ForcedOpen);
+    }
+
+    /// Admits every call and opens on nothing until another manual transition or [`reset`](Self::reset).
+    pub fn force_closed(&self) {
+        self.transition_to(State::ForcedClosed);
+    }
+
+    /// Closes the breaker and clears every count, total and the last error, but not
+    /// [`active_calls`](Metrics::active_calls): those are still in flight.
+    pub fn reset(&self) {
+        self.engine.reset();
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::breaker::CircuitBreaker;
+use crate::clock::Clock;
+use crate::config::{ConfigError, Settings};
+use crate::observers::Observer;
+use crate::outcome::Dropped;
+use crate::transition::Transition;
+
+/// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
+///
+/// | setting | default | allowed |
+/// |---|---|---|
+/// | [`error_threshold`](Self::error_threshold) | 5 | 1 to 2³² − 1 |
+/// | [`reset_timeout`](Self::reset_timeout) | 30 s | above zero |
+/// | [`reset_backoff`](Self::reset_backoff) | 1.0, no maximum | finite, at least 1.0; at least the reset timeout |
+/// | [`reset_jitter`](Self::reset_jitter) | 0.0 | 0.0 to 1.0 |
+/// | [`success_threshold`](Self::success_threshold) | 2 | 1 to 1023 |
+/// | [`half_open_error_threshold`](Self::half_open_error_threshold) | 1 | 1 to 1023 |
+/// | [`half_open_capacity`](Self::half_open_capacity) | 1 | 1 to 1023 |
+/// | [`half_open_max_capacity`](Self::half_open_max_capacity) | the capacity | the capacity to 1023 |
+/// | [`probe_timeout`](Self::probe_timeout) | the reset timeout | above zero |
+/// | [`dropped_calls`](Self::dropped_calls) | [`Dropped::Ignore`] | any limit above zero |
+/// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
+/// | [`on_transition`](Self::on_transition) | none | any number |
+///
+/// Durations count to the millisecond, rounded up, and saturate; `Duration::MAX` is as good as for ever.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .error_threshold(3)
+///     .reset_timeout(Duration::from_secs(5))
+///     .reset_backoff(2.0, Duration::from_secs(60))
+///     .reset_jitter(0.2)
+///     .half_open_capacity(2)
+///     .on_transition(|transition| eprintln!("{transition}"))
+///     .build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct Builder {
+    name: Cow<'static, str>,
+    settings: Settings,
+    clock: Option<Box<dyn Clock>>,
+    observers: Vec<Observer>,
+}
+
+impl CircuitBreaker {
+    /// Begins a breaker with settings of its own.
+    pub fn builder(name: impl Into<Cow<'static, str>>) -> Builder {
+        Builder { name: name.into(), settings: Settings::default(), clock: None, observers: Vec::new() }
+    }
+}
+
+impl Builder {
+    /// How many calls in a row have to fail for the breaker to open. Default: 5.
+    pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
+        self.settings.error_threshold = errors.into();
+        self
+    }
+
+    /// For how long the breaker stays open before it probes. Default: 30 s.
+    pub fn reset_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.reset_timeout = timeout;
+        self
+    }
+
+    /// Each opening out of half-open, without a close in between, lasts `factor` times as long as the one
+    /// before, up to `max`. Default: 1.0, always the reset timeout.
+    pub fn reset_backoff(mut self, factor: f64, max: Duration) -> Self {
+        self.settings.backoff_factor = factor;
+        self.settings.backoff_max = max;
+        self
+    }
+
+    /// Each opening lasts longer by a random part of up to this share, after the backoff and its maximum,
+    /// so that the replicas of a service do not probe all at once. Default: 0.0.
+    pub fn reset_jitter(mut self, share: f64) -> Self {
+        self.settings.jitter = share;
+        self
+    }
+
+    /// How many probes in a row have to succeed for the breaker to close. Default: 2.
+    pub fn success_threshold(mut self, successes: u32) -> Self {
+        self.settings.success_threshold = successes;
+        self
+    }
+
+    /// How many probes of one half-open episode have to fail for the breaker to open again. Default: 1.
+    pub fn half_open_error_threshold(mut self, errors: u32) -> Self {
+        self.settings.half_open_error_threshold = errors;
+        self
+    }
+
+    /// How many probes may be in flight at the same time. Default: 1.
+    pub fn half_open_capacity(mut self, probes: u32) -> Self {
+        self.settings.half_open_capacity = probes;
+        self
+    }
+
+    /// Slow start: each probe that succeeds raises the capacity of this half-open episode by one, up to
+    /// this. Default: the `half_open_capacity`, so no raise.
+    pub fn half_open_max_capacity(mut self, probes: u32) -> Self {
+        self.settings.half_open_max_capacity = Some(probes);
+        self
+    }
+
+    /// When the newest probe has been silent for this long, one more is admitted, beyond the capacity; and
+    /// so on. The silent one still counts when it ends. Default: the reset timeout.
+    ///
+    /// At most 4095 probes can be in flight in one half-open episode.
+    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.probe_timeout = Some(timeout);
+        self
+    }
+
+    /// How a call counts that was dropped unfinished. Default: [`Dropped::Ignore`].
+    pub fn dropped_calls(mut self, dropped: Dropped) -> Self {
+        self.settings.dropped_calls = dropped;
+        self
+    }
+
+    /// Where the breaker gets the time from. Default: [`MonotonicClock`](crate::clock::MonotonicClock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Adds an observer, which is told of each change of state.
+    ///
+    /// Observers are called one at a time, in the order of the transitions and of their registration, each
+    /// transition exactly once, outside every lock. They run on a thread that used the breaker, so they
+    /// should be quick; they may call the breaker, and a transition that they cause is told after this one.
+    /// A panic in one is caught: it harms neither the breaker nor the other observers.
+    pub fn on_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Makes the breaker.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
+    /// value and what is allowed.
+    pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
+        let rules = self.settings.approve()?;
+        Ok(CircuitBreaker::with(self.name, rules, self.clock, self.observers))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .field("observers", &self.observers.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::breaker::CircuitBreaker;
+use crate::error::Error;
+use crate::judge::{ByResult, Judge};
+use crate::outcome::Outcome;
+use crate::permit::Permit;
+
+impl CircuitBreaker {
+    /// Runs `op` if the breaker admits it. `Ok` is a success, `Err` a failure.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    ///
+    /// # Panics
+    ///
+    /// If `op` does; that counts as a failure.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("parser");
+    /// assert_eq!(breaker.call_sync(|| "12".parse::<u32>())?, 12);
+    /// # Ok::<(), tripcoil::Error<std::num::ParseIntError>>(())
+    /// ```
+    #[inline]
+    pub fn call_sync<T, E>(&self, op: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
+        self.judged_sync(op, ByResult)
+    }
+
+    /// Runs `op` if the breaker admits it; `judge` decides how its result counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    ///
+    /// # Panics
+    ///
+    /// If `op` or `judge` does; that counts as a failure.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Outcome};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let status = breaker.call_sync_with(
+    ///     || Ok::<u16, std::io::Error>(503),
+    ///     |result| if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure },
+    /// );
+    /// assert_eq!(status.unwrap(), 503);
+    /// assert_eq!(breaker.metrics().total_error_count, 1);
+    /// ```
+    #[inline]
+    pub fn call_sync_with<T, E>(
+        &self,
+        op: impl FnOnce() -> Result<T, E>,
+        judge: impl FnOnce(&Result<T, E>) -> Outcome,
+    ) -> Result<T, Error<E>> {
+        self.judged_sync(op, judge)
+    }
+
+    #[inline]
+    pub(crate) fn judged_sync<T, E>(
+        &self,
+        op: impl FnOnce() -> Result<T, E>,
+        judge: impl Judge<Result<T, E>>,
+    ) -> Result<T, Error<E>> {
+        let permit = self.try_acquire()?;
+        let result = op();
+        permit.record_result(judge.judge(&result), &result);
+        result.map_err(Error::Inner)
+    }
+
+    /// Protects a future: `Ok` is a success, `Err` a failure.
+    ///
+    /// Nothing happens before the first poll, which asks for admission. The returned future is `Send` if
+    /// `op` is, borrows what `op` borrows, and allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// The future yields [`Error::Rejected`] if `op` was not polled, [`Error::Inner`] with its own error if
+    /// it was.
+    ///
+    /// # Panics
+    ///
+    /// If `op` does, which counts as a failure; and if it is polled after it has finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped at any time: the slot comes back, and the call counts as
+    /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
+    /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// # async fn fetch() -> Result<String, std::io::Error> { std::future::pending().await }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let limit = Duration::from_millis(10);
+    ///
+    /// let _ = timeout(limit, breaker.call(fetch())).await; // counts nothing
+    /// assert_eq!(breaker.metrics().total_error_count, 0);
+    ///
+    /// let _ = breaker.call(timeout(limit, fetch())).await; // counts the time-out as a failure
+    /// assert_eq!(breaker.metrics().total_error_count, 1);
+    /// # });
+    /// ```
+    pub fn call<F, T, E>(&self, op: F) -> Call<'_, F::IntoFuture>
+    where
+        F: IntoFuture<Output = Result<T, E>>,
+    {
+        self.judged(op, ByResult)
+    }
+
+    /// As [`call`](Self::call); `judge` decides how the result counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Panics
+    ///
+    /// As [`call`](Self::call), and if `judge` does, which counts as a failure.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Outcome};
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let status = async { Ok::<u16, std::io::Error>(404) };
+    /// let judge = |result: &Result<u16, _>| match result {
+    ///     Ok(404) => Outcome::Ignored,
+    ///     Ok(..500) => Outcome::Success,
+    ///     _ => Outcome::Failure,
+    /// };
+    /// assert_eq!(breaker.call_with(status, judge).await.unwrap(), 404);
+    /// assert_eq!(breaker.metrics().total_ignored_count, 1);
+    /// # });
+    /// ```
+    pub fn call_with<F, T, E, J>(&self, op: F, judge: J) -> Call<'_, F::IntoFuture, J>
+    where
+        F: IntoFuture<Output = Result<T, E>>,
+        J: FnOnce(&Result<T, E>) -> Outcome,
+    {
+        self.judged(op, judge)
+    }
+
+    pub(crate) fn judged<F: IntoFuture, J>(&self, op: F, judge: J) -> Call<'_, F::IntoFuture, J> {
+        Call { future: op.into_future(), stage: Stage::Waiting { breaker: self, judge } }
+    }
+
+    /// Turns a function into a protected one: the decorator of other languages.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// static BREAKER: CircuitBreaker = CircuitBreaker::new("parser");
+    ///
+    /// let parse = BREAKER.wrap_sync(|text: &str| text.parse::<u32>());
+    /// assert_eq!(parse("12").unwrap(), 12);
+    /// assert!(parse("twelve").is_err());
+    /// ```
+    pub fn wrap_sync<A, T, E>(&self, op: impl Fn(A) -> Result<T, E>) -> impl Fn(A) -> Result<T, Error<E>> {
+        move |argument| self.call_sync(|| op(argument))
+    }
+
+    /// Turns an async function into a protected one.
+    ///
+    /// `op` itself is called before the admission, and its future polled after it: an `async fn` does
+    /// nothing before its first poll.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// async fn double(number: u32) -> Result<u32, std::io::Error> {
+    ///     Ok(2 * number)
+    /// }
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let breaker = CircuitBreaker::new("doubler");
+    /// let double = breaker.wrap(double);
+    /// assert_eq!(double(21).await.unwrap(), 42);
+    /// # });
+    /// ```
+    pub fn wrap<'a, A, F, T, E>(&'a self, op: impl Fn(A) -> F + 'a) -> impl Fn(A) -> Call<'a, F::IntoFuture> + 'a
+    where
+        F: IntoFuture<Output = Result<T, E>>,
+    {
+        move |argument| self.call(op(argument))
+    }
+}
+
+pin_project! {
+    /// A protected future; made by [`CircuitBreaker::call`] and its siblings.
+    ///
+    /// It yields the result of the future within, or [`Error::Rejected`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct Call<'a, F, J = ByResult> {
+        #[pin]
+        future: F,
+        stage: Stage<'a, J>,
+    }
+}
+
+enum Stage<'a, J> {
+    Waiting { breaker: &'a CircuitBreaker, judge: J },
+    Running { permit: Permit<'a>, judge: J },
+    Finished,
+}
+
+impl<T, E, F, J> Future for Call<'_, F, J>
+where
+    F: Future<Output = Result<T, E>>,
+    J: Judge<Result<T, E>>,
+{
+    type Output = Result<T, Error<E>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        // Taken out for the poll: if the future or the judge panics, the permit unwinds with them.
+        let (permit, judge) = match mem::replace(this.stage, Stage::Finished) {
+            Stage::Waiting { breaker, judge } => (breaker.try_acquire()?, judge),
+            Stage::Running { permit, judge } => (permit, judge),
+            Stage::Finished => panic!("`Call` was polled after it had finished"),
+        };
+        match this.future.poll(cx) {
+            Poll::Pending => {
+                *this.stage = Stage::Running { permit, judge };
+                Poll::Pending
+            }
+            Poll::Ready(result) => {
+                permit.record_result(judge.judge(&result), &result);
+                Poll::Ready(result.map_err(Error::Inner))
+            }
+        }
+    }
+}
+
+impl<F, J> fmt::Debug for Call<'_, F, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::Waiting { .. } => "waiting",
+            Stage::Running { .. } => "running",
+            Stage::Finished => "finished",
+        };
+        f.debug_struct("Call").field("stage", &stage).finish_non_exhaustive()
+    }
+}

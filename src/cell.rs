@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use crate::history::History;
+use crate::machine::{self, Effect, Event, Step};
+use crate::probe::NewestProbe;
+use crate::rules::Rules;
+use crate::state::State;
+use crate::sync::unmodelled::AtomicU64;
+use crate::sync::{Ordering, SwapU64};
+use crate::time::{self, Millis};
+use crate::word::{EPOCH_MARK, Epoch, Field, Word};
+
+/// The breaker's one word, and the only loop that swaps it.
+pub(crate) struct Cell {
+    word: SwapU64,
+    history: SwapU64,
+    newest_probe: NewestProbe,
+    /// By how much the deadline in the word is late, being in whole milliseconds, and the epoch that it
+    /// belongs to. Stored after the swap; until then, and to a reader that sees another epoch's, the
+    /// deadline is just what the word says, less than a millisecond late.
+    lead: AtomicU64,
+}
+
+const LEAD_NANOS: Field = Field::after(EPOCH_MARK, 20);
+
+/// What an event did: the word before, the word after, what is left to do.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Applied {
+    pub(crate) before: Word,
+    pub(crate) after: Word,
+    pub(crate) effect: Effect,
+    /// Changes of state, this one included.
+    pub(crate) changes: u32,
+}
+
+impl Cell {
+    crate::sync::const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Cell {
+                word: SwapU64::new(Word::INITIAL.bits()),
+                history: SwapU64::new(History::INITIAL.bits()),
+                newest_probe: NewestProbe::new(),
+                lead: AtomicU64::new(0),
+            }
+        }
+    }
+
+    /// The word as it is.
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        // Acquire: pairs with the Release of the swap in `swap`. Who sees a state sees all that was
+        // written before it was entered.
+        Word::from_bits(self.word.load(Ordering::Acquire))
+    }
+
+    /// The word and its history, which belong together.
+    pub(crate) fn load_with_history(&self) -> (Word, History) {
+        loop {
+            let word = self.load();
+            if let Some(history) = self.history_as_of(word) {
+                return (word, history);
+            }
+        }
+    }
+
+    /// Whether the word is still `word`. If it is, a healthy call has nothing to write.
+    #[inline]
+    pub(crate) fn is_still(&self, word: Word) -> bool {
+        self.load() == word
+    }
+
+    /// When a caller that finds the half-open state full may take a silent probe's place.
+    pub(crate) fn overdue_at(&self, epoch: Epoch, rules: &Rules) -> Option<Millis> {
+        self.newest_probe.overdue_at(epoch, rules.probe_timeout)
+    }
+
+    /// How long an open `word` stays so.
+    pub(crate) fn time_left(&self, word: Word, now: Duration) -> Duration {
+        word.deadline().left(now.saturating_add(self.lead(word.epoch())))
+    }
+
+    fn lead(&self, epoch: Epoch) -> Duration {
+        let lead = self.lead.load(Ordering::Relaxed);
+        let belongs = EPOCH_MARK.get(lead) == epoch.number();
+        Duration::from_nanos(if belongs { LEAD_NANOS.get(lead) } else { 0 })
+    }
+
+    /// Asks for admission.
+    pub(crate) fn admit(&self, now: Duration, rules: &Rules) -> Applied {
+        // The epoch in which this caller has won the place of a silent probe.
+        let mut place = None;
+        self.swap(|word, reopenings| {
+            let on_clock = if word.state() == State::Open { now.saturating_add(self.lead(word.epoch())) } else { now };
+            let decide =
+                |past_silence| machine::step(word, reopenings, Event::Admit { now: on_clock, past_silence }, rules);
+            let mut step = decide(place == Some(word.epoch()));
+            if step.effect == Effect::RefuseFull {
+                let won = self.newest_probe.overdue(word.epoch(), now, rules.probe_timeout).is_some_and(|silent| {
+                    decide(true).effect == Effect::Admit && self.newest_probe.replace(silent, word.epoch(), now)
+                });
+                if won {
+                    place = Some(word.epoch());
+                    step = decide(true);
+                }
+            } else if step.next.state() == State::HalfOpen {
+                self.newest_probe.stamp(step.next.epoch(), now);
+            }
+            step
+        })
+    }
+
+    /// Applies any other event.
+    #[inline]
+    pub(crate) fn apply(&self, event: Event, rules: &Rules) -> Applied {
+        let applied = self.swap(|word, reopenings| machine::step(word, reopenings, event, rules));
+        if let (Effect::Begin { .. }, Some(now)) = (applied.effect, event.opens_at()) {
+            let lead = LEAD_NANOS.set(applied.after.epoch().number(), u64::from(time::lead(now).subsec_nanos()));
+            self.lead.store(lead, Ordering::Relaxed);
+        }
+        applied
+    }
+
+    /// Swaps in what `decide` makes of the word, until no other thread comes in between.
+    #[inline]
+    fn swap(&self, mut decide: impl FnMut(Word, u32) -> Step) -> Applied {
+        // Acquire: as in `load`.
+        let mut before = Word::from_bits(self.word.load_to_swap(Ordering::Acquire));
+        loop {
+            let Some(history) = self.history_as_of(before) else {
+                before = self.load();
+                continue;
+            };
+            let Step { next: after, effect } = decide(before, history.reopenings());
+            if after.epoch() != before.epoch() {
+                self.bring_up_to_date(history);
+            }
+            if after == before || self.swap_once(&mut before, after) {
+                let changes = history.as_of(after).unwrap_or(history).changes();
+                return Applied { before, after, effect, changes };
+            }
+        }
+    }
+
+    /// On failure, `before` becomes the word that was found instead.
+    #[inline]
+    fn swap_once(&self, before: &mut Word, after: Word) -> bool {
+        // Release: pairs with the Acquire in `load`. Acquire on both ways: the next decision, or the
+        // effect, may rest on what another thread did before its own swap.
+        match self.word.compare_exchange_weak(before.bits(), after.bits(), Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(found) => {
+                *before = Word::from_bits(found);
+                false
+            }
+        }
+    }
+
+    fn history_as_of(&self, word: Word) -> Option<History> {
+        // Acquire: pairs with the Release below.
+        History::from_bits(self.history.load(Ordering::Acquire)).as_of(word)
+    }
+
+    /// Stores the history of the epoch that is about to end, so that it never trails by more than one.
+    fn bring_up_to_date(&self, history: History) {
+        let stored = History::from_bits(self.history.load(Ordering::Acquire));
+        let mut trails = stored.is_before(history).then_some(stored);
+        while let Some(stored) = trails {
+            // Release: pairs with the Acquire in `history_as_of`. A lost race means that another thread
+            // has stored the same, or that the word has moved on and the swap will fail.
+            let swapped =
+                self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire);
+            trails = swapped.err().map(History::from_bits).filter(|found| *found == stored);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Where a breaker gets the time from.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tripcoil::clock::ManualClock;
+//! use tripcoil::{CircuitBreaker, State};
+//!
+//! let clock = ManualClock::new();
+//! let breaker = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
+//!
+//! breaker.open_for(Duration::from_secs(5));
+//! assert!(breaker.try_acquire().is_err());
+//!
+//! clock.advance(Duration::from_secs(5));
+//! let probe = breaker.try_acquire().unwrap();
+//! assert_eq!(breaker.state(), State::HalfOpen);
+//! # probe.success();
+//! # Ok::<(), tripcoil::ConfigError>(())
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::sync::unmodelled::{AtomicU64, OnceLock, Ordering};
+
+/// A source of time: how long it has been since an origin of the clock's own.
+///
+/// It should be monotonic. One that stands still or steps back makes a breaker wait longer, and
+/// does no other harm. Origins as far back as 1970 are fine.
+///
+/// A breaker reads its clock only where time decides something: when it opens, while it is open or
+/// half-open, and on each call if [`Dropped::FailureAfter`](crate::Dropped::FailureAfter) is set.
+/// It never reads it under a lock. A clock must not panic and must not call the breaker.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tripcoil::{CircuitBreaker, Clock};
+///
+/// struct WallClock;
+///
+/// impl Clock for WallClock {
+///     fn now(&self) -> Duration {
+///         SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+///     }
+/// }
+///
+/// let breaker = CircuitBreaker::builder("payments").clock(WallClock).build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+pub trait Clock: Send + Sync + 'static {
+    /// The time since the clock's origin.
+    fn now(&self) -> Duration;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+}
+
+/// The default: the operating system's monotonic clock, [`Instant`].
+///
+/// Its origin is its first reading in the process.
+///
+/// ```
+/// use tripcoil::{Clock, clock::MonotonicClock};
+///
+/// let earlier = MonotonicClock.now();
+/// assert!(MonotonicClock.now() >= earlier);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MonotonicClock;
+
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
+
+impl Clock for MonotonicClock {
+    #[inline]
+    fn now(&self) -> Duration {
+        ORIGIN.get_or_init(Instant::now).elapsed()
+    }
+}
+
+/// A clock that moves only when it is told to, for tests.
+///
+/// Clones are handles to the same clock. It begins at zero and counts nanoseconds, up to 584 years.
+/// See the [module](self) for an example.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock that stands at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock forward by `step`, saturating.
+    pub fn advance(&self, step: Duration) {
+        let step = whole_nanos(step);
+        // SeqCst: a test that moves the clock in one thread expects every other to see it.
+        let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |nanos| Some(nanos.saturating_add(step)));
+    }
+
+    /// Sets the clock to `time` after its origin, forward or back, saturating.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{Clock, clock::ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// clock.set(Duration::from_secs(60));
+    /// clock.set(Duration::from_secs(1));
+    /// assert_eq!(clock.now(), Duration::from_secs(1));
+    /// ```
+    pub fn set(&self, time: Duration) {
+        self.nanos.store(whole_nanos(time), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
+    }
+}
+
+fn whole_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

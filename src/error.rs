@@ -1,0 +1,212 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::state::State;
+
+/// A call was not let through: by which breaker, why and, where known, for how long.
+///
+/// The text is one of
+///
+/// - ``circuit breaker `payments` is open; retry in 12.3s`` (rounded up to a tenth of a second, or
+///   to a millisecond below one second),
+/// - ``circuit breaker `payments` is half-open and at capacity``,
+/// - ``circuit breaker `payments` is forced open``.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, State};
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// breaker.open_for(Duration::from_secs(5));
+/// let rejected = breaker.try_acquire().unwrap_err();
+/// assert_eq!(rejected.name(), "payments");
+/// assert_eq!(rejected.state(), State::Open);
+/// assert!(rejected.retry_after().unwrap() <= Duration::from_secs(5));
+/// assert_eq!(rejected.to_string(), "circuit breaker `payments` is open; retry in 5s");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("circuit breaker `{name}` is {}", Reason { state: *state, retry_after: *retry_after })]
+pub struct Rejected {
+    name: Name,
+    state: State,
+    retry_after: Option<Duration>,
+}
+
+impl Rejected {
+    pub(crate) const fn new(name: Name, state: State, retry_after: Option<Duration>) -> Self {
+        Rejected { name, state, retry_after }
+    }
+
+    /// The name of the breaker that rejected the call.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The state in which it did: open, half-open or forced open.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// How long it will stay open. `None` while half-open and forced open, where nobody knows.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+struct Reason {
+    state: State,
+    retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.state, self.retry_after) {
+            (State::HalfOpen, _) => f.write_str("half-open and at capacity"),
+            (State::ForcedOpen, _) => f.write_str("forced open"),
+            (_, Some(left)) => write!(f, "open; retry in {:?}", readable(left)),
+            (_, None) => f.write_str("open"),
+        }
+    }
+}
+
+/// Rounded up to a tenth of a second, or to a millisecond below one second.
+fn readable(left: Duration) -> Duration {
+    let step = if left < Duration::from_secs(1) { 1 } else { 100 };
+    let millis = left.as_nanos().div_ceil(1_000_000).div_ceil(step) * step;
+    u64::try_from(millis).map_or(left, Duration::from_millis)
+}
+
+/// Why a protected call has no value: the breaker did not let it through, or it ran and failed.
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Error};
+///
+/// static BREAKER: CircuitBreaker = CircuitBreaker::new("parser");
+///
+/// match BREAKER.call_sync(|| "12x".parse::<u32>()) {
+///     Ok(number) => println!("{number}"),
+///     Err(Error::Inner(error)) => println!("the call failed: {error}"),
+///     Err(Error::Rejected(rejected)) => println!("not called: {rejected}"),
+/// }
+/// ```
+///
+/// An application that has an error type of its own can take both into it:
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Rejected};
+///
+/// #[derive(Debug)]
+/// enum AppError {
+///     Io(std::io::Error),
+///     Unavailable(Rejected),
+/// }
+///
+/// impl From<Rejected> for AppError {
+///     fn from(rejected: Rejected) -> Self {
+///         AppError::Unavailable(rejected)
+///     }
+/// }
+///
+/// fn load(breaker: &CircuitBreaker) -> Result<String, AppError> {
+///     breaker
+///         .call_sync(|| std::fs::read_to_string("/etc/hostname").map_err(AppError::Io))
+///         .map_err(tripcoil::Error::flatten)
+/// }
+///
+/// let breaker = CircuitBreaker::new("disk");
+/// breaker.force_open();
+/// assert!(matches!(load(&breaker), Err(AppError::Unavailable(_))));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error<E> {
+    /// The breaker did not let the call through.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The call ran and returned this error.
+    #[error(transparent)]
+    Inner(E),
+}
+
+impl<E> Error<E> {
+    /// Whether the breaker did not let the call through.
+    #[must_use]
+    pub const fn is_rejected(&self) -> bool {
+        matches!(self, Error::Rejected(_))
+    }
+
+    /// The rejection, if it is one.
+    #[must_use]
+    pub const fn rejected(&self) -> Option<&Rejected> {
+        match self {
+            Error::Rejected(rejected) => Some(rejected),
+            Error::Inner(_) => None,
+        }
+    }
+
+    /// The call's own error, if it ran.
+    #[must_use]
+    pub const fn inner(&self) -> Option<&E> {
+        match self {
+            Error::Rejected(_) => None,
+            Error::Inner(error) => Some(error),
+        }
+    }
+
+    /// The call's own error by value, if it ran.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Error::Rejected(_) => None,
+            Error::Inner(error) => Some(error),
+        }
+    }
+
+    /// Maps the call's own error and leaves a rejection as it is.
+    #[must_use]
+    pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> Error<F> {
+        match self {
+            Error::Rejected(rejected) => Error::Rejected(rejected),
+            Error::Inner(error) => Error::Inner(map(error)),
+        }
+    }
+
+    /// How long the breaker will stay open, if it rejected the call and knows.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Rejected(rejected) => rejected.retry_after(),
+            Error::Inner(_) => None,
+        }
+    }
+
+    /// Takes both into an error type that has a place for rejections.
+    #[must_use]
+    pub fn flatten(self) -> E
+    where
+        E: From<Rejected>,
+    {
+        match self {
+            Error::Rejected(rejected) => rejected.into(),
+            Error::Inner(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wait_is_rounded_up_so_that_nobody_comes_back_early() {
+        let texts: Vec<_> = [12_300_000, 12_300_001, 29_999_999, 1_000_000, 999_001, 5_000, 1, 0]
+            .map(|micros| format!("{:?}", readable(Duration::from_micros(micros))))
+            .into();
+        assert_eq!(texts, ["12.3s", "12.4s", "30s", "1s", "1s", "5ms", "1ms", "0ns"]);
+        assert_eq!(readable(Duration::MAX), Duration::MAX);
+    }
+}

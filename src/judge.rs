@@ -1,0 +1,64 @@
+use crate::outcome::Outcome;
+
+/// Decides how a result of type `R` counts.
+///
+/// Every `FnOnce(&R) -> Outcome` is one. The trait is a bound of
+/// [`Call`](crate::Call) and [`Guarded`](crate::Guarded); there is seldom a need to name it.
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Outcome};
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let judge = |status: &Result<u16, ()>| match status {
+///     Ok(..500) => Outcome::Success,
+///     _ => Outcome::Failure,
+/// };
+/// assert_eq!(breaker.call_sync_with(|| Ok(502), judge), Ok(502));
+/// assert_eq!(breaker.metrics().total_error_count, 1);
+/// ```
+pub trait Judge<R> {
+    /// How `result` counts.
+    fn judge(self, result: &R) -> Outcome;
+}
+
+impl<R, J: FnOnce(&R) -> Outcome> Judge<R> for J {
+    #[inline]
+    fn judge(self, result: &R) -> Outcome {
+        self(result)
+    }
+}
+
+/// The default judge: `Ok` is a success, `Err` a failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByResult;
+
+impl<T, E> Judge<Result<T, E>> for ByResult {
+    #[inline]
+    fn judge(self, result: &Result<T, E>) -> Outcome {
+        if result.is_ok() { Outcome::Success } else { Outcome::Failure }
+    }
+}
+
+/// The judge of [`ignoring`](crate::CircuitBreaker::ignoring): errors that the predicate matches are
+/// ignored, others are failures.
+#[derive(Clone, Copy, Debug)]
+pub struct Ignoring<P> {
+    predicate: P,
+}
+
+impl<P> Ignoring<P> {
+    pub(crate) const fn new(predicate: P) -> Self {
+        Ignoring { predicate }
+    }
+}
+
+impl<T, E, P: Fn(&E) -> bool> Judge<Result<T, E>> for &Ignoring<P> {
+    #[inline]
+    fn judge(self, result: &Result<T, E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) if (self.predicate)(error) => Outcome::Ignored,
+            Err(_) => Outcome::Failure,
+        }
+    }
+}

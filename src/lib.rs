@@ -1,0 +1,48 @@
+//! A lock-free circuit breaker for async futures and plain threads alike.
+
+mod acquire;
+mod breaker;
+mod builder;
+mod call;
+mod cell;
+pub mod clock;
+mod config;
+mod counters;
+mod engine;
+mod error;
+mod failures;
+mod guarded;
+mod history;
+mod judge;
+mod machine;
+mod metrics;
+mod name;
+mod observers;
+mod outcome;
+mod owned;
+mod permit;
+mod probe;
+mod rules;
+mod state;
+mod sync;
+mod time;
+mod transition;
+mod watch;
+mod word;
+
+pub use breaker::CircuitBreaker;
+pub use builder::Builder;
+pub use call::Call;
+pub use clock::Clock;
+pub use config::ConfigError;
+pub use error::{Error, Rejected};
+pub use guarded::Guarded;
+pub use judge::{ByResult, Ignoring, Judge};
+pub use metrics::{LastError, Metrics};
+pub use name::Name;
+pub use outcome::{Dropped, Outcome};
+pub use owned::OwnedPermit;
+pub use permit::Permit;
+pub use state::State;
+pub use transition::{Cause, Transition};
+pub use watch::Changed;

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::state::State;
+
+/// A snapshot of a breaker's counts.
+///
+/// Taking it changes nothing. Calls that end while it is taken may be in some counts and not yet in
+/// others; each count by itself is exact. "Total" counts begin when the breaker is made or
+/// [`reset`](crate::CircuitBreaker::reset); every settled call is in exactly one of success, error,
+/// ignored and dropped.
+///
+/// ```
+/// use tripcoil::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
+/// let metrics = breaker.metrics();
+/// assert_eq!(metrics.total_success_count, 1);
+/// assert_eq!(metrics.active_calls, 0);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// The breaker's name.
+    pub name: Name,
+    /// The state it is in.
+    pub state: State,
+    /// Calls admitted and not yet settled. `reset` does not touch it.
+    pub active_calls: u64,
+    /// Calls that succeeded.
+    pub total_success_count: u64,
+    /// Calls that failed, panicked, tripped the breaker, or were dropped where drops count as failures.
+    pub total_error_count: u64,
+    /// Calls whose outcome was ignored.
+    pub total_ignored_count: u64,
+    /// Calls that were dropped without an outcome, and count as neutral.
+    pub total_dropped_count: u64,
+    /// Calls that were not let through.
+    pub total_rejected_count: u64,
+    /// Calls that were slow; each is a success or an error too.
+    pub total_slow_count: u64,
+    /// While closed: failures since the last success. While half-open: failed probes. Else 0.
+    pub consecutive_error_count: u64,
+    /// While closed: successes since the last failure. While half-open: successful probes since the
+    /// last failed one. Else 0.
+    pub consecutive_success_count: u64,
+    /// Changes of state.
+    pub transition_count: u64,
+    /// While open: how long it will stay so, zero once a call would be a probe. Else `None`.
+    pub retry_after: Option<Duration>,
+    /// The last failure that counted.
+    pub last_error: Option<LastError>,
+}
+
+/// What is known of the last failure.
+///
+/// ```
+/// use tripcoil::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let _ = breaker.call_sync(|| "x".parse::<u32>());
+/// assert!(breaker.metrics().last_error.unwrap().type_name.ends_with("ParseIntError"));
+///
+/// breaker.try_acquire().unwrap().failure_because("no answer");
+/// assert_eq!(breaker.metrics().last_error.unwrap().message.as_deref(), Some("no answer"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastError {
+    /// The type of the error, or of the value that was judged a failure; `"panic"`, `"dropped"`, or
+    /// `"failure"` where a permit was settled without saying more.
+    pub type_name: &'static str,
+    /// When it was, by the breaker's [`Clock`](crate::Clock), if the clock was read for it: a failure
+    /// that changes no state reads no clock.
+    pub at: Option<Duration>,
+    /// What [`Permit::failure_because`](crate::Permit::failure_because) was given.
+    pub message: Option<Arc<str>>,
+}

@@ -1,0 +1,99 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A breaker's name. Derefs to `str`; a clone allocates nothing.
+///
+/// ```
+/// let breaker = tripcoil::CircuitBreaker::new("payments");
+/// let name = breaker.metrics().name;
+/// assert_eq!(name, "payments");
+/// assert_eq!(name.len(), 8);
+/// ```
+#[derive(Clone)]
+pub struct Name(Text);
+
+#[derive(Clone)]
+enum Text {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Name {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Name(Text::Static(name))
+    }
+}
+
+impl From<Cow<'static, str>> for Name {
+    fn from(name: Cow<'static, str>) -> Self {
+        match name {
+            Cow::Borrowed(name) => Name(Text::Static(name)),
+            Cow::Owned(name) => Name(Text::Shared(name.into())),
+        }
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match &self.0 {
+            Text::Static(name) => name,
+            Text::Shared(name) => name,
+        }
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_compared_and_printed_as_its_text() {
+        let fixed = Name::new("db");
+        let made = Name::from(Cow::from(String::from("db")));
+        assert_eq!(fixed, made);
+        assert_eq!(made, "db");
+        assert_eq!(format!("{made} {made:?} {made:>4}"), "db \"db\"   db");
+    }
+}

@@ -1,0 +1,151 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::sync::Mutex;
+use crate::transition::Transition;
+
+/// A function that is told of each change of state.
+pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
+
+/// Tells the observers of each transition: one at a time, in order, each once, outside every lock.
+///
+/// Threads may report transitions out of order. Whoever finds the next one in the log, and nobody
+/// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
+/// observer itself, is left in the log for the one who tells.
+pub(crate) struct Observers {
+    observers: Vec<Observer>,
+    log: Mutex<Log>,
+}
+
+struct Log {
+    reported: Vec<Transition>,
+    told: u64,
+    telling: bool,
+}
+
+impl Observers {
+    crate::sync::const_unless_loom! {
+        pub(crate) fn new(observers: Vec<Observer>) -> Self {
+            Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, telling: false }) }
+        }
+    }
+
+    /// Whether nobody has to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.observers.is_empty()
+    }
+
+    /// Reports a transition, the `changes`th modulo 2³². Its sequence number is filled in here.
+    pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
+        let mut log = self.log.lock();
+        transition.sequence = log.sequence_of(changes);
+        log.reported.push(transition);
+        if log.telling {
+            return;
+        }
+        log.telling = true;
+        while let Some(transition) = log.next() {
+            drop(log);
+            self.tell(&transition);
+            log = self.log.lock();
+        }
+        log.telling = false;
+    }
+
+    fn tell(&self, transition: &Transition) {
+        for observer in &self.observers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(transition))) {
+                discard(panic);
+            }
+        }
+    }
+}
+
+/// Drops what an observer panicked with, which may panic in turn.
+fn discard(panic: Box<dyn std::any::Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
+}
+
+impl Log {
+    fn sequence_of(&self, changes: u32) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "the distance is taken modulo 2³²")]
+        let ahead = changes.wrapping_sub(self.told as u32);
+        self.told + u64::from(ahead)
+    }
+
+    /// Takes the transition that comes after those told of, if it has been reported.
+    fn next(&mut self) -> Option<Transition> {
+        let place = self.reported.iter().position(|transition| transition.sequence == self.told + 1)?;
+        self.told += 1;
+        Some(self.reported.swap_remove(place))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+    use crate::state::State;
+    use crate::transition::Cause;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn transition() -> Transition {
+        Transition {
+            name: Name::new("test"),
+            from: State::Closed,
+            to: State::Open,
+            cause: Cause::Manual,
+            sequence: 0,
+            at: Duration::ZERO,
+            open_for: None,
+            consecutive_error_count: 0,
+            consecutive_success_count: 0,
+        }
+    }
+
+    fn recording() -> (Observers, Arc<Mutex<Vec<u64>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        (Observers::new(vec![Box::new(move |transition| sink.lock().push(transition.sequence))]), seen)
+    }
+
+    #[test]
+    fn transitions_reported_out_of_order_are_told_in_order_and_once() {
+        let (observers, seen) = recording();
+        for changes in [3, 2, 5, 1] {
+            observers.report(transition(), changes);
+        }
+        assert_eq!(*seen.lock(), [1, 2, 3]);
+        observers.report(transition(), 4);
+        assert_eq!(*seen.lock(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_sequence_goes_on_where_the_count_of_changes_wraps() {
+        let (observers, seen) = recording();
+        observers.log.lock().told = u64::from(u32::MAX) - 1;
+        for changes in [0, u32::MAX, 1] {
+            observers.report(transition(), changes);
+        }
+        assert_eq!(*seen.lock(), [0xFFFF_FFFF, 0x1_0000_0000, 0x1_0000_0001]);
+    }
+
+    #[test]
+    fn a_panic_that_panics_when_dropped_stops_nobody() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("again");
+            }
+        }
+        let seen = Arc::new(Mutex::new(0));
+        let sink = seen.clone();
+        let observers =
+            Observers::new(vec![Box::new(|_| std::panic::panic_any(Bomb)), Box::new(move |_| *sink.lock() += 1)]);
+        observers.report(transition(), 1);
+        observers.report(transition(), 2);
+        assert_eq!(*seen.lock(), 2);
+    }
+}

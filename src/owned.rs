@@ -1,0 +1,57 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::breaker::CircuitBreaker;
+use crate::engine::Engine;
+use crate::error::Rejected;
+use crate::failures::Note;
+use crate::outcome::Outcome;
+use crate::permit::{Hold, settling};
+
+/// A [`Permit`](crate::Permit) that keeps its breaker alive and borrows nothing: for a call that is
+/// settled elsewhere, by a spawned task or another thread.
+///
+/// Dropped unsettled, it counts as a [`Permit`](crate::Permit#a-permit-that-is-dropped) does.
+///
+/// ```
+/// use std::{sync::Arc, thread};
+/// use tripcoil::CircuitBreaker;
+///
+/// let breaker = Arc::new(CircuitBreaker::new("payments"));
+/// let permit = breaker.try_acquire_owned()?;
+/// thread::spawn(move || permit.success()).join().unwrap();
+/// assert_eq!(breaker.metrics().total_success_count, 1);
+/// # Ok::<(), tripcoil::Rejected>(())
+/// ```
+#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+pub struct OwnedPermit {
+    hold: Hold<Shared>,
+}
+
+struct Shared(Arc<CircuitBreaker>);
+
+impl Deref for Shared {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        self.0.engine()
+    }
+}
+
+settling!(OwnedPermit);
+
+impl CircuitBreaker {
+    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Rejected> {
+        match self.engine().admit() {
+            Ok(ticket) => Ok(OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) }),
+            Err(refusal) => Err(self.engine().reject(refusal)),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use crate::engine::{Engine, Ticket};
+use crate::failures::Note;
+use crate::outcome::Outcome;
+
+/// Leave to make one call, to be given back with the call's outcome.
+///
+/// Settle it with [`success`](Self::success), [`failure`](Self::failure), [`ignore`](Self::ignore),
+/// [`record`](Self::record) or [`settle`](Self::settle).
+///
+/// # A permit that is dropped
+///
+/// A permit that is dropped unsettled gives its slot back. If its thread is unwinding, the call counts as a
+/// failure; otherwise it is neutral, unless [`dropped_calls`](crate::Builder::dropped_calls) says else.
+/// So beware of a `?` between acquiring and settling: it drops the permit, and **the failure is not
+/// counted**.
+///
+/// ```
+/// # use tripcoil::{CircuitBreaker, Error};
+/// # fn fetch() -> Result<String, std::io::Error> { Err(std::io::ErrorKind::TimedOut.into()) }
+/// # let breaker = CircuitBreaker::new("payments");
+/// fn wrong(breaker: &CircuitBreaker) -> Result<String, Error<std::io::Error>> {
+///     let permit = breaker.try_acquire()?;
+///     let text = fetch().map_err(Error::Inner)?; // on an error the permit is dropped here
+///     permit.success();
+///     Ok(text)
+/// }
+///
+/// fn right(breaker: &CircuitBreaker) -> Result<String, Error<std::io::Error>> {
+///     let permit = breaker.try_acquire()?;
+///     permit.settle(fetch()).map_err(Error::Inner)
+/// }
+///
+/// wrong(&breaker).unwrap_err();
+/// assert_eq!(breaker.metrics().total_error_count, 0);
+/// right(&breaker).unwrap_err();
+/// assert_eq!(breaker.metrics().total_error_count, 1);
+/// ```
+#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+pub struct Permit<'a> {
+    hold: Hold<&'a Engine>,
+}
+
+impl<'a> Permit<'a> {
+    #[inline]
+    pub(crate) fn new(engine: &'a Engine, ticket: Ticket) -> Self {
+        Permit { hold: Hold::new(engine, ticket) }
+    }
+}
+
+/// An admitted call, settled at the latest when it is dropped.
+pub(crate) struct Hold<E: Deref<Target = Engine>> {
+    engine: E,
+    ticket: Option<Ticket>,
+}
+
+impl<E: Deref<Target = Engine>> Hold<E> {
+    #[inline]
+    pub(crate) fn new(engine: E, ticket: Ticket) -> Self {
+        Hold { engine, ticket: Some(ticket) }
+    }
+
+    #[inline]
+    pub(crate) fn settle(mut self, outcome: Outcome, note: Note) {
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.settle(ticket, outcome, note);
+        }
+    }
+}
+
+impl<E: Deref<Target = Engine>> Drop for Hold<E> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.abandon(ticket);
+        }
+    }
+}
+
+/// The methods that [`Permit`] and `OwnedPermit` have in common.
+macro_rules! settling {
+    ($permit:ty) => {
+        impl $permit {
+            /// The call succeeded.
+            #[inline]
+            pub fn success(self) {
+                self.record(Outcome::Success);
+            }
+
+            /// The call failed.
+            #[inline]
+            pub fn failure(self) {
+                self.record(Outcome::Failure);
+            }
+
+            /// The call failed, and this is why: the message shows up in
+            /// [`Metrics::last_error`](crate::Metrics::last_error).
+            pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
+                self.hold.settle(Outcome::Failure, Note::because(message.into().into()));
+            }
+
+            /// The call says nothing about the health of the dependency.
+            #[inline]
+            pub fn ignore(self) {
+                self.record(Outcome::Ignored);
+            }
+
+            /// The call ended with this outcome.
+            #[inline]
+            pub fn record(self, outcome: Outcome) {
+                self.hold.settle(outcome, Note::UNTOLD);
+            }
+
+            /// Records `Ok` as a success and `Err` as a failure, and hands the result on.
+            ///
+            /// # Errors
+            ///
+            /// The error of `result`.
+            ///
+            /// ```
+            /// # let breaker = std::sync::Arc::new(tripcoil::CircuitBreaker::new("parser"));
+            /// let permit = breaker.try_acquire()?;
+            /// let number = permit.settle("12".parse::<u32>())?;
+            /// assert_eq!(number, 12);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            #[inline]
+            pub fn settle<T, E>(self, result: Result<T, E>) -> Result<T, E> {
+                let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
+                self.record_result(outcome, &result);
+                result
+            }
+
+            #[inline]
+            pub(crate) fn record_result<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
+                self.hold.settle(outcome, Note::of(result));
+            }
+        }
+
+        impl fmt::Debug for $permit {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($permit)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use settling;
+
+settling!(Permit<'_>);

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use crate::outcome::Dropped;
+
+/// The settings of a breaker, as [`Config`](crate::config) has approved them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Consecutive failures that open; `None` if another rule has to.
+    pub(crate) error_threshold: Option<u32>,
+    pub(crate) reset_timeout: Duration,
+    pub(crate) backoff_factor: f64,
+    pub(crate) backoff_max: Duration,
+    pub(crate) jitter: f64,
+    pub(crate) success_threshold: u32,
+    pub(crate) half_open_error_threshold: u32,
+    pub(crate) half_open_capacity: u32,
+    pub(crate) half_open_max_capacity: u32,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) dropped_calls: Dropped,
+}
+
+impl Rules {
+    pub(crate) const DEFAULT: Rules = Rules {
+        error_threshold: Some(5),
+        reset_timeout: Duration::from_secs(30),
+        backoff_factor: 1.0,
+        backoff_max: Duration::MAX,
+        jitter: 0.0,
+        success_threshold: 2,
+        half_open_error_threshold: 1,
+        half_open_capacity: 1,
+        half_open_max_capacity: 1,
+        probe_timeout: Duration::from_secs(30),
+        dropped_calls: Dropped::Ignore,
+    };
+
+    /// Whether a call's duration matters, so that its admission has to read the clock.
+    pub(crate) const fn times_calls(&self) -> bool {
+        matches!(self.dropped_calls, Dropped::FailureAfter(_))
+    }
+
+    /// How long to stay open after `reopenings` openings out of half-open. `draw`, from 0 to 1,
+    /// picks the place within the jitter.
+    pub(crate) fn cool_down(&self, reopenings: u32, draw: f64) -> Duration {
+        let backed_off = stretch(self.reset_timeout, self.backoff_factor.powf(f64::from(reopenings)));
+        stretch(backed_off.min(self.backoff_max), self.jitter.mul_add(draw, 1.0))
+    }
+}
+
+/// `wait * factor`, saturating, and never less than `wait`; `factor` is at least 1.
+fn stretch(wait: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX).max(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn rules(factor: f64, max: Duration, jitter: f64) -> Rules {
+        Rules { reset_timeout: 5 * SECOND, backoff_factor: factor, backoff_max: max, jitter, ..Rules::DEFAULT }
+    }
+
+    #[test]
+    fn the_cool_down_grows_by_the_factor_up_to_the_maximum() {
+        let rules = rules(1.5, 12 * SECOND, 0.0);
+        let waits: Vec<_> = (0..5).map(|k| rules.cool_down(k, 0.0).as_secs_f64()).collect();
+        assert_eq!(waits, [5.0, 7.5, 11.25, 12.0, 12.0]);
+    }
+
+    #[test]
+    fn a_huge_factor_saturates() {
+        assert_eq!(rules(1e300, Duration::MAX, 1.0).cool_down(9, 1.0), Duration::MAX);
+        assert_eq!(rules(f64::MAX, 60 * SECOND, 0.0).cool_down(1023, 0.0), 60 * SECOND);
+    }
+
+    #[test]
+    fn a_factor_of_one_is_exact_for_every_duration() {
+        let mut rules = rules(1.0, Duration::MAX, 0.0);
+        rules.reset_timeout = Duration::new(u64::MAX, 999_999_999);
+        assert_eq!(rules.cool_down(7, 0.5), rules.reset_timeout);
+    }
+
+    #[test]
+    fn jitter_lengthens_by_up_to_its_share_and_never_shortens() {
+        let rules = rules(2.0, 10 * SECOND, 0.1);
+        assert_eq!(rules.cool_down(0, 0.0), 5 * SECOND);
+        assert_eq!(rules.cool_down(0, 1.0), Duration::from_millis(5_500));
+        assert_eq!(rules.cool_down(4, 1.0), 11 * SECOND);
+    }
+}

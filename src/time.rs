@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+/// Whole milliseconds of a clock, saturating at what the word has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Millis(u64);
+
+impl Millis {
+    /// 139 years: a clock that began in 1970 fits until 2109.
+    pub(crate) const BITS: u32 = 42;
+    pub(crate) const MAX: Millis = Millis((1 << Self::BITS) - 1);
+
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        if bits < Self::MAX.0 { Millis(bits) } else { Self::MAX }
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The last millisecond that a clock at `now` has reached.
+    pub(crate) fn reached(now: Duration) -> Self {
+        Self::saturating(now.as_millis())
+    }
+
+    /// The first millisecond that is not before `instant`.
+    pub(crate) fn not_before(instant: Duration) -> Self {
+        Self::saturating(millis_not_before(instant))
+    }
+
+    /// When a wait that began at `now` is over, the wait rounded up to whole milliseconds, and its end to
+    /// the next one of the clock's. [`lead`] tells by how much the latter is late.
+    pub(crate) fn after(now: Duration, wait: Duration) -> Self {
+        Self::saturating(millis_not_before(now).saturating_add(millis_not_before(wait)))
+    }
+
+    /// What is left at `now`; zero once it is over.
+    pub(crate) fn left(self, now: Duration) -> Duration {
+        Duration::from_millis(self.0).saturating_sub(now)
+    }
+
+    fn saturating(millis: u128) -> Self {
+        u64::try_from(millis).map_or(Self::MAX, Self::from_bits)
+    }
+}
+
+fn millis_not_before(instant: Duration) -> u128 {
+    instant.as_nanos().div_ceil(1_000_000)
+}
+
+/// From `now` to the next whole millisecond: below a millisecond, zero on a whole one.
+pub(crate) fn lead(now: Duration) -> Duration {
+    const MILLI: u32 = 1_000_000;
+    Duration::from_nanos(u64::from((MILLI - now.subsec_nanos() % MILLI) % MILLI))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_nanos(1);
+
+    #[test]
+    fn a_wait_of_whole_milliseconds_ends_late_by_the_lead_of_its_beginning() {
+        for start in [Duration::ZERO, TICK, Duration::from_micros(1_500), Duration::new(1_800_000_000, 999_999_999)] {
+            let end = start + Duration::from_secs(5);
+            let deadline = Millis::after(start, Duration::from_secs(5));
+            assert_eq!(deadline.left(Duration::ZERO), end + lead(start));
+            assert!(lead(start) < Duration::from_millis(1));
+            assert_eq!(Millis::reached(end + lead(start)), deadline);
+            assert!(Millis::reached(end - TICK + lead(start)) < deadline);
+        }
+    }
+
+    #[test]
+    fn a_wait_never_ends_early_and_less_than_two_milliseconds_late() {
+        for start in [Duration::ZERO, TICK, Duration::from_micros(1_500), Duration::from_secs(1_800_000_000)] {
+            for wait in [TICK, Duration::from_millis(1), Duration::from_micros(999), Duration::from_secs(30)] {
+                let deadline = Millis::after(start, wait);
+                assert!(Millis::reached(start + wait - TICK) < deadline, "{start:?} {wait:?}");
+                assert!(Millis::reached(start + wait + Duration::from_millis(2)) >= deadline);
+            }
+        }
+    }
+
+    #[test]
+    fn whole_milliseconds_are_exact() {
+        let deadline = Millis::after(Duration::from_secs(3), Duration::from_millis(250));
+        assert_eq!(Millis::reached(Duration::from_millis(3_250)), deadline);
+        assert_eq!(deadline.left(Duration::from_secs(1)), Duration::from_millis(2_250));
+        assert_eq!(deadline.left(Duration::from_secs(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_largest_duration_saturates() {
+        assert_eq!(Millis::reached(Duration::MAX), Millis::MAX);
+        assert_eq!(Millis::after(Duration::MAX, Duration::MAX), Millis::MAX);
+        assert_eq!(Millis::MAX.left(Duration::MAX), Duration::ZERO);
+        assert_eq!(Millis::from_bits(u64::MAX), Millis::MAX);
+    }
+}

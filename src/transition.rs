@@ -1,0 +1,117 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::state::State;
+
+/// What made a breaker change its state.
+///
+/// ```
+/// use tripcoil::Cause;
+///
+/// assert_eq!(Cause::ErrorThreshold.to_string(), "error_threshold");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// `error_threshold` calls in a row failed.
+    ErrorThreshold,
+    /// At least `error_rate` of the window's calls failed.
+    ErrorRate,
+    /// At least `slow_call_rate` of the window's calls were slow.
+    SlowCallRate,
+    /// A call ended in [`Outcome::Trip`](crate::Outcome::Trip).
+    Tripped,
+    /// `half_open_error_threshold` probes failed.
+    ProbeFailed,
+    /// `success_threshold` probes in a row succeeded.
+    SuccessThreshold,
+    /// The reset timeout was over when a call came.
+    ResetTimeout,
+    /// An operator said so.
+    Manual,
+    /// [`reset`](crate::CircuitBreaker::reset) was called.
+    Reset,
+}
+
+impl Cause {
+    /// The cause's name in `snake_case`, as [`Display`](fmt::Display) prints it.
+    ///
+    /// ```
+    /// assert_eq!(tripcoil::Cause::Manual.as_str(), "manual");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Cause::ErrorThreshold => "error_threshold",
+            Cause::ErrorRate => "error_rate",
+            Cause::SlowCallRate => "slow_call_rate",
+            Cause::Tripped => "tripped",
+            Cause::ProbeFailed => "probe_failed",
+            Cause::SuccessThreshold => "success_threshold",
+            Cause::ResetTimeout => "reset_timeout",
+            Cause::Manual => "manual",
+            Cause::Reset => "reset",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A change of state, as [observers](crate::Builder::on_transition) are told of it.
+///
+/// The counts are those of the state that was left, the outcome that ended it among them: five errors
+/// where an `error_threshold` of 5 was met.
+///
+/// It is displayed as ``circuit breaker `payments`: closed -> open (error_threshold)``.
+///
+/// ```
+/// use tripcoil::{Cause, CircuitBreaker, State};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .error_threshold(1)
+///     .on_transition(|transition| {
+///         assert_eq!((transition.from, transition.to), (State::Closed, State::Open));
+///         assert_eq!(transition.cause, Cause::ErrorThreshold);
+///         assert_eq!(transition.consecutive_error_count, 1);
+///         assert_eq!(transition.sequence, 1);
+///     })
+///     .build()?;
+/// let _ = breaker.call_sync(|| "x".parse::<u32>());
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The breaker's name.
+    pub name: Name,
+    /// The state that was left.
+    pub from: State,
+    /// The state that was entered.
+    pub to: State,
+    /// What caused it.
+    pub cause: Cause,
+    /// 1 for the breaker's first change of state, 2 for its second, and so on; `reset` does not
+    /// start it anew.
+    pub sequence: u64,
+    /// When it was, by the breaker's [`Clock`](crate::Clock).
+    pub at: Duration,
+    /// For how long it will stay open, if it became [`State::Open`].
+    pub open_for: Option<Duration>,
+    /// Failures since the last success if it was closed, failed probes if it was half-open, else 0.
+    pub consecutive_error_count: u64,
+    /// Successes since the last failure if it was closed, successful probes since the last failed
+    /// one if it was half-open, else 0.
+    pub consecutive_success_count: u64,
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Transition { name, from, to, cause, .. } = self;
+        write!(f, "circuit breaker `{name}`: {from} -> {to} ({cause})")
+    }
+}

@@ -1,0 +1,134 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use event_listener::EventListener;
+use futures_lite::ready;
+
+use crate::engine::Engine;
+use crate::state::State;
+
+/// Waits for the next change of state; made by [`CircuitBreaker::changed`](crate::CircuitBreaker::changed).
+///
+/// Await it, or block on it with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout). It yields
+/// the state after the change; if several changes came quickly, the state after the last of them.
+///
+/// # Cancel safety
+///
+/// It can be dropped at any time; nothing is lost but the wait.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Changed<'a> {
+    engine: &'a Engine,
+    /// The changes of state when the wait began.
+    seen: u32,
+    listener: Option<EventListener>,
+}
+
+impl<'a> Changed<'a> {
+    pub(crate) fn new(engine: &'a Engine) -> Self {
+        Changed { engine, seen: engine.changes(), listener: None }
+    }
+
+    fn state_if_changed(&self) -> Option<State> {
+        (self.engine.changes() != self.seen).then(|| self.engine.state())
+    }
+
+    /// Blocks the thread until the state has changed.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
+    ///
+    /// let changed = BREAKER.changed();
+    /// thread::spawn(|| BREAKER.force_open());
+    /// assert_eq!(changed.wait(), State::ForcedOpen);
+    /// ```
+    #[allow(clippy::must_use_candidate, reason = "it may be the wait alone that is wanted")]
+    pub fn wait(self) -> State {
+        loop {
+            if let Some(state) = self.state_if_changed() {
+                return state;
+            }
+            let listener = self.engine.watchers().listen();
+            if let Some(state) = self.state_if_changed() {
+                return state;
+            }
+            blocking::wait(listener);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl Changed<'_> {
+    /// Blocks the thread until the state has changed, or for at most `timeout` of real time; `None` then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert_eq!(breaker.changed().wait_timeout(Duration::from_millis(5)), None);
+    /// ```
+    #[allow(clippy::must_use_candidate, reason = "as above")]
+    pub fn wait_timeout(self, timeout: std::time::Duration) -> Option<State> {
+        let deadline = std::time::Instant::now().checked_add(timeout);
+        loop {
+            if let Some(state) = self.state_if_changed() {
+                return Some(state);
+            }
+            let listener = self.engine.watchers().listen();
+            if let Some(state) = self.state_if_changed() {
+                return Some(state);
+            }
+            if !blocking::wait_until(listener, deadline) {
+                return self.state_if_changed();
+            }
+        }
+    }
+}
+
+impl Future for Changed<'_> {
+    type Output = State;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<State> {
+        loop {
+            if let Some(state) = self.state_if_changed() {
+                return Poll::Ready(state);
+            }
+            if let Some(listener) = &mut self.listener {
+                ready!(Pin::new(listener).poll(cx));
+                self.listener = None;
+            } else {
+                self.listener = Some(self.engine.watchers().listen());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Changed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changed").field("state", &self.engine.state()).finish_non_exhaustive()
+    }
+}
+
+/// Blocking on a listener.
+pub(crate) mod blocking {
+    use event_listener::{EventListener, Listener};
+
+    pub(crate) fn wait(listener: EventListener) {
+        listener.wait();
+    }
+
+    /// Whether the notification came before the deadline; `None` is no deadline.
+    #[cfg(not(loom))]
+    pub(crate) fn wait_until(listener: EventListener, deadline: Option<std::time::Instant>) -> bool {
+        let Some(deadline) = deadline else {
+            listener.wait();
+            return true;
+        };
+        listener.wait_deadline(deadline).is_some()
+    }
+}
