@@ -1,15 +1,11 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, Parts};
 use crate::error::Rejected;
 use crate::metrics::Metrics;
 use crate::name::Name;
-use crate::observers::Observer;
 use crate::permit::Permit;
-use crate::rules::Rules;
 use crate::state::State;
 use crate::watch::Changed;
 
@@ -53,17 +49,12 @@ impl CircuitBreaker {
         /// ```
         #[must_use]
         pub fn new(name: &'static str) -> Self {
-            CircuitBreaker { engine: Engine::new(Name::new(name), Rules::DEFAULT, None, Vec::new()) }
+            CircuitBreaker { engine: Engine::new(Name::new(name)) }
         }
     }
 
-    pub(crate) fn with(
-        name: Cow<'static, str>,
-        rules: Rules,
-        clock: Option<Box<dyn Clock>>,
-        observers: Vec<Observer>,
-    ) -> Self {
-        CircuitBreaker { engine: Engine::new(name.into(), rules, clock, observers) }
+    pub(crate) fn with(parts: Parts) -> Self {
+        CircuitBreaker { engine: Engine::with(parts) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -90,6 +81,14 @@ impl CircuitBreaker {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        match self.engine.admit_freely(self.engine.slot()) {
+            Some(ticket) => Ok(Permit::new(&self.engine, ticket)),
+            None => self.try_acquire_slowly(),
+        }
+    }
+
+    #[cold]
+    fn try_acquire_slowly(&self) -> Result<Permit<'_>, Rejected> {
         match self.engine.admit() {
             Ok(ticket) => Ok(Permit::new(&self.engine, ticket)),
             Err(refusal) => Err(self.engine.reject(refusal)),

@@ -4,16 +4,23 @@ use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
-use crate::config::{ConfigError, Settings};
+use crate::config::{Approved, ConfigError, Settings};
+use crate::engine::Parts;
 use crate::observers::Observer;
 use crate::outcome::Dropped;
 use crate::transition::Transition;
+use crate::window::{Lately, Window};
 
 /// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
 ///
 /// | setting | default | allowed |
 /// |---|---|---|
-/// | [`error_threshold`](Self::error_threshold) | 5 | 1 to 2³² − 1 |
+/// | [`error_threshold`](Self::error_threshold) | 5; none once a rate rule is set | 1 to 2³² − 1; none beside a rate rule |
+/// | [`error_rate`](Self::error_rate) | off | above 0.0, up to 1.0 |
+/// | [`slow_call_rate`](Self::slow_call_rate) | off | above 0.0, up to 1.0 |
+/// | [`slow_call_duration`](Self::slow_call_duration) | off | above zero |
+/// | [`window`](Self::window) | 100 calls | 1 to 1 000 000 calls; 16 ms to 365 days |
+/// | [`minimum_calls`](Self::minimum_calls) | 20, or the window's calls if fewer | 1 to the window's calls |
 /// | [`reset_timeout`](Self::reset_timeout) | 30 s | above zero |
 /// | [`reset_backoff`](Self::reset_backoff) | 1.0, no maximum | finite, at least 1.0; at least the reset timeout |
 /// | [`reset_jitter`](Self::reset_jitter) | 0.0 | 0.0 to 1.0 |
@@ -58,9 +65,65 @@ impl CircuitBreaker {
 }
 
 impl Builder {
-    /// How many calls in a row have to fail for the breaker to open. Default: 5.
+    /// How many calls in a row have to fail for the breaker to open. Default: 5, or none once a rate rule is
+    /// set.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// // Opens on half of the calls failing, and on ten failures in a row.
+    /// let breaker = CircuitBreaker::builder("payments").error_rate(0.5).error_threshold(10).build()?;
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
     pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
-        self.settings.error_threshold = errors.into();
+        self.settings.error_threshold = Some(errors.into());
+        self
+    }
+
+    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls failed, above 0.0 up to
+    /// 1.0. Default: off.
+    ///
+    /// The share is exact: 0.7 of 10 calls is 7.
+    pub fn error_rate(mut self, share: f64) -> Self {
+        self.settings.error_rate = Some(share);
+        self
+    }
+
+    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls took at least the
+    /// [`slow_call_duration`](Self::slow_call_duration), above 0.0 up to 1.0. Default: off.
+    ///
+    /// Calls are timed from their admission to their settlement by the breaker's clock. A slow success counts as
+    /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if it took
+    /// that long; a neutral one is not.
+    ///
+    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it is
+    /// a slow call of the window, and still is one when it ends. This is looked at whenever a call fails or is
+    /// slow, and by each thread's first admission in each eighth of the `slow_call_duration` (or each
+    /// millisecond, if that is longer); a call is seen to hang up to that much late, never early. A call that is
+    /// meant to take long opts out with [`Permit::untimed`](crate::Permit::untimed).
+    pub fn slow_call_rate(mut self, share: f64) -> Self {
+        self.settings.slow_call_rate = Some(share);
+        self
+    }
+
+    /// From how long on a call is slow; above zero. Has to be set together with
+    /// [`slow_call_rate`](Self::slow_call_rate).
+    pub fn slow_call_duration(mut self, duration: Duration) -> Self {
+        self.settings.slow_call_duration = Some(duration);
+        self
+    }
+
+    /// What the rates are taken over: the last so many calls, or the last so many seconds. Default: 100 calls.
+    ///
+    /// A window begins empty whenever the breaker closes. Ignored calls and neutral drops are not in it.
+    pub fn window(mut self, window: Window) -> Self {
+        self.settings.window = Some(window);
+        self
+    }
+
+    /// On fewer calls in the window no rate is judged. Default: 20, or the window's calls if they are fewer.
+    pub fn minimum_calls(mut self, calls: u32) -> Self {
+        self.settings.minimum_calls = Some(calls);
         self
     }
 
@@ -149,8 +212,14 @@ impl Builder {
     /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
     /// value and what is allowed.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        let rules = self.settings.approve()?;
-        Ok(CircuitBreaker::with(self.name, rules, self.clock, self.observers))
+        let Approved { rules, rates } = self.settings.approve()?;
+        Ok(CircuitBreaker::with(Parts {
+            name: self.name.into(),
+            rules,
+            lately: rates.map(|rates| Box::new(Lately::new(rates))),
+            clock: self.clock,
+            observers: self.observers,
+        }))
     }
 }
 

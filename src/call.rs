@@ -10,7 +10,7 @@ use crate::breaker::CircuitBreaker;
 use crate::error::Error;
 use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
-use crate::permit::Permit;
+use crate::permit::{LocalPermit, Permit};
 
 impl CircuitBreaker {
     /// Runs `op` if the breaker admits it. `Ok` is a success, `Err` a failure.
@@ -71,9 +71,9 @@ impl CircuitBreaker {
         op: impl FnOnce() -> Result<T, E>,
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
-        let permit = self.try_acquire()?;
+        let permit = LocalPermit::acquire(self.engine())?;
         let result = op();
-        permit.record_result(judge.judge(&result), &result);
+        permit.settle(judge.judge(&result), &result);
         result.map_err(Error::Inner)
     }
 

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use crate::history::History;
 use crate::machine::{self, Effect, Event, Step};
+use crate::mark::Mark;
 use crate::probe::NewestProbe;
 use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};
 use crate::time::{self, Millis};
-use crate::word::{EPOCH_MARK, Epoch, Field, Word};
+use crate::word::{Epoch, Word};
 
 /// The breaker's one word, and the only loop that swaps it.
 pub(crate) struct Cell {
@@ -20,8 +21,6 @@ pub(crate) struct Cell {
     /// deadline is just what the word says, less than a millisecond late.
     lead: AtomicU64,
 }
-
-const LEAD_NANOS: Field = Field::after(EPOCH_MARK, 20);
 
 /// What an event did: the word before, the word after, what is left to do.
 #[derive(Clone, Copy, Debug)]
@@ -81,9 +80,8 @@ impl Cell {
     }
 
     fn lead(&self, epoch: Epoch) -> Duration {
-        let lead = self.lead.load(Ordering::Relaxed);
-        let belongs = EPOCH_MARK.get(lead) == epoch.number();
-        Duration::from_nanos(if belongs { LEAD_NANOS.get(lead) } else { 0 })
+        let lead = Mark::from_bits(self.lead.load(Ordering::Relaxed));
+        Duration::from_nanos(lead.of(epoch).unwrap_or(0))
     }
 
     /// Asks for admission.
@@ -115,8 +113,8 @@ impl Cell {
     pub(crate) fn apply(&self, event: Event, rules: &Rules) -> Applied {
         let applied = self.swap(|word, reopenings| machine::step(word, reopenings, event, rules));
         if let (Effect::Begin { .. }, Some(now)) = (applied.effect, event.opens_at()) {
-            let lead = LEAD_NANOS.set(applied.after.epoch().number(), u64::from(time::lead(now).subsec_nanos()));
-            self.lead.store(lead, Ordering::Relaxed);
+            let lead = Mark::new(applied.after.epoch(), time::lead(now).subsec_nanos().into());
+            self.lead.store(lead.bits(), Ordering::Relaxed);
         }
         applied
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sync::unmodelled::{AtomicU64, OnceLock, Ordering};
+use crate::time::whole_nanos;
 
 /// A source of time: how long it has been since an origin of the clock's own.
 ///
@@ -123,8 +124,4 @@ impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
     }
-}
-
-fn whole_nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::outcome::Dropped;
 use crate::rules::Rules;
+use crate::window::{Rates, SlowRate, Span, Window};
 use crate::word::MAX_PROBES;
 
 /// A setting that [`Builder::build`](crate::Builder::build) does not take: which, its value, and what
@@ -47,7 +48,13 @@ impl ConfigError {
 /// The settings as they were given. What was not given follows from the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) error_threshold: Option<u32>,
+    #[expect(clippy::option_option, reason = "not given, given as none, or given")]
+    pub(crate) error_threshold: Option<Option<u32>>,
+    pub(crate) error_rate: Option<f64>,
+    pub(crate) slow_call_rate: Option<f64>,
+    pub(crate) slow_call_duration: Option<Duration>,
+    pub(crate) window: Option<Window>,
+    pub(crate) minimum_calls: Option<u32>,
     pub(crate) reset_timeout: Duration,
     pub(crate) backoff_factor: f64,
     pub(crate) backoff_max: Duration,
@@ -64,7 +71,12 @@ impl Default for Settings {
     fn default() -> Self {
         let rules = Rules::DEFAULT;
         Settings {
-            error_threshold: rules.error_threshold,
+            error_threshold: None,
+            error_rate: None,
+            slow_call_rate: None,
+            slow_call_duration: None,
+            window: None,
+            minimum_calls: None,
             reset_timeout: rules.reset_timeout,
             backoff_factor: rules.backoff_factor,
             backoff_max: rules.backoff_max,
@@ -79,10 +91,21 @@ impl Default for Settings {
     }
 }
 
+/// Settings that a breaker can be made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Approved {
+    pub(crate) rules: Rules,
+    pub(crate) rates: Option<Rates>,
+}
+
 impl Settings {
-    pub(crate) fn approve(self) -> Result<Rules, ConfigError> {
-        match self.error_threshold {
+    pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
+        let rates = self.rates()?;
+        let default = if rates.is_some() { None } else { Rules::DEFAULT.error_threshold };
+        let error_threshold = self.error_threshold.unwrap_or(default);
+        match error_threshold {
             Some(threshold) => within("error_threshold", threshold, 1, u32::MAX)?,
+            None if rates.is_some() => {}
             None => refuse("error_threshold", format_args!("none"), "1 to 4294967295, as no other rule would open")?,
         }
         positive("reset_timeout", self.reset_timeout)?;
@@ -106,8 +129,8 @@ impl Settings {
         if let Dropped::FailureAfter(limit) = self.dropped_calls {
             positive("dropped_calls", limit)?;
         }
-        Ok(Rules {
-            error_threshold: self.error_threshold,
+        let rules = Rules {
+            error_threshold,
             reset_timeout: self.reset_timeout,
             backoff_factor: self.backoff_factor,
             backoff_max: self.backoff_max,
@@ -118,9 +141,53 @@ impl Settings {
             half_open_max_capacity,
             probe_timeout,
             dropped_calls: self.dropped_calls,
-        })
+        };
+        Ok(Approved { rules, rates })
+    }
+
+    fn rates(&self) -> Result<Option<Rates>, ConfigError> {
+        for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
+            if let Some(rate) = rate.filter(|rate| !(*rate > 0.0 && *rate <= 1.0)) {
+                refuse(setting, format_args!("{rate:?}"), "above 0.0, up to 1.0")?;
+            }
+        }
+        let slow = match (self.slow_call_rate, self.slow_call_duration) {
+            (Some(rate), Some(duration)) => {
+                positive("slow_call_duration", duration)?;
+                Some(SlowRate { rate, duration })
+            }
+            (Some(_), None) => return unset("slow_call_duration", "a duration, as slow_call_rate is set"),
+            (None, Some(_)) => return unset("slow_call_rate", "a rate, as slow_call_duration is set"),
+            (None, None) => None,
+        };
+        if self.error_rate.is_none() && slow.is_none() {
+            let needless = [("window", self.window.is_some()), ("minimum_calls", self.minimum_calls.is_some())];
+            for (setting, _) in needless.into_iter().filter(|(_, is_set)| *is_set) {
+                refuse(setting, format_args!("set"), "unset, as neither error_rate nor slow_call_rate is set")?;
+            }
+            return Ok(None);
+        }
+        let Window(span) = self.window.unwrap_or(Window::calls(100));
+        let most = match span {
+            Span::Calls(calls) => {
+                within("window", calls, 1, 1_000_000)?;
+                calls
+            }
+            Span::Time(time) => {
+                if !(SHORTEST..=LONGEST).contains(&time) {
+                    refuse("window", format_args!("{time:?}"), "16ms to 31536000s, in sixteen slices of at least 1ms")?;
+                }
+                u32::MAX
+            }
+        };
+        let minimum_calls = self.minimum_calls.unwrap_or(most.min(20));
+        within("minimum_calls", minimum_calls, 1, most)?;
+        Ok(Some(Rates { error_rate: self.error_rate, slow, minimum_calls: minimum_calls.into(), span }))
     }
 }
+
+const SHORTEST: Duration = Duration::from_millis(16);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 fn within(setting: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) {
@@ -134,6 +201,10 @@ fn positive(setting: &'static str, value: Duration) -> Result<(), ConfigError> {
         return Ok(());
     }
     refuse(setting, format_args!("{value:?}"), "any duration above zero")
+}
+
+fn unset<T>(setting: &'static str, allowed: &str) -> Result<T, ConfigError> {
+    Err(ConfigError { setting, value: String::from("not set"), allowed: allowed.into() })
 }
 
 fn refuse(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<(), ConfigError> {

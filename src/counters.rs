@@ -1,8 +1,7 @@
+use crate::mark::Mark;
 use crate::sync::PerThread;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
-use crate::word::{EPOCH_MARK, Epoch, Field};
-
-const SUCCESSES_AT_MARK: Field = Field::after(EPOCH_MARK, 45);
+use crate::word::Epoch;
 
 /// The totals of a breaker, kept so that a call writes to nothing but its own thread's slot.
 ///
@@ -20,16 +19,16 @@ pub(crate) struct Counters {
 pub(crate) struct Slot {
     admitted: Tally,
     success: Tally,
-    /// The epoch that the successes from `epoch_start` on belong to.
+    error: Tally,
+    /// The epoch that the successes and errors beyond `epoch_start` belong to.
     epoch: AtomicU64,
     epoch_start: AtomicU64,
-    error: Tally,
     ignored: Tally,
     dropped: Tally,
     rejected: Tally,
     slow: Tally,
-    /// The successes of all threads when this one last saw a failure, and the epoch in which it did.
-    error_mark: AtomicU64,
+    /// The calls of all threads when this one last counted an error, and the epoch in which it did.
+    last_error: AtomicU64,
 }
 
 #[derive(Default)]
@@ -93,37 +92,47 @@ impl Slot {
     }
 
     #[inline]
+    pub(crate) fn count_slow(&self) {
+        self.slow.add_one();
+    }
+
+    #[inline]
     pub(crate) fn count_rejection(&self) {
         self.rejected.add_one();
     }
 
+    /// Counts a success of a call of `epoch`, which has not ended.
     #[inline]
     pub(crate) fn count_success(&self, epoch: Epoch) {
+        self.enter(epoch);
+        self.success.add_one();
+    }
+
+    #[inline]
+    fn enter(&self, epoch: Epoch) {
         if self.epoch.load(Ordering::Relaxed) != epoch.number() {
             self.start_epoch(epoch);
         }
-        self.success.add_one();
     }
 
     #[cold]
     fn start_epoch(&self, epoch: Epoch) {
-        self.epoch_start.store(self.success.get(), Ordering::Relaxed);
-        // Release: pairs with the Acquire in `successes_in`, which must not see an older start.
+        self.epoch_start.store(self.calls(), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `calls_in`, which must not see an older start.
         self.epoch.store(epoch.number(), Ordering::Release);
     }
 
-    fn successes_in(&self, epoch: Epoch) -> u64 {
+    fn calls(&self) -> u64 {
+        self.success.get().wrapping_add(self.error.get())
+    }
+
+    fn calls_in(&self, epoch: Epoch) -> u64 {
         // Acquire: pairs with the Release in `start_epoch`.
         if self.epoch.load(Ordering::Acquire) == epoch.number() {
-            self.success.get().saturating_sub(self.epoch_start.load(Ordering::Relaxed))
+            self.calls().saturating_sub(self.epoch_start.load(Ordering::Relaxed))
         } else {
             0
         }
-    }
-
-    fn successes_at_error(&self, epoch: Epoch) -> u64 {
-        let mark = self.error_mark.load(Ordering::Acquire);
-        if EPOCH_MARK.get(mark) == epoch.number() { SUCCESSES_AT_MARK.get(mark) } else { 0 }
     }
 }
 
@@ -140,40 +149,39 @@ impl Counters {
         self.slots.here()
     }
 
-    /// Counts a call that was settled in the epoch that it was admitted in.
-    pub(crate) fn count_settled(&self, kind: Kind, epoch: Epoch) {
+    /// Counts a failure of a call of `epoch`, which had not ended just now. Returns the epoch's calls so far.
+    pub(crate) fn count_error(&self, epoch: Epoch) -> u64 {
         let slot = self.here();
-        match kind {
-            Kind::Success => slot.count_success(epoch),
-            Kind::Error => {
-                let successes = self.slots.iter().map(|slot| slot.successes_in(epoch)).sum::<u64>();
-                let mark = SUCCESSES_AT_MARK.set(epoch.number(), successes & SUCCESSES_AT_MARK.max());
-                slot.error_mark.store(mark, Ordering::Release);
-                slot.error.add_one();
-            }
-            Kind::Ignored => slot.ignored.add_one(),
-            Kind::Dropped => slot.dropped.add_one(),
-        }
+        slot.enter(epoch);
+        slot.error.add_one();
+        let calls = self.calls_in(epoch);
+        slot.last_error.store(Mark::new(epoch, calls).bits(), Ordering::Release);
+        calls
     }
 
-    /// Counts a call that was settled in a later epoch: in the totals and nowhere else.
-    pub(crate) fn count_late(&self, kind: Kind) {
+    /// Counts a call that is in the totals and nowhere else: a late one, or one without an outcome.
+    pub(crate) fn count_aside(&self, kind: Kind) {
         let slot = self.here();
-        match kind {
-            Kind::Success => {
-                slot.epoch_start.store(slot.epoch_start.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-                slot.success.add_one();
-            }
-            Kind::Error => slot.error.add_one(),
-            Kind::Ignored => slot.ignored.add_one(),
-            Kind::Dropped => slot.dropped.add_one(),
-        }
+        let tally = match kind {
+            Kind::Success => &slot.success,
+            Kind::Error => &slot.error,
+            Kind::Ignored => return slot.ignored.add_one(),
+            Kind::Dropped => return slot.dropped.add_one(),
+        };
+        slot.epoch_start.store(slot.epoch_start.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        tally.add_one();
     }
 
-    /// The successes of `epoch` since its last failure.
+    /// The successes and errors of `epoch` so far.
+    pub(crate) fn calls_in(&self, epoch: Epoch) -> u64 {
+        self.slots.iter().map(|slot| slot.calls_in(epoch)).sum()
+    }
+
+    /// The successes of `epoch` since its last error.
     pub(crate) fn run_of_successes(&self, epoch: Epoch) -> u64 {
-        let at_error = self.slots.iter().map(|slot| slot.successes_at_error(epoch)).max().unwrap_or(0);
-        self.slots.iter().map(|slot| slot.successes_in(epoch)).sum::<u64>().saturating_sub(at_error)
+        let last_error = |slot: &Slot| Mark::from_bits(slot.last_error.load(Ordering::Acquire)).of(epoch);
+        let at_error = self.slots.iter().filter_map(last_error).max().unwrap_or(0);
+        self.calls_in(epoch).saturating_sub(at_error)
     }
 
     /// The sums of all slots.
@@ -204,7 +212,7 @@ mod tests {
     fn succeed(counters: &Counters, epoch: Epoch, times: u64) {
         for _ in 0..times {
             counters.here().count_admission();
-            counters.count_settled(Kind::Success, epoch);
+            counters.here().count_success(epoch);
         }
     }
 
@@ -226,7 +234,7 @@ mod tests {
     fn a_run_of_successes_begins_anew_with_a_failure_and_with_an_epoch() {
         let counters = Counters::new();
         succeed(&counters, EPOCH, 7);
-        counters.count_settled(Kind::Error, EPOCH);
+        assert_eq!(counters.count_error(EPOCH), 8);
         assert_eq!(counters.run_of_successes(EPOCH), 0);
         succeed(&counters, EPOCH, 3);
         std::thread::scope(|scope| {
@@ -240,10 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn a_late_success_is_in_the_totals_and_in_no_run() {
+    fn a_late_call_is_in_the_totals_and_in_no_run() {
         let counters = Counters::new();
         succeed(&counters, EPOCH, 2);
-        counters.count_late(Kind::Success);
+        counters.count_aside(Kind::Success);
+        counters.count_aside(Kind::Error);
         succeed(&counters, EPOCH, 1);
         assert_eq!(counters.run_of_successes(EPOCH), 3);
         assert_eq!(counters.totals().success, 4);

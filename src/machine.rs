@@ -15,8 +15,11 @@ pub(crate) enum Event {
     Admit { now: Duration, past_silence: bool },
     /// A call of `epoch` succeeded.
     Success { epoch: Epoch },
-    /// A call of `epoch` failed. Without a `moment` only if the clock has not been read yet.
-    Failure { epoch: Epoch, moment: Option<Moment> },
+    /// A call of `epoch` failed, and so `met` a rate rule. Without a `moment` only if the clock has not been
+    /// read yet.
+    Failure { epoch: Epoch, met: Option<Cause>, moment: Option<Moment> },
+    /// Calls of `epoch` that did not fail have met a rate rule: slow ones, or ones that hang.
+    RateMet { epoch: Epoch, cause: Cause, moment: Moment },
     /// A call of `epoch` failed and said for how long to stay open.
     Trip { epoch: Epoch, now: Duration, open_for: Duration },
     /// A call of `epoch` ended and says nothing.
@@ -49,6 +52,7 @@ impl Event {
     pub(crate) fn opens_at(&self) -> Option<Duration> {
         match *self {
             Event::Failure { moment: Some(Moment { now, .. }), .. }
+            | Event::RateMet { moment: Moment { now, .. }, .. }
             | Event::Trip { now, .. }
             | Event::Operate(Order::Open(Moment { now, .. }) | Order::OpenFor { now, .. }) => Some(now),
             _ => None,
@@ -104,6 +108,7 @@ pub(crate) fn step(word: Word, reopenings: u32, event: Event, rules: &Rules) -> 
         Event::Operate(order) => operate(word, reopenings, order, rules),
         Event::Success { epoch }
         | Event::Failure { epoch, .. }
+        | Event::RateMet { epoch, .. }
         | Event::Trip { epoch, .. }
         | Event::Release { epoch }
             if epoch != word.epoch() =>
@@ -139,13 +144,15 @@ fn admit(word: Word, now: Duration, past_silence: bool, rules: &Rules) -> Step {
 
 fn settle_call(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
     match event {
-        Event::Failure { moment, .. } => {
+        Event::Failure { met, moment, .. } => {
             let next = word.with_errors(word.errors() + 1);
-            if rules.error_threshold.is_none_or(|threshold| next.errors() < u64::from(threshold)) {
-                return Step { next, effect: Effect::Counted };
+            let is_met = rules.error_threshold.is_some_and(|threshold| next.errors() >= u64::from(threshold));
+            match is_met.then_some(Cause::ErrorThreshold).or(met) {
+                Some(cause) => open(word, next, reopenings, moment, cause, rules),
+                None => Step { next, effect: Effect::Counted },
             }
-            open(word, next, reopenings, moment, Cause::ErrorThreshold, rules)
         }
+        Event::RateMet { cause, moment, .. } => open(word, word, reopenings, Some(moment), cause, rules),
         Event::Trip { now, open_for, .. } => {
             open_until(word.with_errors(word.errors() + 1), Millis::after(now, open_for), Cause::Tripped)
         }
@@ -173,7 +180,8 @@ fn settle_probe(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Ste
             }
             raised
         }
-        _ => settled,
+        Event::Release { .. } => settled,
+        Event::RateMet { .. } | Event::Admit { .. } | Event::Operate(_) => word,
     };
     let freed = free_slots(next, rules).saturating_sub(free_slots(word, rules));
     Step { next, effect: Effect::Free(freed) }

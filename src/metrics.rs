@@ -52,6 +52,55 @@ pub struct Metrics {
     pub retry_after: Option<Duration>,
     /// The last failure that counted.
     pub last_error: Option<LastError>,
+    /// What the rate rules see, if there are any. Empty unless the breaker is closed.
+    pub window: Option<WindowMetrics>,
+}
+
+/// What the window of the rate rules holds at one moment.
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Window};
+///
+/// let breaker = CircuitBreaker::builder("payments").error_rate(0.5).window(Window::calls(50)).build()?;
+/// breaker.try_acquire().unwrap().success();
+/// breaker.try_acquire().unwrap().failure();
+/// let window = breaker.metrics().window.unwrap();
+/// assert_eq!((window.calls, window.errors), (2, 1));
+/// assert_eq!(window.error_rate(), 0.5);
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WindowMetrics {
+    /// Calls that succeeded or failed, and those that hang.
+    pub calls: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// Those that took at least the `slow_call_duration`, or have been in flight for that long.
+    pub slow_calls: u64,
+}
+
+impl WindowMetrics {
+    pub(crate) const fn new(calls: u64, errors: u64, slow_calls: u64) -> Self {
+        WindowMetrics { calls, errors, slow_calls }
+    }
+
+    /// The share of calls that failed, from 0.0 to 1.0; 0.0 if there are no calls.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.errors, self.calls)
+    }
+
+    /// The share of calls that were slow, from 0.0 to 1.0; 0.0 if there are no calls.
+    #[must_use]
+    pub fn slow_call_rate(&self) -> f64 {
+        share(self.slow_calls, self.calls)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a window are far below 2^52")]
+fn share(part: u64, calls: u64) -> f64 {
+    if calls == 0 { 0.0 } else { part as f64 / calls as f64 }
 }
 
 /// What is known of the last failure.

@@ -102,6 +102,7 @@ mod tests {
             open_for: None,
             consecutive_error_count: 0,
             consecutive_success_count: 0,
+            window: None,
         }
     }
 

@@ -2,7 +2,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
+use crate::counters::Slot;
 use crate::engine::{Engine, Ticket};
+use crate::error::Rejected;
 use crate::failures::Note;
 use crate::outcome::Outcome;
 
@@ -51,6 +53,48 @@ impl<'a> Permit<'a> {
     }
 }
 
+/// A permit that stays on the thread that it was given to, and so needs to look up the thread's slot but once.
+pub(crate) struct LocalPermit<'a> {
+    engine: &'a Engine,
+    slot: &'a Slot,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> LocalPermit<'a> {
+    #[inline]
+    pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
+        let slot = engine.slot();
+        match engine.admit_freely(slot) {
+            Some(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
+            None => Self::acquire_slowly(engine, slot),
+        }
+    }
+
+    #[cold]
+    fn acquire_slowly(engine: &'a Engine, slot: &'a Slot) -> Result<Self, Rejected> {
+        match engine.admit() {
+            Ok(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
+            Err(refusal) => Err(engine.reject(refusal)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn settle<T, E>(mut self, outcome: Outcome, result: &Result<T, E>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.settle(self.slot, ticket, outcome, || Note::of(result));
+        }
+    }
+}
+
+impl Drop for LocalPermit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.abandon(ticket);
+        }
+    }
+}
+
 /// An admitted call, settled at the latest when it is dropped.
 pub(crate) struct Hold<E: Deref<Target = Engine>> {
     engine: E,
@@ -64,9 +108,15 @@ impl<E: Deref<Target = Engine>> Hold<E> {
     }
 
     #[inline]
-    pub(crate) fn settle(mut self, outcome: Outcome, note: Note) {
+    pub(crate) fn settle(mut self, outcome: Outcome, note: impl FnOnce() -> Note) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(ticket, outcome, note);
+            self.engine.settle(self.engine.slot(), ticket, outcome, note);
+        }
+    }
+
+    pub(crate) fn stop_timing(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            self.engine.stop_timing(ticket);
         }
     }
 }
@@ -99,7 +149,7 @@ macro_rules! settling {
             /// The call failed, and this is why: the message shows up in
             /// [`Metrics::last_error`](crate::Metrics::last_error).
             pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
-                self.hold.settle(Outcome::Failure, Note::because(message.into().into()));
+                self.hold.settle(Outcome::Failure, || Note::because(message.into().into()));
             }
 
             /// The call says nothing about the health of the dependency.
@@ -111,7 +161,27 @@ macro_rules! settling {
             /// The call ended with this outcome.
             #[inline]
             pub fn record(self, outcome: Outcome) {
-                self.hold.settle(outcome, Note::UNTOLD);
+                self.hold.settle(outcome, || Note::UNTOLD);
+            }
+
+            /// Takes the call's duration out of account, for a stream or another call that is meant to take
+            /// long: it is not slow, however long it takes, and never hangs.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # let breaker = tripcoil::CircuitBreaker::builder("feed")
+            /// #     .slow_call_rate(0.5)
+            /// #     .slow_call_duration(Duration::from_secs(1))
+            /// #     .build()?;
+            /// # let breaker = std::sync::Arc::new(breaker);
+            /// let permit = breaker.try_acquire()?.untimed();
+            /// // ... read the stream to its end ...
+            /// permit.success();
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            pub fn untimed(mut self) -> Self {
+                self.hold.stop_timing();
+                self
             }
 
             /// Records `Ok` as a success and `Err` as a failure, and hands the result on.
@@ -136,7 +206,7 @@ macro_rules! settling {
 
             #[inline]
             pub(crate) fn record_result<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
-                self.hold.settle(outcome, Note::of(result));
+                self.hold.settle(outcome, || Note::of(result));
             }
         }
 

@@ -1,105 +1,57 @@
 use std::time::Duration;
 
-use crate::sync::{Ordering, SwapU64};
+use crate::mark::{Mark, SharedMark};
 use crate::time::Millis;
-use crate::word::{EPOCH_MARK, Epoch, Field};
-
-const ADMITTED: Field = Field::after(EPOCH_MARK, Millis::BITS);
+use crate::word::Epoch;
 
 /// When the newest probe was admitted, and in which half-open epoch: what tells a silent probe.
 ///
 /// It is written *before* the word that admits the probe, so that whoever sees the half-open state full
 /// sees a stamp at least as new as its newest probe. A caller that then loses its slot has stamped for
 /// nothing; the one that took the slot did so at about the same time.
-pub(crate) struct NewestProbe(SwapU64);
-
-#[derive(Clone, Copy)]
-struct Stamp(u64);
-
-impl Stamp {
-    fn new(epoch: Epoch, now: Duration) -> Self {
-        Stamp(ADMITTED.set(epoch.number(), Millis::not_before(now).bits()))
-    }
-
-    fn epoch(self) -> Epoch {
-        Epoch::new(EPOCH_MARK.get(self.0))
-    }
-
-    fn admitted(self) -> Millis {
-        Millis::from_bits(ADMITTED.get(self.0))
-    }
-
-    fn is_newer_than(self, other: Stamp) -> bool {
-        if self.epoch() == other.epoch() {
-            self.admitted() > other.admitted()
-        } else {
-            self.epoch().is_after(other.epoch())
-        }
-    }
-
-    fn silent_until(self, timeout: Duration) -> Millis {
-        Millis::after(Duration::from_millis(self.admitted().bits()), timeout)
-    }
-}
+pub(crate) struct NewestProbe(SharedMark);
 
 /// A probe that has been silent for too long.
 #[derive(Clone, Copy)]
-pub(crate) struct Overdue(Stamp);
+pub(crate) struct Overdue(Mark);
 
 impl NewestProbe {
     crate::sync::const_unless_loom! {
         pub(crate) fn new() -> Self {
-            NewestProbe(SwapU64::new(0))
+            NewestProbe(SharedMark::new())
         }
     }
 
     /// When the newest probe of `epoch` will have been silent for `timeout`.
     pub(crate) fn overdue_at(&self, epoch: Epoch, timeout: Duration) -> Option<Millis> {
-        // Acquire: pairs with the Release of the stamp, which came before the word that the caller saw.
-        let stamp = Stamp(self.0.load(Ordering::Acquire));
-        (stamp.epoch() == epoch).then(|| stamp.silent_until(timeout))
+        self.0.load().of(epoch).map(|admitted| silent_until(admitted, timeout))
     }
 
     /// The newest probe of `epoch`, if at `now` it has been silent for `timeout`.
     pub(crate) fn overdue(&self, epoch: Epoch, now: Duration, timeout: Duration) -> Option<Overdue> {
-        // Acquire: as above.
-        let stamp = Stamp(self.0.load_to_swap(Ordering::Acquire));
-        let is_overdue = stamp.epoch() == epoch && Millis::reached(now) >= stamp.silent_until(timeout);
+        let stamp = self.0.load_to_replace();
+        let is_overdue =
+            stamp.of(epoch).is_some_and(|admitted| Millis::reached(now) >= silent_until(admitted, timeout));
         is_overdue.then_some(Overdue(stamp))
     }
 
     /// Stamps a probe that found a slot.
     pub(crate) fn stamp(&self, epoch: Epoch, now: Duration) {
-        let new = Stamp::new(epoch, now);
-        let mut seen = Stamp(self.0.load_to_swap(Ordering::Acquire));
-        while new.is_newer_than(seen) {
-            match self.swap(seen, new) {
-                Ok(()) => break,
-                Err(other) => seen = other,
-            }
-        }
+        self.0.raise(stamp(epoch, now));
     }
 
     /// Stamps a probe that takes the place of a silent one. Only one caller can, for each silent probe.
     pub(crate) fn replace(&self, silent: Overdue, epoch: Epoch, now: Duration) -> bool {
-        let new = Stamp::new(epoch, now);
-        loop {
-            match self.swap(silent.0, new) {
-                Ok(()) => return true,
-                Err(other) if other.0 == silent.0.0 => {}
-                Err(_) => return false,
-            }
-        }
+        self.0.replace(silent.0, stamp(epoch, now))
     }
+}
 
-    fn swap(&self, seen: Stamp, new: Stamp) -> Result<(), Stamp> {
-        // Release: pairs with the Acquire in `overdue` and `overdue_at`. Acquire on both ways, so that
-        // the stamps form one chain.
-        match self.0.compare_exchange_weak(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(()),
-            Err(other) => Err(Stamp(other)),
-        }
-    }
+fn stamp(epoch: Epoch, now: Duration) -> Mark {
+    Mark::new(epoch, Millis::not_before(now).bits())
+}
+
+fn silent_until(admitted: u64, timeout: Duration) -> Millis {
+    Millis::after(Duration::from_millis(admitted), timeout)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -125,15 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_gives_way_to_a_newer_one_only() {
+    fn a_stamp_of_another_epoch_says_nothing() {
         let newest = NewestProbe::new();
         newest.stamp(Epoch::new(6), at(9));
-        newest.stamp(Epoch::new(4), at(30));
-        newest.stamp(Epoch::new(6), at(7));
         assert_eq!(newest.overdue_at(Epoch::new(6), TIMEOUT), Some(Millis::reached(at(19))));
         assert_eq!(newest.overdue_at(Epoch::new(4), TIMEOUT), None);
-        newest.stamp(Epoch::new(8), at(1));
-        assert_eq!(newest.overdue_at(Epoch::new(8), TIMEOUT), Some(Millis::reached(at(11))));
     }
 
     #[test]

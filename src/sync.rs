@@ -4,7 +4,7 @@
 #[cfg(not(loom))]
 mod imp {
     pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::Ordering;
+    pub(crate) use std::sync::atomic::{Ordering, fence};
 
     /// An `AtomicU64` that is changed by compare-and-swap loops.
     pub(crate) struct SwapU64(std::sync::atomic::AtomicU64);
@@ -75,7 +75,7 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     use loom::sync::atomic::AtomicU64;
-    pub(crate) use loom::sync::atomic::Ordering;
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
     use std::cell::Cell;
 
     /// How a model sees the load that begins a compare-and-swap loop.
@@ -176,6 +176,7 @@ mod imp {
     }
 }
 
+use imp::fence;
 #[cfg(loom)]
 pub use imp::{Mode, set_mode};
 pub(crate) use imp::{Mutex, Ordering, PerThread, SwapU64};
@@ -183,7 +184,12 @@ pub(crate) use imp::{Mutex, Ordering, PerThread, SwapU64};
 /// Atomics that no model looks at: totals and test clocks, where interleavings decide nothing.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+}
+
+/// Orders what this thread wrote before with what it reads after, for all threads that do the same.
+pub(crate) fn full_fence() {
+    fence(Ordering::SeqCst);
 }
 
 /// A `const fn` in production; loom's atomics cannot be made in one.

@@ -19,38 +19,37 @@ impl Millis {
 
     /// The last millisecond that a clock at `now` has reached.
     pub(crate) fn reached(now: Duration) -> Self {
-        Self::saturating(now.as_millis())
+        let Some(whole) = now.as_secs().checked_mul(1_000) else { return Self::MAX };
+        Self::from_bits(whole.saturating_add(u64::from(now.subsec_millis())))
     }
 
     /// The first millisecond that is not before `instant`.
     pub(crate) fn not_before(instant: Duration) -> Self {
-        Self::saturating(millis_not_before(instant))
+        Self::reached(instant.saturating_add(lead(instant)))
     }
 
     /// When a wait that began at `now` is over, the wait rounded up to whole milliseconds, and its end to
     /// the next one of the clock's. [`lead`] tells by how much the latter is late.
     pub(crate) fn after(now: Duration, wait: Duration) -> Self {
-        Self::saturating(millis_not_before(now).saturating_add(millis_not_before(wait)))
+        Self::from_bits(Self::not_before(now).0 + Self::not_before(wait).0)
     }
 
     /// What is left at `now`; zero once it is over.
     pub(crate) fn left(self, now: Duration) -> Duration {
         Duration::from_millis(self.0).saturating_sub(now)
     }
-
-    fn saturating(millis: u128) -> Self {
-        u64::try_from(millis).map_or(Self::MAX, Self::from_bits)
-    }
-}
-
-fn millis_not_before(instant: Duration) -> u128 {
-    instant.as_nanos().div_ceil(1_000_000)
 }
 
 /// From `now` to the next whole millisecond: below a millisecond, zero on a whole one.
 pub(crate) fn lead(now: Duration) -> Duration {
     const MILLI: u32 = 1_000_000;
     Duration::from_nanos(u64::from((MILLI - now.subsec_nanos() % MILLI) % MILLI))
+}
+
+/// Nanoseconds, saturating after 584 years.
+#[inline]
+pub(crate) fn whole_nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]
@@ -96,5 +95,6 @@ mod tests {
         assert_eq!(Millis::after(Duration::MAX, Duration::MAX), Millis::MAX);
         assert_eq!(Millis::MAX.left(Duration::MAX), Duration::ZERO);
         assert_eq!(Millis::from_bits(u64::MAX), Millis::MAX);
+        assert_eq!(whole_nanos(Duration::MAX), u64::MAX);
     }
 }

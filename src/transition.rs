@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::metrics::WindowMetrics;
 use crate::name::Name;
 use crate::state::State;
 
@@ -107,6 +108,8 @@ pub struct Transition {
     /// Successes since the last failure if it was closed, successful probes since the last failed
     /// one if it was half-open, else 0.
     pub consecutive_success_count: u64,
+    /// What the window held, if there are rate rules and the breaker was closed.
+    pub window: Option<WindowMetrics>,
 }
 
 impl fmt::Display for Transition {

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use super::Engine;
+use crate::cell::Applied;
+use crate::counters::Slot;
+use crate::error::Rejected;
+use crate::machine::{Effect, Event};
+use crate::state::State;
+use crate::time::whole_nanos;
+use crate::word::{Epoch, Word};
+
+/// What an admitted call has to give back: proof of its admission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    /// The word under which it was admitted.
+    pub(super) word: Word,
+    /// When, in nanoseconds of the clock; [`UNTIMED`](Self::UNTIMED) if that does not matter.
+    admitted: u64,
+}
+
+impl Ticket {
+    const UNTIMED: u64 = u64::MAX;
+
+    pub(super) fn admitted(self) -> Option<Duration> {
+        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted))
+    }
+
+    pub(super) fn untimed(self) -> Self {
+        Ticket { admitted: Self::UNTIMED, ..self }
+    }
+
+    /// The epoch that the call belongs to.
+    pub(super) fn epoch(self) -> Epoch {
+        self.word.epoch()
+    }
+}
+
+/// Why a call is not let through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    state: State,
+    retry_after: Option<Duration>,
+    /// After how long it is worth asking again, whatever the others do.
+    pub(crate) ask_again_after: Option<Duration>,
+}
+
+impl Refusal {
+    const FORCED: Refusal = Refusal { state: State::ForcedOpen, retry_after: None, ask_again_after: None };
+}
+
+impl Engine {
+    /// Admits a call if every call is, and nothing has to be timed. `slot` is this thread's.
+    #[inline]
+    pub(crate) fn admit_freely(&self, slot: &Slot) -> Option<Ticket> {
+        let word = self.cell.load();
+        if word.admits_all() && !self.times_calls {
+            slot.count_admission();
+            return Some(Ticket { word, admitted: Ticket::UNTIMED });
+        }
+        None
+    }
+
+    /// Admits a call or says why not.
+    #[cold]
+    pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
+        if let Some(ticket) = self.admit_freely(self.slot()) {
+            return Ok(ticket);
+        }
+        let word = self.cell.load();
+        if word.state() == State::ForcedOpen {
+            return Err(Refusal::FORCED);
+        }
+        let now = self.now();
+        if word.state() == State::Closed {
+            self.look_for_calls_that_hang(word.epoch(), now);
+        }
+        let applied = self.cell.admit(now, &self.rules);
+        if let Some(refusal) = self.refusal(&applied, now) {
+            return Err(refusal);
+        }
+        self.slot().count_admission();
+        self.perform(&applied, Some(now));
+        Ok(self.ticket(applied.after, now))
+    }
+
+    fn ticket(&self, word: Word, now: Duration) -> Ticket {
+        if !self.times_calls {
+            return Ticket { word, admitted: Ticket::UNTIMED };
+        }
+        let admitted = match &self.lately {
+            Some(lately) if word.state() == State::Closed => lately.enter(word.epoch(), now),
+            _ => now,
+        };
+        Ticket { word, admitted: whole_nanos(admitted).min(Ticket::UNTIMED - 1) }
+    }
+
+    /// Opens the breaker if the calls in flight say so. An admission does this now and then, because a
+    /// dependency that hangs brings no settlements.
+    fn look_for_calls_that_hang(&self, epoch: Epoch, now: Duration) {
+        let Some(lately) = self.lately.as_deref().filter(|lately| lately.is_look_due(epoch, now)) else { return };
+        if let Some(cause) = lately.met(epoch, now, || self.counters.calls_in(epoch)) {
+            let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
+            let applied = self.cell.apply(event, &self.rules);
+            self.perform(&applied, Some(now));
+        }
+    }
+
+    fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
+        match applied.effect {
+            Effect::RefuseOpen => {
+                let left = Some(self.cell.time_left(applied.after, now));
+                Some(Refusal { state: State::Open, retry_after: left, ask_again_after: left })
+            }
+            Effect::RefuseFull => {
+                let overdue_at = self.cell.overdue_at(applied.after.epoch(), &self.rules);
+                let left = overdue_at.map(|overdue_at| overdue_at.left(now));
+                Some(Refusal { state: State::HalfOpen, retry_after: None, ask_again_after: left })
+            }
+            Effect::RefuseForced => Some(Refusal::FORCED),
+            _ => None,
+        }
+    }
+
+    /// Counts a rejection and makes it presentable.
+    pub(crate) fn reject(&self, refusal: Refusal) -> Rejected {
+        self.slot().count_rejection();
+        Rejected::new(self.name.clone(), refusal.state, refusal.retry_after)
+    }
+}

@@ -1,0 +1,144 @@
+use super::{Ended, Rates, Tally, share};
+use crate::mark::{Mark, SharedMark};
+use crate::sync::full_fence;
+use crate::transition::Cause;
+use crate::word::Epoch;
+
+/// The last N calls.
+///
+/// Only failures and slow calls are written down: each takes the next place in a log and leaves there how many
+/// calls of its epoch had been settled, itself included. "At least k among the last N" is then "the k-th latest
+/// in the log came after all but N".
+pub(super) struct CountWindow {
+    calls: u64,
+    errors: Log,
+    slow: Option<Log>,
+}
+
+impl CountWindow {
+    pub(super) fn new(calls: u32, rates: &Rates) -> Self {
+        let calls = u64::from(calls);
+        CountWindow {
+            calls,
+            // Without an error rate nothing bounds the errors, and the metrics show them all.
+            errors: Log::new(rates.error_rate.map_or(calls, |rate| share(rate, calls))),
+            slow: rates.slow.map(|slow| Log::new(share(slow.rate, calls))),
+        }
+    }
+
+    pub(super) fn record(&self, ended: Ended) {
+        if ended.failed {
+            self.errors.write(ended.epoch, ended.calls);
+        }
+        if let (Some(log), true) = (&self.slow, ended.slow) {
+            log.write(ended.epoch, ended.calls);
+        }
+    }
+
+    /// The window at this moment.
+    ///
+    /// The logs' ends are looked at first, then the calls that hang, then the calls settled. What ends in
+    /// between makes the rates smaller than they are, never larger; the thread that settles it will look too.
+    pub(super) fn look(&self, epoch: Epoch, hung: impl FnOnce() -> u64, settled: impl FnOnce() -> u64) -> Look<'_> {
+        // Of two threads that record at the same time, the one whose fence comes last sees the other's record.
+        full_fence();
+        let errors = self.errors.read(epoch);
+        let slow = self.slow.as_ref().map(|log| log.read(epoch));
+        let hung = hung();
+        let latest = settled() + hung;
+        Look { calls: latest.min(self.calls), out: latest.saturating_sub(self.calls), errors, slow, hung }
+    }
+}
+
+/// A window of the last N calls at one moment.
+pub(super) struct Look<'a> {
+    calls: u64,
+    /// The first calls of the epoch, which are no longer among the last N.
+    out: u64,
+    errors: Reading<'a>,
+    slow: Option<Reading<'a>>,
+    hung: u64,
+}
+
+impl Look<'_> {
+    pub(super) fn met(&self, rates: &Rates) -> Option<Cause> {
+        rates.met(
+            self.calls,
+            |least| self.errors.has(least, self.out),
+            |least| least <= self.hung || self.slow.as_ref().is_some_and(|slow| slow.has(least - self.hung, self.out)),
+        )
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let slow = self.slow.as_ref().map_or(0, |slow| slow.count(self.out));
+        Tally { calls: self.calls, errors: self.errors.count(self.out), slow: slow + self.hung }
+    }
+}
+
+/// The latest failures of an epoch, or its latest slow calls.
+struct Log {
+    /// How many have been written down in the epoch.
+    written: SharedMark,
+    places: Box<[SharedMark]>,
+}
+
+/// How many threads may write between another's look at the end of the log and at a place in it.
+const SLACK: u64 = 64;
+
+impl Log {
+    /// A log that can tell of up to `depth` calls.
+    fn new(depth: u64) -> Self {
+        let places = (0..depth + SLACK).map(|_| SharedMark::new()).collect();
+        Log { written: SharedMark::new(), places }
+    }
+
+    fn depth(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    /// The place of the `number`th, counting from 1.
+    fn place(&self, number: u64) -> &SharedMark {
+        #[expect(clippy::cast_possible_truncation, reason = "less than the length, which is a usize")]
+        let index = (number % self.depth()) as usize;
+        &self.places[index]
+    }
+
+    fn write(&self, epoch: Epoch, settled: u64) {
+        // None: a later epoch has begun, and this call is not its business.
+        if let Some(number) = self.written.count(epoch) {
+            self.place(number).raise(Mark::new(epoch, settled));
+        }
+    }
+
+    fn read(&self, epoch: Epoch) -> Reading<'_> {
+        Reading { log: self, epoch, written: self.written.load().of(epoch).unwrap_or(0) }
+    }
+}
+
+/// A log up to the place that was its end at one moment.
+struct Reading<'a> {
+    log: &'a Log,
+    epoch: Epoch,
+    written: u64,
+}
+
+impl Reading<'_> {
+    /// Whether the `least`th latest was settled after the first `out` calls of the epoch.
+    fn has(&self, least: u64, out: u64) -> bool {
+        self.written >= least && self.is_after(self.written - least + 1, out)
+    }
+
+    /// How many were.
+    fn count(&self, out: u64) -> u64 {
+        if out == 0 {
+            return self.written;
+        }
+        let oldest = self.written.saturating_sub(self.log.depth()) + 1;
+        (oldest..=self.written).rev().take_while(|number| self.is_after(*number, out)).count() as u64
+    }
+
+    /// A place that has been taken and not been written yet is not: its thread will look once it has.
+    fn is_after(&self, number: u64, out: u64) -> bool {
+        self.log.place(number).load().of(self.epoch).is_some_and(|settled| settled > out)
+    }
+}

@@ -1,0 +1,254 @@
+//! What happened lately: the rate rules, and the windows that they are taken over.
+
+mod count;
+mod hung;
+mod time;
+
+use std::time::Duration;
+
+use crate::metrics::WindowMetrics;
+use crate::transition::Cause;
+use crate::word::Epoch;
+use count::CountWindow;
+use hung::Hung;
+use time::TimeWindow;
+
+/// What the rate rules are taken over.
+///
+/// The default is the last 100 calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, Window};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .error_rate(0.5)
+///     .window(Window::time(Duration::from_secs(10)))
+///     .build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(pub(crate) Span);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    Calls(u32),
+    Time(Duration),
+}
+
+impl Window {
+    /// The last `calls` calls that succeeded or failed: 1 to 1 000 000.
+    ///
+    /// Its memory grows with the failures that the rule allows, not with the calls: 8 bytes for each of
+    /// `rate * calls` failures, and 512 bytes, for each of the two rates.
+    #[must_use]
+    pub const fn calls(calls: u32) -> Self {
+        Window(Span::Calls(calls))
+    }
+
+    /// The calls that ended within the last `time`: 16 ms to 365 days.
+    ///
+    /// It rolls in sixteen slices, counted from the first call of a closed episode. A call older than the
+    /// window is out, one younger than the window less one slice is in. It takes 600 bytes for each thread
+    /// that settles calls.
+    #[must_use]
+    pub const fn time(time: Duration) -> Self {
+        Window(Span::Time(time))
+    }
+}
+
+/// The rate rules of a breaker.
+#[derive(Clone, Debug)]
+pub(crate) struct Rates {
+    pub(crate) error_rate: Option<f64>,
+    pub(crate) slow: Option<SlowRate>,
+    pub(crate) minimum_calls: u64,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlowRate {
+    pub(crate) rate: f64,
+    pub(crate) duration: Duration,
+}
+
+/// The fewest of `calls` that are at least the share `rate` of them.
+///
+/// The rate is the nearest binary fraction of what was meant, 0.7 a little less than seven tenths; four units
+/// in the last place make up for that and for the product's rounding.
+pub(crate) fn share(rate: f64, calls: u64) -> u64 {
+    #[expect(clippy::cast_precision_loss, reason = "a window holds far less than 2^52 calls")]
+    let exact = rate * calls as f64 * (1.0 - 4.0 * f64::EPSILON);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to `calls`")]
+    let least = exact.ceil() as u64;
+    least.max(1)
+}
+
+/// How a call that is in the window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) epoch: Epoch,
+    /// The epoch's calls so far, this one included.
+    pub(crate) calls: u64,
+    /// Read only by rules that need time.
+    pub(crate) now: Duration,
+    pub(crate) failed: bool,
+    pub(crate) slow: bool,
+}
+
+/// The windows of a breaker with rate rules.
+pub(crate) struct Lately {
+    rates: Rates,
+    past: Past,
+    hung: Option<Hung>,
+}
+
+enum Past {
+    Count(CountWindow),
+    Time(Box<TimeWindow>),
+}
+
+impl Lately {
+    pub(crate) fn new(rates: Rates) -> Self {
+        let past = match rates.span {
+            Span::Calls(calls) => Past::Count(CountWindow::new(calls, &rates)),
+            Span::Time(time) => Past::Time(Box::new(TimeWindow::new(time))),
+        };
+        let hung = rates.slow.map(|slow| Hung::new(slow.duration));
+        Lately { rates, past, hung }
+    }
+
+    /// Whether admissions have to be timed.
+    pub(crate) const fn times_calls(&self) -> bool {
+        self.hung.is_some()
+    }
+
+    /// Whether settlements have to be timed, those of healthy calls included.
+    pub(crate) const fn times_settlements(&self) -> bool {
+        self.hung.is_some() || matches!(self.past, Past::Time(_))
+    }
+
+    /// Whether a call that took this long was slow.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        self.rates.slow.is_some_and(|slow| took >= slow.duration)
+    }
+
+    /// Whether it is time to look for calls that hang. Once a slice, so that it is not done at each admission.
+    pub(crate) fn is_look_due(&self, epoch: Epoch, now: Duration) -> bool {
+        self.hung.as_ref().is_some_and(|hung| hung.is_due(epoch, now))
+    }
+
+    /// A call of `epoch` is admitted. Returns the time that it is admitted at.
+    pub(crate) fn enter(&self, epoch: Epoch, now: Duration) -> Duration {
+        self.hung.as_ref().map_or(now, |hung| hung.enter(epoch, now))
+    }
+
+    /// A call of `epoch`, entered at `admitted`, is no longer in flight, or no longer timed.
+    pub(crate) fn leave(&self, epoch: Epoch, admitted: Duration) {
+        if let Some(hung) = &self.hung {
+            hung.leave(epoch, admitted);
+        }
+    }
+
+    /// Records a success that was not slow. It can meet no rule.
+    #[inline]
+    pub(crate) fn record_success(&self, epoch: Epoch, now: Duration) {
+        if let Past::Time(window) = &self.past {
+            window.record_success(epoch, now);
+        }
+    }
+
+    /// Records a failure or a slow call.
+    pub(crate) fn record(&self, ended: Ended) {
+        match &self.past {
+            Past::Count(window) => window.record(ended),
+            Past::Time(window) => window.record(ended),
+        }
+    }
+
+    /// Which rule is met at this moment. `settled` tells how many calls of `epoch` have been.
+    pub(crate) fn met(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> Option<Cause> {
+        let hung = || self.overdue(epoch, now);
+        match &self.past {
+            Past::Count(window) => window.look(epoch, hung, settled).met(&self.rates),
+            Past::Time(window) => window.tally(epoch, now).with_hung(hung()).met(&self.rates),
+        }
+    }
+
+    /// The window at this moment.
+    pub(crate) fn metrics(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> WindowMetrics {
+        let hung = || self.overdue(epoch, now);
+        let Tally { calls, errors, slow } = match &self.past {
+            Past::Count(window) => window.look(epoch, hung, settled).tally(),
+            Past::Time(window) => window.tally(epoch, now).with_hung(hung()),
+        };
+        WindowMetrics::new(calls, errors, slow)
+    }
+
+    fn overdue(&self, epoch: Epoch, now: Duration) -> u64 {
+        self.hung.as_ref().map_or(0, |hung| hung.overdue(epoch, now))
+    }
+}
+
+/// What a window holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    calls: u64,
+    errors: u64,
+    slow: u64,
+}
+
+impl Tally {
+    /// Calls that hang are slow calls.
+    fn with_hung(self, hung: u64) -> Self {
+        Tally { calls: self.calls + hung, slow: self.slow + hung, ..self }
+    }
+
+    fn met(self, rates: &Rates) -> Option<Cause> {
+        rates.met(self.calls, |least| self.errors >= least, |least| self.slow >= least)
+    }
+}
+
+impl Rates {
+    /// Which rule is met over `calls`, where the functions tell whether there are at least so many errors,
+    /// and so many slow calls, among them.
+    fn met(&self, calls: u64, errors: impl FnOnce(u64) -> bool, slow: impl FnOnce(u64) -> bool) -> Option<Cause> {
+        if calls < self.minimum_calls {
+            None
+        } else if self.error_rate.is_some_and(|rate| errors(share(rate, calls))) {
+            Some(Cause::ErrorRate)
+        } else if self.slow.is_some_and(|rate| slow(share(rate.rate, calls))) {
+            Some(Cause::SlowCallRate)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_exact_for_every_fraction_of_every_window() {
+        for calls in (1..=300).chain([997, 1_000, 4_096, 99_999, 100_000]) {
+            for part in (1..=calls).step_by(1 + usize::try_from(calls / 300).expect("small")) {
+                #[expect(clippy::cast_precision_loss, reason = "small")]
+                let rate = part as f64 / calls as f64;
+                assert_eq!(share(rate, calls), part, "{part} of {calls}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_is_what_the_decimal_says() {
+        for percent in 1..=100_u64 {
+            let rate: f64 = format!("{}.{:02}", percent / 100, percent % 100).parse().expect("a number");
+            for calls in 1..=2_000 {
+                assert_eq!(share(rate, calls), (percent * calls).div_ceil(100), "{rate} of {calls}");
+            }
+        }
+        assert_eq!(share(0.1 + 0.2, 10), 3);
+        assert_eq!(share(f64::MIN_POSITIVE, 100), 1);
+    }
+}
