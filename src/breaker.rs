@@ -83,15 +83,7 @@ impl CircuitBreaker {
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         match self.engine.admit_freely(self.engine.slot()) {
             Some(ticket) => Ok(Permit::new(&self.engine, ticket)),
-            None => self.try_acquire_slowly(),
-        }
-    }
-
-    #[cold]
-    fn try_acquire_slowly(&self) -> Result<Permit<'_>, Rejected> {
-        match self.engine.admit() {
-            Ok(ticket) => Ok(Permit::new(&self.engine, ticket)),
-            Err(refusal) => Err(self.engine.reject(refusal)),
+            None => self.engine.admit_or_reject().map(|ticket| Permit::new(&self.engine, ticket)),
         }
     }
 

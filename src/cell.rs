@@ -8,7 +8,7 @@ use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};
-use crate::time::{self, Millis};
+use crate::time::{Millis, lead, whole_nanos};
 use crate::word::{Epoch, Word};
 
 /// The breaker's one word, and the only loop that swaps it.
@@ -74,14 +74,23 @@ impl Cell {
         self.newest_probe.overdue_at(epoch, rules.probe_timeout)
     }
 
-    /// How long an open `word` stays so.
-    pub(crate) fn time_left(&self, word: Word, now: Duration) -> Duration {
-        word.deadline().left(now.saturating_add(self.lead(word.epoch())))
+    /// For how long `word` lets nobody through, if it is open: what the machine would say, without the loop.
+    #[inline]
+    pub(crate) fn stays_open(&self, word: Word, now: Duration) -> Option<Duration> {
+        if word.state() != State::Open {
+            return None;
+        }
+        Some(self.time_left(word, now)).filter(|left| !left.is_zero())
     }
 
-    fn lead(&self, epoch: Epoch) -> Duration {
-        let lead = Mark::from_bits(self.lead.load(Ordering::Relaxed));
-        Duration::from_nanos(lead.of(epoch).unwrap_or(0))
+    /// How long an open `word` stays so.
+    pub(crate) fn time_left(&self, word: Word, now: Duration) -> Duration {
+        word.deadline().left(whole_nanos(now).saturating_add(self.lead(word.epoch())))
+    }
+
+    /// Nanoseconds.
+    fn lead(&self, epoch: Epoch) -> u64 {
+        Mark::from_bits(self.lead.load(Ordering::Relaxed)).of(epoch).unwrap_or(0)
     }
 
     /// Asks for admission.
@@ -89,7 +98,11 @@ impl Cell {
         // The epoch in which this caller has won the place of a silent probe.
         let mut place = None;
         self.swap(|word, reopenings| {
-            let on_clock = if word.state() == State::Open { now.saturating_add(self.lead(word.epoch())) } else { now };
+            let on_clock = if word.state() == State::Open {
+                now.saturating_add(Duration::from_nanos(self.lead(word.epoch())))
+            } else {
+                now
+            };
             let decide =
                 |past_silence| machine::step(word, reopenings, Event::Admit { now: on_clock, past_silence }, rules);
             let mut step = decide(place == Some(word.epoch()));
@@ -113,7 +126,7 @@ impl Cell {
     pub(crate) fn apply(&self, event: Event, rules: &Rules) -> Applied {
         let applied = self.swap(|word, reopenings| machine::step(word, reopenings, event, rules));
         if let (Effect::Begin { .. }, Some(now)) = (applied.effect, event.opens_at()) {
-            let lead = Mark::new(applied.after.epoch(), time::lead(now).subsec_nanos().into());
+            let lead = Mark::new(applied.after.epoch(), lead(now).subsec_nanos().into());
             self.lead.store(lead.bits(), Ordering::Relaxed);
         }
         applied

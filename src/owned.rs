@@ -49,9 +49,6 @@ impl CircuitBreaker {
     ///
     /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Rejected> {
-        match self.engine().admit() {
-            Ok(ticket) => Ok(OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) }),
-            Err(refusal) => Err(self.engine().reject(refusal)),
-        }
+        self.engine().admit_or_reject().map(|ticket| OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) })
     }
 }

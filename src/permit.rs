@@ -66,15 +66,7 @@ impl<'a> LocalPermit<'a> {
         let slot = engine.slot();
         match engine.admit_freely(slot) {
             Some(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
-            None => Self::acquire_slowly(engine, slot),
-        }
-    }
-
-    #[cold]
-    fn acquire_slowly(engine: &'a Engine, slot: &'a Slot) -> Result<Self, Rejected> {
-        match engine.admit() {
-            Ok(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
-            Err(refusal) => Err(engine.reject(refusal)),
+            None => engine.admit_or_reject().map(|ticket| LocalPermit { engine, slot, ticket: Some(ticket) }),
         }
     }
 

@@ -39,13 +39,12 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     state: State,
-    retry_after: Option<Duration>,
     /// After how long it is worth asking again, whatever the others do.
     pub(crate) ask_again_after: Option<Duration>,
 }
 
 impl Refusal {
-    const FORCED: Refusal = Refusal { state: State::ForcedOpen, retry_after: None, ask_again_after: None };
+    const FORCED: Refusal = Refusal { state: State::ForcedOpen, ask_again_after: None };
 }
 
 impl Engine {
@@ -61,7 +60,7 @@ impl Engine {
     }
 
     /// Admits a call or says why not.
-    #[cold]
+    #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
         if let Some(ticket) = self.admit_freely(self.slot()) {
             return Ok(ticket);
@@ -71,6 +70,14 @@ impl Engine {
             return Err(Refusal::FORCED);
         }
         let now = self.now();
+        if let Some(left) = self.cell.stays_open(word, now) {
+            return Err(Refusal { state: State::Open, ask_again_after: Some(left) });
+        }
+        self.admit_at(word, now)
+    }
+
+    #[inline(never)]
+    fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Refusal> {
         if word.state() == State::Closed {
             self.look_for_calls_that_hang(word.epoch(), now);
         }
@@ -108,22 +115,30 @@ impl Engine {
     fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
         match applied.effect {
             Effect::RefuseOpen => {
-                let left = Some(self.cell.time_left(applied.after, now));
-                Some(Refusal { state: State::Open, retry_after: left, ask_again_after: left })
+                let left = self.cell.time_left(applied.after, now);
+                Some(Refusal { state: State::Open, ask_again_after: Some(left) })
             }
             Effect::RefuseFull => {
                 let overdue_at = self.cell.overdue_at(applied.after.epoch(), &self.rules);
-                let left = overdue_at.map(|overdue_at| overdue_at.left(now));
-                Some(Refusal { state: State::HalfOpen, retry_after: None, ask_again_after: left })
+                let left = overdue_at.map(|overdue_at| overdue_at.left(whole_nanos(now)));
+                Some(Refusal { state: State::HalfOpen, ask_again_after: left })
             }
             Effect::RefuseForced => Some(Refusal::FORCED),
             _ => None,
         }
     }
 
+    /// Admits a call or counts a rejection.
+    #[cold]
+    pub(crate) fn admit_or_reject(&self) -> Result<Ticket, Rejected> {
+        self.admit().map_err(|refusal| self.reject(refusal))
+    }
+
     /// Counts a rejection and makes it presentable.
+    #[inline]
     pub(crate) fn reject(&self, refusal: Refusal) -> Rejected {
         self.slot().count_rejection();
-        Rejected::new(self.name.clone(), refusal.state, refusal.retry_after)
+        let retry_after = refusal.ask_again_after.filter(|_| refusal.state == State::Open);
+        Rejected::new(self.name.clone(), refusal.state, retry_after)
     }
 }
