@@ -1,4 +1,4 @@
-//! A lock-free circuit breaker for async futures and plain threads alike.
+#![doc = include_str!("../README.md")]
 
 mod acquire;
 mod breaker;
