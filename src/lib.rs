@@ -34,6 +34,7 @@ mod word;
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 pub use call::Call;
+#[doc(inline)]
 pub use clock::Clock;
 pub use config::ConfigError;
 pub use error::{Error, Rejected};
