@@ -16,12 +16,15 @@ impl CircuitBreaker {
     /// transition, or a half-open slot that comes free, ends the wait earlier; each free slot wakes one of
     /// those who wait. A breaker that is forced open is waited for until an operator moves it.
     ///
-    /// Waiting counts as no rejection.
+    /// Waiting counts as no rejection. It goes by the time of `sleep`: moving a
+    /// [`ManualClock`](crate::clock::ManualClock) wakes nobody.
     ///
     /// # Cancel safety
     ///
     /// The future can be dropped at any time. If it had just been woken for a free slot, the next in line
     /// is woken instead.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -63,10 +66,15 @@ impl CircuitBreaker {
     ///
     /// It wakes when the reset timeout is over, when a half-open slot comes free, when a silent probe no
     /// longer blocks the next one, and at every transition. `Duration::MAX` waits for as long as it takes.
+    /// Moving a [`ManualClock`](crate::clock::ManualClock) wakes nobody.
+    ///
+    /// In an async task use [`acquire`](Self::acquire): this holds up the executor.
     ///
     /// # Errors
     ///
     /// [`Rejected`] if the time is over; that is one rejection, however often it looked.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;

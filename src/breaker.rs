@@ -70,6 +70,8 @@ impl CircuitBreaker {
     ///
     /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use tripcoil::CircuitBreaker;
     ///
@@ -92,14 +94,35 @@ impl CircuitBreaker {
         self.engine.name()
     }
 
-    /// The state at this moment. A pure read: it never moves the breaker and never reads the clock, so
-    /// an open breaker stays open, however long ago its reset timeout was over, until a call comes.
+    /// The state at this moment.
+    ///
+    /// A pure read: it never moves the breaker and never reads the clock, so an open breaker stays open,
+    /// however long ago its reset timeout was over, until a call comes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::clock::ManualClock;
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let clock = ManualClock::new();
+    /// let breaker = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
+    /// breaker.open_for(Duration::from_secs(5));
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(breaker.state(), State::Open);
+    ///
+    /// let probe = breaker.try_acquire().unwrap();
+    /// assert_eq!(breaker.state(), State::HalfOpen);
+    /// # probe.success();
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
     pub fn state(&self) -> State {
         self.engine.state()
     }
 
-    /// A snapshot of the counts. Reads the clock while open, for
-    /// [`retry_after`](Metrics::retry_after).
+    /// A snapshot of the counts.
+    ///
+    /// It sums over all threads that have used the breaker, so it is made for a scrape and not for each
+    /// call. It reads the clock while open, for [`retry_after`](Metrics::retry_after), and moves nothing.
     pub fn metrics(&self) -> Metrics {
         self.engine.metrics()
     }
@@ -121,33 +144,98 @@ impl CircuitBreaker {
         Changed::new(&self.engine)
     }
 
-    /// Moves the breaker to `state`, from whatever state it is in. To [`State::Open`]: for the current
-    /// reset timeout, with backoff and jitter.
+    /// Moves the breaker to `state`, from whatever state it is in.
+    ///
+    /// To [`State::Open`]: for the current reset timeout, with backoff and jitter. To a forced state: until
+    /// another manual transition or [`reset`](Self::reset).
     ///
     /// Like every transition, also one into the state that already holds, it begins anew: the counts of
-    /// the state are zero, and calls in flight will change nothing but the totals.
+    /// the state are zero, and calls in flight will change nothing but the totals. Observers are told only
+    /// of changes of state.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.transition_to(State::HalfOpen); // close only after two probes
+    /// for _ in 0..2 {
+    ///     breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// ```
     pub fn transition_to(&self, state: State) {
         self.engine.transition_to(state);
     }
 
-    /// Opens the breaker for `cool_down`, counted to the millisecond, rounded up. Afterwards it probes as
-    /// usual.
+    /// Opens the breaker for `cool_down`, from whatever state it is in.
+    ///
+    /// The time is counted to the millisecond, rounded up, and taken for this once, without backoff and
+    /// jitter. Afterwards the breaker probes as usual.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.open_for(Duration::from_secs(300));
+    /// let error = breaker.call_sync(|| Ok::<_, ()>(())).unwrap_err();
+    /// assert!(error.retry_after() > Some(Duration::from_secs(299)));
+    /// ```
     pub fn open_for(&self, cool_down: Duration) {
         self.engine.open_for(cool_down);
     }
 
     /// Rejects every call until another manual transition or [`reset`](Self::reset).
+    ///
+    /// The rejections carry no [`retry_after`](Rejected::retry_after): only the operator knows.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.force_open();
+    /// assert_eq!(breaker.try_acquire().unwrap_err().retry_after(), None);
+    /// breaker.transition_to(State::Closed);
+    /// assert!(breaker.try_acquire().is_ok());
+    /// ```
     pub fn force_open(&self) {
         self.transition_to(State::ForcedOpen);
     }
 
     /// Admits every call and opens on nothing until another manual transition or [`reset`](Self::reset).
+    ///
+    /// Outcomes still go into the totals.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.force_closed();
+    /// for _ in 0..100 {
+    ///     let _ = breaker.call_sync(|| Err::<(), _>("down"));
+    /// }
+    /// assert_eq!(breaker.state(), State::ForcedClosed);
+    /// assert_eq!(breaker.metrics().total_error_count, 100);
+    /// ```
     pub fn force_closed(&self) {
         self.transition_to(State::ForcedClosed);
     }
 
-    /// Closes the breaker and clears every count, total and the last error, but not
-    /// [`active_calls`](Metrics::active_calls): those are still in flight.
+    /// Closes the breaker and clears every count, every total and the last error.
+    ///
+    /// [`active_calls`](Metrics::active_calls) stays: those calls are still in flight. When they end, they
+    /// are in the totals and change nothing else.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.force_open();
+    /// assert!(breaker.try_acquire().is_err());
+    /// breaker.reset();
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// assert_eq!(breaker.metrics().total_rejected_count, 0);
+    /// ```
     pub fn reset(&self) {
         self.engine.reset();
     }

@@ -45,6 +45,8 @@ use crate::window::{Lately, Window};
 ///     .reset_backoff(2.0, Duration::from_secs(60))
 ///     .reset_jitter(0.2)
 ///     .half_open_capacity(2)
+///     .half_open_error_threshold(2)
+///     .probe_timeout(Duration::from_secs(10))
 ///     .on_transition(|transition| eprintln!("{transition}"))
 ///     .build()?;
 /// # Ok::<(), tripcoil::ConfigError>(())
@@ -58,7 +60,7 @@ pub struct Builder {
 }
 
 impl CircuitBreaker {
-    /// Begins a breaker with settings of its own.
+    /// Begins a breaker with settings of its own, which [`Builder`] lists.
     pub fn builder(name: impl Into<Cow<'static, str>>) -> Builder {
         Builder { name: name.into(), settings: Settings::default(), clock: None, observers: Vec::new() }
     }
@@ -67,6 +69,8 @@ impl CircuitBreaker {
 impl Builder {
     /// How many calls in a row have to fail for the breaker to open. Default: 5, or none once a rate rule is
     /// set.
+    ///
+    /// `None` turns the rule off, which [`build`](Self::build) refuses if nothing else could open the breaker.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -128,6 +132,8 @@ impl Builder {
     }
 
     /// For how long the breaker stays open before it probes. Default: 30 s.
+    ///
+    /// No timer ends it: the first call at or after the deadline is the first probe.
     pub fn reset_timeout(mut self, timeout: Duration) -> Self {
         self.settings.reset_timeout = timeout;
         self
@@ -135,14 +141,19 @@ impl Builder {
 
     /// Each opening out of half-open, without a close in between, lasts `factor` times as long as the one
     /// before, up to `max`. Default: 1.0, always the reset timeout.
+    ///
+    /// A close, also one by hand, and a [`reset`](CircuitBreaker::reset) start it anew.
     pub fn reset_backoff(mut self, factor: f64, max: Duration) -> Self {
         self.settings.backoff_factor = factor;
         self.settings.backoff_max = max;
         self
     }
 
-    /// Each opening lasts longer by a random part of up to this share, after the backoff and its maximum,
-    /// so that the replicas of a service do not probe all at once. Default: 0.0.
+    /// Each opening lasts longer by a random part of up to this share, so that the replicas of a service do
+    /// not probe all at once. Default: 0.0.
+    ///
+    /// It is added after the backoff: with a share of 0.1 an opening lasts up to 1.1 times the backoff's `max`.
+    /// It never shortens a wait.
     pub fn reset_jitter(mut self, share: f64) -> Self {
         self.settings.jitter = share;
         self
@@ -174,8 +185,9 @@ impl Builder {
     }
 
     /// When the newest probe has been silent for this long, one more is admitted, beyond the capacity; and
-    /// so on. The silent one still counts when it ends. Default: the reset timeout.
+    /// so on. Default: the reset timeout.
     ///
+    /// So a probe that never ends does not block the breaker for good. The silent one still counts when it ends.
     /// At most 4095 probes can be in flight in one half-open episode.
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.settings.probe_timeout = Some(timeout);
@@ -194,7 +206,7 @@ impl Builder {
         self
     }
 
-    /// Adds an observer, which is told of each change of state.
+    /// Adds an observer, which is told of each change of state. Default: none.
     ///
     /// Observers are called one at a time, in the order of the transitions and of their registration, each
     /// transition exactly once, outside every lock. They run on a thread that used the breaker, so they
@@ -210,7 +222,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
-    /// value and what is allowed.
+    /// value and what is allowed. Nothing is adjusted in silence.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
         let Approved { rules, rates } = self.settings.approve()?;
         Ok(CircuitBreaker::with(Parts {

@@ -23,6 +23,8 @@ impl CircuitBreaker {
     ///
     /// If `op` does; that counts as a failure.
     ///
+    /// # Examples
+    ///
     /// ```
     /// use tripcoil::CircuitBreaker;
     ///
@@ -44,6 +46,8 @@ impl CircuitBreaker {
     /// # Panics
     ///
     /// If `op` or `judge` does; that counts as a failure.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Outcome};
@@ -95,7 +99,12 @@ impl CircuitBreaker {
     ///
     /// It can be dropped at any time: the slot comes back, and the call counts as
     /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
-    /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs:
+    /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs.
+    ///
+    /// A time-out wraps the result in another: unless the two become one, a failure within is an
+    /// `Ok(Err(..))`, which counts as a success. A `?` inside makes them one.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,10 +116,12 @@ impl CircuitBreaker {
     /// let breaker = CircuitBreaker::new("payments");
     /// let limit = Duration::from_millis(10);
     ///
-    /// let _ = timeout(limit, breaker.call(fetch())).await; // counts nothing
+    /// // Wrong: the time-out drops the call, which counts as nothing.
+    /// let _ = timeout(limit, breaker.call(fetch())).await;
     /// assert_eq!(breaker.metrics().total_error_count, 0);
     ///
-    /// let _ = breaker.call(timeout(limit, fetch())).await; // counts the time-out as a failure
+    /// // Right: the time-out is an error of the call, like those of `fetch`.
+    /// let _ = breaker.call(async { timeout(limit, fetch()).await? }).await;
     /// assert_eq!(breaker.metrics().total_error_count, 1);
     /// # });
     /// ```
@@ -134,6 +145,8 @@ impl CircuitBreaker {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Outcome};
@@ -162,7 +175,9 @@ impl CircuitBreaker {
         Call { future: op.into_future(), stage: Stage::Waiting { breaker: self, judge } }
     }
 
-    /// Turns a function into a protected one: the decorator of other languages.
+    /// Turns a function into a protected one.
+    ///
+    /// Each call of it is a [`call_sync`](Self::call_sync), with the same errors and panics.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -179,8 +194,9 @@ impl CircuitBreaker {
 
     /// Turns an async function into a protected one.
     ///
-    /// `op` itself is called before the admission, and its future polled after it: an `async fn` does
-    /// nothing before its first poll.
+    /// Each call of it is a [`call`](Self::call), with the same errors, panics and cancel safety. `op` itself
+    /// is called before the admission, and its future polled after it: an `async fn` does nothing before its
+    /// first poll.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -206,7 +222,25 @@ impl CircuitBreaker {
 pin_project! {
     /// A protected future; made by [`CircuitBreaker::call`] and its siblings.
     ///
-    /// It yields the result of the future within, or [`Error::Rejected`].
+    /// It yields the result of the future within, or [`Error::Rejected`]. It holds a permit from its first
+    /// poll to its end; see [`call`](CircuitBreaker::call#cancel-safety) for what becomes of one that is dropped.
+    ///
+    /// The type has a name, so that it can be a field:
+    ///
+    /// ```
+    /// use std::future::{Ready, ready};
+    /// use tripcoil::{Call, CircuitBreaker};
+    ///
+    /// struct Session<'a> {
+    ///     handshake: Call<'a, Ready<Result<u32, std::io::Error>>>,
+    /// }
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let session = Session { handshake: breaker.call(ready(Ok(7))) };
+    /// assert_eq!(session.handshake.await.unwrap(), 7);
+    /// # });
+    /// ```
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Call<'a, F, J = ByResult> {
         #[pin]

@@ -27,11 +27,13 @@ use crate::time::whole_nanos;
 /// A source of time: how long it has been since an origin of the clock's own.
 ///
 /// It should be monotonic. One that stands still or steps back makes a breaker wait longer, and
-/// does no other harm. Origins as far back as 1970 are fine.
+/// does no other harm. Origins as far back as 1970 are fine; readings beyond 139 years count as 139 years.
 ///
-/// A breaker reads its clock only where time decides something: when it opens, while it is open or
-/// half-open, and on each call if [`Dropped::FailureAfter`](crate::Dropped::FailureAfter) is set.
-/// It never reads it under a lock. A clock must not panic and must not call the breaker.
+/// A breaker reads its clock only where time matters: when it opens, at each call and each
+/// [`metrics`](crate::CircuitBreaker::metrics) while it is open, at each call while it is half-open, to tell
+/// observers when a change of state was, and on each call if
+/// [`Dropped::FailureAfter`](crate::Dropped::FailureAfter) is set. It never reads it under a lock. A clock
+/// must not panic and must not call the breaker.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -84,7 +86,7 @@ impl Clock for MonotonicClock {
 /// A clock that moves only when it is told to, for tests.
 ///
 /// Clones are handles to the same clock. It begins at zero and counts nanoseconds, up to 584 years.
-/// See the [module](self) for an example.
+/// Moving it wakes nobody who waits on a breaker. See the [module](self) for an example.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
     nanos: Arc<AtomicU64>,

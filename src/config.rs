@@ -13,7 +13,7 @@ use crate::word::MAX_PROBES;
 /// use tripcoil::CircuitBreaker;
 ///
 /// let error = CircuitBreaker::builder("payments").error_threshold(0).build().unwrap_err();
-/// assert_eq!(error.setting(), "error_threshold");
+/// assert_eq!((error.setting(), error.value(), error.allowed()), ("error_threshold", "0", "1 to 4294967295"));
 /// assert_eq!(error.to_string(), "`error_threshold` is 0, allowed is 1 to 4294967295");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

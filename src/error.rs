@@ -50,7 +50,8 @@ impl Rejected {
         self.state
     }
 
-    /// How long it will stay open. `None` while half-open and forced open, where nobody knows.
+    /// How long it will stay open, as of the rejection. `None` while half-open and forced open, where
+    /// nobody knows.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -157,6 +158,14 @@ impl<E> Error<E> {
     }
 
     /// The call's own error by value, if it ran.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let error = breaker.call_sync(|| Err::<(), _>("no such account")).unwrap_err();
+    /// assert_eq!(error.into_inner(), Some("no such account"));
+    /// ```
     #[must_use]
     pub fn into_inner(self) -> Option<E> {
         match self {
@@ -166,6 +175,14 @@ impl<E> Error<E> {
     }
 
     /// Maps the call's own error and leaves a rejection as it is.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Error};
+    ///
+    /// let breaker = CircuitBreaker::new("parser");
+    /// let error = breaker.call_sync(|| "x".parse::<u32>()).unwrap_err();
+    /// assert_eq!(error.map_inner(|_| "no number"), Error::Inner("no number"));
+    /// ```
     #[must_use]
     pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> Error<F> {
         match self {
@@ -174,7 +191,8 @@ impl<E> Error<E> {
         }
     }
 
-    /// How long the breaker will stay open, if it rejected the call and knows.
+    /// How long the breaker will stay open, if it rejected the call and knows. See
+    /// [`Rejected::retry_after`].
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -183,7 +201,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// Takes both into an error type that has a place for rejections.
+    /// Takes both into an error type that has a place for rejections. [`Error`] shows how.
     #[must_use]
     pub fn flatten(self) -> E
     where

@@ -29,6 +29,8 @@ impl CircuitBreaker {
 
     /// The breaker, with `judge` deciding how each result counts.
     ///
+    /// `R` is the whole `Result<T, E>` of the calls; a call with another result does not compile.
+    ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Outcome};
     ///
@@ -48,6 +50,21 @@ impl CircuitBreaker {
 
 /// A breaker together with a decision on which results count; made by
 /// [`CircuitBreaker::ignoring`] and [`CircuitBreaker::judging`].
+///
+/// A function pointer as the judge gives it a name, for a field or a `static`:
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Guarded, Outcome};
+///
+/// type Payments = Guarded<'static, fn(&Result<u16, std::io::Error>) -> Outcome>;
+///
+/// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
+///
+/// fn payments() -> Payments {
+///     BREAKER.judging(|status| if matches!(status, Ok(..500)) { Outcome::Success } else { Outcome::Failure })
+/// }
+/// assert_eq!(payments().call_sync(|| Ok(200)).unwrap(), 200);
+/// ```
 #[derive(Clone, Copy)]
 #[must_use = "it does nothing until something is called through it"]
 pub struct Guarded<'a, J> {
@@ -82,6 +99,8 @@ impl<J> Guarded<'_, J> {
     /// # Panics
     ///
     /// As [`CircuitBreaker::call`], and if the judge does, which counts as a failure.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;

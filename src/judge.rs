@@ -3,7 +3,8 @@ use crate::outcome::Outcome;
 /// Decides how a result of type `R` counts.
 ///
 /// Every `FnOnce(&R) -> Outcome` is one. The trait is a bound of
-/// [`Call`](crate::Call) and [`Guarded`](crate::Guarded); there is seldom a need to name it.
+/// [`Call`](crate::Call) and [`Guarded`](crate::Guarded); there is seldom a need to name it. A judge that
+/// panics makes the call a failure, and the panic goes on.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Outcome};
@@ -29,6 +30,12 @@ impl<R, J: FnOnce(&R) -> Outcome> Judge<R> for J {
 }
 
 /// The default judge: `Ok` is a success, `Err` a failure.
+///
+/// ```
+/// use tripcoil::{ByResult, Judge, Outcome};
+///
+/// assert_eq!(ByResult.judge(&Ok::<(), ()>(())), Outcome::Success);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 
@@ -41,6 +48,20 @@ impl<T, E> Judge<Result<T, E>> for ByResult {
 
 /// The judge of [`ignoring`](crate::CircuitBreaker::ignoring): errors that the predicate matches are
 /// ignored, others are failures.
+///
+/// ```
+/// use std::io::{Error, ErrorKind};
+/// use tripcoil::{CircuitBreaker, Guarded, Ignoring};
+///
+/// struct Disk<'a> {
+///     breaker: Guarded<'a, Ignoring<fn(&Error) -> bool>>,
+/// }
+///
+/// let breaker = CircuitBreaker::new("disk");
+/// let disk = Disk { breaker: breaker.ignoring(|error| error.kind() == ErrorKind::NotFound) };
+/// # assert!(disk.breaker.call_sync(|| std::fs::read("/no/such/file")).is_err());
+/// # assert_eq!(breaker.metrics().total_ignored_count, 1);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Ignoring<P> {
     predicate: P,

@@ -1,4 +1,5 @@
-//! A lock-free circuit breaker for async futures and plain threads alike.
+#![doc = include_str!("../README.md")]
+#![doc = include_str!("design.md")]
 
 mod acquire;
 mod breaker;
@@ -35,6 +36,7 @@ mod word;
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 pub use call::Call;
+#[doc(inline)]
 pub use clock::Clock;
 pub use config::ConfigError;
 pub use error::{Error, Rejected};

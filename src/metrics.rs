@@ -17,7 +17,7 @@ use crate::state::State;
 /// let breaker = CircuitBreaker::new("payments");
 /// breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
 /// let metrics = breaker.metrics();
-/// assert_eq!(metrics.total_success_count, 1);
+/// assert_eq!((metrics.total_success_count, metrics.consecutive_success_count), (1, 1));
 /// assert_eq!(metrics.active_calls, 0);
 /// ```
 #[derive(Clone, Debug)]

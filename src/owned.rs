@@ -43,7 +43,7 @@ impl Deref for Shared {
 settling!(OwnedPermit);
 
 impl CircuitBreaker {
-    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing.
+    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing; [`OwnedPermit`] shows it.
     ///
     /// # Errors
     ///

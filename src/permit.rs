@@ -13,12 +13,33 @@ use crate::outcome::Outcome;
 /// Settle it with [`success`](Self::success), [`failure`](Self::failure), [`ignore`](Self::ignore),
 /// [`record`](Self::record) or [`settle`](Self::settle).
 ///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, Outcome};
+/// # fn send() -> Result<u16, std::io::Error> { Ok(404) }
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let permit = breaker.try_acquire()?;
+/// match send() {
+///     Ok(404) => permit.ignore(),
+///     Ok(503) => permit.record(Outcome::Trip { open_for: Duration::from_secs(10) }),
+///     Ok(500..) => permit.failure(),
+///     Ok(_) => permit.success(),
+///     Err(error) => permit.failure_because(error.to_string()),
+/// }
+/// assert_eq!(breaker.metrics().total_ignored_count, 1);
+/// # Ok::<(), tripcoil::Rejected>(())
+/// ```
+///
 /// # A permit that is dropped
 ///
 /// A permit that is dropped unsettled gives its slot back. If its thread is unwinding, the call counts as a
 /// failure; otherwise it is neutral, unless [`dropped_calls`](crate::Builder::dropped_calls) says else.
 /// So beware of a `?` between acquiring and settling: it drops the permit, and **the failure is not
-/// counted**.
+/// counted**. [`settle`](Self::settle) takes the result and hands it on.
+///
+/// A permit that is leaked ([`mem::forget`](std::mem::forget)) never gives its slot back; while half-open,
+/// [`probe_timeout`](crate::Builder::probe_timeout) gets round it.
 ///
 /// ```
 /// # use tripcoil::{CircuitBreaker, Error};
@@ -181,6 +202,8 @@ macro_rules! settling {
             /// # Errors
             ///
             /// The error of `result`.
+            ///
+            /// # Examples
             ///
             /// ```
             /// # let breaker = std::sync::Arc::new(tripcoil::CircuitBreaker::new("parser"));

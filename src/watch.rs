@@ -11,8 +11,9 @@ use crate::state::State;
 
 /// Waits for the next change of state; made by [`CircuitBreaker::changed`](crate::CircuitBreaker::changed).
 ///
-/// Await it, or block on it with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout). It yields
-/// the state after the change; if several changes came quickly, the state after the last of them.
+/// Await it, or block on it with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout). It counts
+/// from when it was made, so a change between that and the wait is not lost. It yields the state after the
+/// change; if several changes came quickly, the state after the last of them.
 ///
 /// # Cancel safety
 ///
@@ -63,7 +64,9 @@ impl<'a> Changed<'a> {
 
 #[cfg(not(loom))]
 impl Changed<'_> {
-    /// Blocks the thread until the state has changed, or for at most `timeout` of real time; `None` then.
+    /// Blocks the thread until the state has changed, or for at most `timeout` of real time.
+    ///
+    /// `None` if the time was over first.
     ///
     /// ```
     /// use std::time::Duration;

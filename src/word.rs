@@ -291,6 +291,29 @@ mod tests {
     }
 
     #[test]
+    fn the_layout_in_the_docs_is_the_layout_of_the_word() {
+        let docs = include_str!("design.md");
+        for (state, name, field) in [
+            ("every", "tag", TAG),
+            ("every", "epoch", EPOCH),
+            ("closed", "errors", ERRORS),
+            ("open", "deadline", DEADLINE),
+            ("half-open", "in flight", IN_FLIGHT),
+            ("half-open", "successes", SUCCESSES),
+            ("half-open", "probe errors", PROBE_ERRORS),
+            ("half-open", "raise", RAISE),
+        ] {
+            let (first, last) = (field.shift, field.end() - 1);
+            let row = format!("| {name} | {state} | {first} to {last} | {} | {} |", field.width, field.max());
+            assert!(docs.contains(&row), "the docs lack: {row}");
+        }
+        let tags = format!(
+            "closed {CLOSED}, forced closed {FORCED_CLOSED}, half-open {HALF_OPEN}, open {OPEN}, forced open {FORCED_OPEN}"
+        );
+        assert!(docs.contains(&tags), "the docs lack: {tags}");
+    }
+
+    #[test]
     fn every_field_goes_round_at_its_bounds_and_leaves_the_others_alone() {
         for field in [TAG, EPOCH, ERRORS, DEADLINE, IN_FLIGHT, SUCCESSES, PROBE_ERRORS, RAISE] {
             for value in [0, 1, field.max() / 2, field.max()] {
