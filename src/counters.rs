@@ -13,16 +13,16 @@ pub(crate) struct Counters {
 
 /// One thread's counts. A slot has a single writer at a time, so a load and a store do for an addition.
 ///
-/// The first line is all that a healthy call touches.
+/// A healthy call touches the first 32 bytes, which lie in one cache line, and no other slot's lie in it.
 #[derive(Default)]
-#[repr(align(64))]
+#[repr(C, align(32))]
 pub(crate) struct Slot {
     admitted: Tally,
     success: Tally,
-    error: Tally,
     /// The epoch that the successes and errors beyond `epoch_start` belong to.
     epoch: AtomicU64,
     epoch_start: AtomicU64,
+    error: Tally,
     ignored: Tally,
     dropped: Tally,
     rejected: Tally,

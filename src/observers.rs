@@ -23,22 +23,20 @@ struct Log {
 }
 
 impl Observers {
-    crate::sync::const_unless_loom! {
-        pub(crate) fn new(observers: Vec<Observer>) -> Self {
-            Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, telling: false }) }
-        }
+    pub(crate) fn new(observers: Vec<Observer>) -> Self {
+        Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, telling: false }) }
     }
 
-    /// Whether nobody has to be told.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.observers.is_empty()
-    }
-
-    /// Reports a transition, the `changes`th modulo 2³². Its sequence number is filled in here.
+    /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
         let mut log = self.log.lock();
         transition.sequence = log.sequence_of(changes);
         log.reported.push(transition);
+    }
+
+    /// Tells what stands in the log, unless someone is telling already.
+    pub(crate) fn tell_all(&self) {
+        let mut log = self.log.lock();
         if log.telling {
             return;
         }
@@ -117,9 +115,12 @@ mod tests {
         let (observers, seen) = recording();
         for changes in [3, 2, 5, 1] {
             observers.report(transition(), changes);
+            observers.tell_all();
         }
         assert_eq!(*seen.lock(), [1, 2, 3]);
         observers.report(transition(), 4);
+        assert_eq!(*seen.lock(), [1, 2, 3]);
+        observers.tell_all();
         assert_eq!(*seen.lock(), [1, 2, 3, 4, 5]);
     }
 
@@ -130,6 +131,7 @@ mod tests {
         for changes in [0, u32::MAX, 1] {
             observers.report(transition(), changes);
         }
+        observers.tell_all();
         assert_eq!(*seen.lock(), [0xFFFF_FFFF, 0x1_0000_0000, 0x1_0000_0001]);
     }
 
@@ -147,6 +149,7 @@ mod tests {
             Observers::new(vec![Box::new(|_| std::panic::panic_any(Bomb)), Box::new(move |_| *sink.lock() += 1)]);
         observers.report(transition(), 1);
         observers.report(transition(), 2);
+        observers.tell_all();
         assert_eq!(*seen.lock(), 2);
     }
 }

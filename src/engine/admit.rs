@@ -120,7 +120,8 @@ impl Engine {
             }
             Effect::RefuseFull => {
                 let overdue_at = self.cell.overdue_at(applied.after.epoch(), &self.rules);
-                let left = overdue_at.map(|overdue_at| overdue_at.left(whole_nanos(now)));
+                // Already overdue, and yet refused: the word has no room for one more. Time will not help.
+                let left = overdue_at.map(|at| at.left(whole_nanos(now))).filter(|left| !left.is_zero());
                 Some(Refusal { state: State::HalfOpen, ask_again_after: left })
             }
             Effect::RefuseForced => Some(Refusal::FORCED),

@@ -7,22 +7,33 @@ use crate::state::State;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
-    /// Does what is left to do once the new word stands. `now`: if the clock has been read.
-    pub(super) fn perform(&self, applied: &Applied, now: Option<Duration>) {
+    /// The time, if an event that may change the state has to be told to observers.
+    ///
+    /// It is read before the event: a clock that panics must not swallow a transition, for the observers would
+    /// wait for its number for ever.
+    pub(super) fn time_to_tell(&self) -> Option<Duration> {
+        self.observers.is_some().then(|| self.now())
+    }
+
+    /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
+    pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free(slots) if slots > 0 => {
                 self.queue.notify_additional(slots as usize);
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
+                let observers = self.observers.as_ref().filter(|_| has_changed);
+                if let Some(observers) = observers {
+                    let transition = self.transition(applied, cause, errors, successes, at.unwrap_or_default());
+                    observers.report(transition, applied.changes);
+                }
                 if has_changed {
                     self.watchers.notify(usize::MAX);
                 }
                 self.queue.notify(usize::MAX);
-                if has_changed && !self.observers.is_empty() {
-                    let at = now.unwrap_or_else(|| self.now());
-                    let transition = self.transition(applied, cause, errors, successes, at);
-                    self.observers.report(transition, applied.changes);
+                if let Some(observers) = observers {
+                    observers.tell_all();
                 }
             }
             _ => {}

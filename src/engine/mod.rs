@@ -41,8 +41,8 @@ pub(crate) struct Engine {
     name: Name,
     failures: Failures,
     /// What [`reset`](Self::reset) takes off the counts.
-    cleared: Mutex<Cleared>,
-    observers: Observers,
+    cleared: Mutex<Option<Box<Cleared>>>,
+    observers: Option<Box<Observers>>,
     /// Those who wait for a change of state.
     watchers: Waiters,
     /// Those who wait to be admitted.
@@ -50,7 +50,7 @@ pub(crate) struct Engine {
 }
 
 // The only user code that an engine holds is called where a panic leaves nothing half done: the clock
-// before anything is written, the observers behind `catch_unwind`.
+// before the word is swapped, the observers behind `catch_unwind`.
 impl UnwindSafe for Engine {}
 impl RefUnwindSafe for Engine {}
 
@@ -58,6 +58,10 @@ impl RefUnwindSafe for Engine {}
 struct Cleared {
     totals: Totals,
     changes: u32,
+}
+
+impl Cleared {
+    const NOTHING: Cleared = Cleared { totals: Totals::ZERO, changes: 0 };
 }
 
 /// What a breaker is made of.
@@ -83,8 +87,8 @@ impl Engine {
                 clock: None,
                 name,
                 failures: Failures::new(),
-                cleared: Mutex::new(Cleared { totals: Totals::ZERO, changes: 0 }),
-                observers: Observers::new(Vec::new()),
+                cleared: Mutex::new(None),
+                observers: None,
                 watchers: Waiters::new(),
                 queue: Waiters::new(),
             }
@@ -100,7 +104,7 @@ impl Engine {
             rules,
             lately,
             clock,
-            observers: Observers::new(observers),
+            observers: (!observers.is_empty()).then(|| Box::new(Observers::new(observers))),
             ..Engine::new(name)
         }
     }
@@ -139,10 +143,6 @@ impl Engine {
         }
     }
 
-    fn moment(&self) -> Moment {
-        self.moment_at(self.now())
-    }
-
     fn moment_at(&self, now: Duration) -> Moment {
         Moment { now, draw: if self.rules.jitter == 0.0 { 0.0 } else { draw() } }
     }
@@ -150,7 +150,7 @@ impl Engine {
     pub(crate) fn transition_to(&self, state: State) {
         self.operate(match state {
             State::Closed => Order::Close,
-            State::Open => Order::Open(self.moment()),
+            State::Open => Order::Open(self.moment_at(self.now())),
             State::HalfOpen => Order::HalfOpen,
             State::ForcedOpen => Order::ForceOpen,
             State::ForcedClosed => Order::ForceClosed,
@@ -161,22 +161,26 @@ impl Engine {
         self.operate(Order::OpenFor { now: self.now(), open_for });
     }
 
-    fn operate(&self, order: Order) {
-        let applied = self.cell.apply(Event::Operate(order), &self.rules);
-        self.perform(&applied, None);
+    pub(crate) fn reset(&self) {
+        self.operate(Order::Reset);
     }
 
-    pub(crate) fn reset(&self) {
-        let applied = self.cell.apply(Event::Operate(Order::Reset), &self.rules);
-        *self.cleared.lock() = Cleared { totals: self.counters.totals(), changes: applied.changes };
-        self.failures.clear();
-        self.perform(&applied, None);
+    fn operate(&self, order: Order) {
+        let event = Event::Operate(order);
+        let at = event.opens_at().or_else(|| self.time_to_tell());
+        let applied = self.cell.apply(event, &self.rules);
+        if matches!(order, Order::Reset) {
+            let cleared = Cleared { totals: self.counters.totals(), changes: applied.changes };
+            *self.cleared.lock() = Some(Box::new(cleared));
+            self.failures.clear();
+        }
+        self.perform(&applied, at);
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
         let (word, history) = self.cell.load_with_history();
         let (state, epoch) = (word.state(), word.epoch());
-        let cleared = *self.cleared.lock();
+        let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
         let totals = self.counters.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
         Metrics {

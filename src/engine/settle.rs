@@ -68,8 +68,9 @@ impl Engine {
             }
             _ => Event::Success { epoch },
         };
+        let at = now.or_else(|| if ticket.word.state() == State::HalfOpen { self.time_to_tell() } else { None });
         let applied = self.cell.apply(event, &self.rules);
-        self.perform(&applied, now);
+        self.perform(&applied, at);
     }
 
     #[cold]
