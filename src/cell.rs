@@ -95,36 +95,14 @@ impl Cell {
 
     /// Asks for admission.
     pub(crate) fn admit(&self, now: Duration, rules: &Rules) -> Applied {
-        // The epoch in which this caller has won the place of a silent probe.
-        let mut place = None;
-        self.swap(|word, reopenings| {
-            let on_clock = if word.state() == State::Open {
-                now.saturating_add(Duration::from_nanos(self.lead(word.epoch())))
-            } else {
-                now
-            };
-            let decide =
-                |past_silence| machine::step(word, reopenings, Event::Admit { now: on_clock, past_silence }, rules);
-            let mut step = decide(place == Some(word.epoch()));
-            if step.effect == Effect::RefuseFull {
-                let won = self.newest_probe.overdue(word.epoch(), now, rules.probe_timeout).is_some_and(|silent| {
-                    decide(true).effect == Effect::Admit && self.newest_probe.replace(silent, word.epoch(), now)
-                });
-                if won {
-                    place = Some(word.epoch());
-                    step = decide(true);
-                }
-            } else if step.next.state() == State::HalfOpen {
-                self.newest_probe.stamp(step.next.epoch(), now);
-            }
-            step
-        })
+        self.swap(Admission { cell: self, now, rules, place: None })
     }
 
     /// Applies any other event.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+    #[inline(always)]
     pub(crate) fn apply(&self, event: Event, rules: &Rules) -> Applied {
-        let applied = self.swap(|word, reopenings| machine::step(word, reopenings, event, rules));
+        let applied = self.swap(Happening { event, rules });
         if let (Effect::Begin { .. }, Some(now)) = (applied.effect, event.opens_at()) {
             let lead = Mark::new(applied.after.epoch(), lead(now).subsec_nanos().into());
             self.lead.store(lead.bits(), Ordering::Relaxed);
@@ -133,8 +111,9 @@ impl Cell {
     }
 
     /// Swaps in what `decide` makes of the word, until no other thread comes in between.
-    #[inline]
-    fn swap(&self, mut decide: impl FnMut(Word, u32) -> Step) -> Applied {
+    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+    #[inline(always)]
+    fn swap(&self, mut decision: impl Decide) -> Applied {
         // Acquire: as in `load`.
         let mut before = Word::from_bits(self.word.load_to_swap(Ordering::Acquire));
         loop {
@@ -142,7 +121,7 @@ impl Cell {
                 before = self.load();
                 continue;
             };
-            let Step { next: after, effect } = decide(before, history.reopenings());
+            let Step { next: after, effect } = decision.decide(before, history.reopenings());
             if after.epoch() != before.epoch() {
                 self.bring_up_to_date(history);
             }
@@ -183,5 +162,61 @@ impl Cell {
                 self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire);
             trails = swapped.err().map(History::from_bits).filter(|found| *found == stored);
         }
+    }
+}
+
+/// What makes the next word. A trait, and no closure, so that it is inlined for each event by itself.
+trait Decide {
+    fn decide(&mut self, word: Word, reopenings: u32) -> Step;
+}
+
+struct Happening<'a> {
+    event: Event,
+    rules: &'a Rules,
+}
+
+impl Decide for Happening<'_> {
+    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+    #[inline(always)]
+    fn decide(&mut self, word: Word, reopenings: u32) -> Step {
+        machine::step(word, reopenings, self.event, self.rules)
+    }
+}
+
+struct Admission<'a> {
+    cell: &'a Cell,
+    now: Duration,
+    rules: &'a Rules,
+    /// The epoch in which this caller has won the place of a silent probe.
+    place: Option<Epoch>,
+}
+
+impl Decide for Admission<'_> {
+    fn decide(&mut self, word: Word, reopenings: u32) -> Step {
+        let epoch = word.epoch();
+        let step = self.ask(word, reopenings, self.place == Some(epoch));
+        if step.effect == Effect::RefuseFull && self.wins_a_place(word, reopenings) {
+            self.place = Some(epoch);
+            return self.ask(word, reopenings, true);
+        }
+        if step.next.state() == State::HalfOpen && step.effect != Effect::RefuseFull {
+            self.cell.newest_probe.stamp(step.next.epoch(), self.now);
+        }
+        step
+    }
+}
+
+impl Admission<'_> {
+    fn ask(&self, word: Word, reopenings: u32, past_silence: bool) -> Step {
+        let lead = if word.state() == State::Open { self.cell.lead(word.epoch()) } else { 0 };
+        let now = self.now.saturating_add(Duration::from_nanos(lead));
+        machine::step(word, reopenings, Event::Admit { now, past_silence }, self.rules)
+    }
+
+    fn wins_a_place(&self, word: Word, reopenings: u32) -> bool {
+        let newest = &self.cell.newest_probe;
+        newest.overdue(word.epoch(), self.now, self.rules.probe_timeout).is_some_and(|silent| {
+            self.ask(word, reopenings, true).effect == Effect::Admit && newest.replace(silent, word.epoch(), self.now)
+        })
     }
 }

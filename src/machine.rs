@@ -101,7 +101,8 @@ impl Step {
 
 /// The next word, and what to do once it stands. `reopenings`: openings out of half-open since the
 /// last close.
-#[inline]
+#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+#[inline(always)]
 pub(crate) fn step(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
     match event {
         Event::Admit { now, past_silence } => admit(word, now, past_silence, rules),
@@ -142,6 +143,8 @@ fn admit(word: Word, now: Duration, past_silence: bool, rules: &Rules) -> Step {
     }
 }
 
+#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+#[inline(always)]
 fn settle_call(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
     match event {
         Event::Failure { met, moment, .. } => {

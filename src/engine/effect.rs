@@ -16,7 +16,14 @@ impl Engine {
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
+    #[inline]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
+        if !matches!(applied.effect, Effect::Counted | Effect::Late) {
+            self.perform_now(applied, at);
+        }
+    }
+
+    fn perform_now(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free(slots) if slots > 0 => {
                 self.queue.notify_additional(slots as usize);

@@ -8,7 +8,7 @@ use crate::machine::{Effect, Event};
 use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
-use crate::window::Ended;
+use crate::window::{Ended, Lately};
 
 /// When a call ended, if that was looked at, and whether it was slow.
 #[derive(Clone, Copy)]
@@ -127,22 +127,34 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn end(&self, ticket: Ticket) -> End {
-        let now = self.times_settlements.then(|| self.now());
-        let slow = match (&self.lately, ticket.admitted(), now) {
-            (Some(lately), Some(admitted), Some(now)) => lately.is_slow(now.saturating_sub(admitted)),
+        if self.times_settlements { self.timed_end(ticket) } else { End { now: None, slow: false } }
+    }
+
+    fn timed_end(&self, ticket: Ticket) -> End {
+        let now = self.now();
+        let slow = match (&self.lately, ticket.admitted()) {
+            (Some(lately), Some(admitted)) => lately.is_slow(now.saturating_sub(admitted)),
             _ => false,
         };
         self.leave(ticket);
         if slow {
             self.slot().count_slow();
         }
-        End { now, slow }
+        End { now: Some(now), slow }
     }
 
     /// Records in the window a call that has been counted, and tells which rule it meets.
+    #[inline]
     fn record(&self, ticket: Ticket, end: End, failed: bool) -> Option<Cause> {
-        let lately = self.lately.as_deref().filter(|_| ticket.word.state() == State::Closed)?;
+        match self.lately.as_deref() {
+            Some(lately) if ticket.word.state() == State::Closed => self.record_lately(lately, ticket, end, failed),
+            _ => None,
+        }
+    }
+
+    fn record_lately(&self, lately: &Lately, ticket: Ticket, end: End, failed: bool) -> Option<Cause> {
         let epoch = ticket.epoch();
         let now = end.now.unwrap_or_default();
         if !failed && !end.slow {
