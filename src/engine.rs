@@ -321,16 +321,20 @@ impl Engine {
     }
 
     pub(crate) fn reset(&self) {
+        // Locked first, so that of two resets the later one is also the one that is remembered.
+        let mut cleared = self.cleared.lock();
         let applied = self.cell.apply(Event::Operate(Order::Reset), &self.rules);
-        *self.cleared.lock() = Cleared { totals: self.counters.totals(), changes: applied.changes };
+        *cleared = Cleared { totals: self.counters.totals(), changes: applied.changes };
         self.failures.clear();
+        drop(cleared);
         self.perform(&applied, None);
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
+        // What was cleared comes first: whatever is read after it is at least as new.
+        let cleared = *self.cleared.lock();
         let (word, history) = self.cell.load_with_history();
         let state = word.state();
-        let cleared = *self.cleared.lock();
         let totals = self.counters.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
         Metrics {
