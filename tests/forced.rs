@@ -7,6 +7,8 @@ use std::time::Duration;
 use common::*;
 use tripcoil::{CircuitBreaker, State};
 
+type Act = fn(&CircuitBreaker);
+
 #[test]
 fn forced_open_outlives_every_deadline_and_never_probes() {
     // Case 19.
@@ -46,7 +48,7 @@ fn force_open_holds_whatever_calls_in_flight_become() {
 
 #[test]
 fn an_operator_ends_a_forced_state_in_any_way() {
-    let ends: [(fn(&CircuitBreaker), State); 5] = [
+    let ends: [(Act, State); 5] = [
         (CircuitBreaker::reset, State::Closed),
         (|breaker| breaker.transition_to(State::Closed), State::Closed),
         (|breaker| breaker.transition_to(State::Open), State::Open),
