@@ -31,7 +31,6 @@ fn each_opening_out_of_half_open_waits_longer_up_to_the_maximum() {
 
 #[test]
 fn the_second_opening_refuses_until_its_own_deadline() {
-    // Case 18.
     let (breaker, clock) = manual(five_seconds_times_one_and_a_half);
     fail(&breaker);
     fail_a_probe(&breaker, &clock);

@@ -177,7 +177,6 @@ fn a_clock_that_steps_back_before_its_first_reading_is_harmless() {
 
 #[test]
 fn a_clock_that_steps_back_loses_no_count() {
-    // Case 22.
     let (breaker, clock) = manual(|settings| settings.error_threshold(3));
     clock.set(100 * SECOND);
     fail(&breaker);
@@ -211,7 +210,6 @@ fn a_call_over_which_the_clock_steps_back_took_no_time() {
 
 #[test]
 fn the_longest_durations_overflow_nothing() {
-    // Case 22.
     for start in [Duration::ZERO, TODAY] {
         let (breaker, clock) = manual(|settings| {
             settings

@@ -11,7 +11,6 @@ type Act = fn(&CircuitBreaker);
 
 #[test]
 fn forced_open_outlives_every_deadline_and_never_probes() {
-    // Case 19.
     let (breaker, clock) = manual(|settings| settings.reset_timeout(SECOND));
     breaker.open_for(SECOND);
     breaker.force_open();
@@ -25,7 +24,6 @@ fn forced_open_outlives_every_deadline_and_never_probes() {
 
 #[test]
 fn forced_closed_admits_through_any_number_of_failures_and_opens_on_none() {
-    // Case 19.
     let (breaker, _clock) = manual(|settings| settings.error_threshold(1));
     breaker.force_closed();
     for _ in 0..1_000 {

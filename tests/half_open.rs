@@ -96,7 +96,6 @@ fn error_threshold_counts_errors_of_the_episode_whatever_is_between() {
 
 #[test]
 fn the_next_episode_counts_from_zero() {
-    // Case 13.
     let (breaker, clock) = half_open(|settings| settings.success_threshold(3));
     succeed(&breaker);
     succeed(&breaker);
@@ -188,7 +187,6 @@ fn without_slow_start_a_success_raises_nothing() {
 
 #[test]
 fn silent_probe_lets_one_more_pass_at_its_timeout_and_then_again() {
-    // Case 16.
     let (breaker, clock) = half_open(|settings| settings.probe_timeout(5 * SECOND));
     let mut probes = vec![admitted(&breaker)];
     for _ in 0..3 {
@@ -287,7 +285,6 @@ fn silent_probes_without_end_overflow_nothing() {
 
 #[test]
 fn one_of_many_threads_at_the_deadline_is_admitted() {
-    // Case 11.
     for _ in 0..200 {
         let recorder = Recorder::default();
         let (breaker, clock) = manual(|settings| settings.on_transition(recorder.observer()));

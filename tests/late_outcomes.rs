@@ -179,7 +179,6 @@ fn late_failure_leaves_the_last_error_alone() {
 
 #[test]
 fn late_success_while_half_open_closes_nothing_and_frees_no_slot() {
-    // Case 14.
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).success_threshold(1));
     let [slow, failing] = [admitted(&breaker), admitted(&breaker)];
     failing.failure();
@@ -194,7 +193,6 @@ fn late_success_while_half_open_closes_nothing_and_frees_no_slot() {
 
 #[test]
 fn probe_of_an_earlier_episode_does_nothing_to_the_next() {
-    // Case 15.
     for (name, end) in ENDINGS {
         let (breaker, clock) = manual(|settings| settings.success_threshold(1).probe_timeout(SECOND));
         breaker.transition_to(State::HalfOpen);

@@ -238,7 +238,6 @@ fn transitions_are_counted_where_the_state_changes() {
 
 #[test]
 fn retry_after_counts_down_to_zero_and_is_full_again_after_reopening() {
-    // Case 10.
     let (breaker, clock) = manual(|settings| settings.reset_timeout(5 * SECOND));
     breaker.transition_to(State::Open);
     for left in (0..=5).rev() {
@@ -252,7 +251,6 @@ fn retry_after_counts_down_to_zero_and_is_full_again_after_reopening() {
 
 #[test]
 fn reset_clears_every_count_total_and_the_last_error() {
-    // Case 20.
     for state in STATES {
         let (breaker, _clock) = manual(|settings| settings.success_threshold(9));
         succeed(&breaker);

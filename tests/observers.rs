@@ -192,7 +192,6 @@ fn threads_that_move_the_breaker_have_every_change_told_once_and_in_order() {
 
 #[test]
 fn an_observer_may_use_the_breaker_in_every_way() {
-    // Case 21.
     static BREAKER: OnceLock<CircuitBreaker> = OnceLock::new();
     let recorder = Recorder::default();
     let (breaker, _clock) = manual(|settings| {
@@ -222,7 +221,6 @@ fn an_observer_may_use_the_breaker_in_every_way() {
 
 #[test]
 fn a_panicking_observer_stops_nobody() {
-    // Case 21.
     let recorder = Recorder::default();
     let (breaker, clock) = manual(|settings| {
         settings.error_threshold(1).on_transition(|_| panic!("observer")).on_transition(recorder.observer())
@@ -251,7 +249,6 @@ fn an_observer_that_panics_while_a_call_unwinds_aborts_nothing() {
 
 #[test]
 fn a_slow_observer_holds_up_no_call_and_no_order() {
-    // Case 21.
     let recorder = Recorder::default();
     let (entered, has_entered) = mpsc::channel();
     let (release, is_released) = mpsc::channel::<()>();

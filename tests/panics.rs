@@ -92,7 +92,6 @@ fn panic_of_any_kind_goes_on_and_is_a_failure_whatever_dropped_calls_says() {
 
 #[test]
 fn panic_of_any_kind_gives_the_slot_of_a_probe_back() {
-    // Case 17.
     for (name, way) in WAYS {
         let (breaker, _clock) = manual(|settings| settings.half_open_error_threshold(9));
         breaker.transition_to(State::HalfOpen);
