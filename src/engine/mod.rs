@@ -161,26 +161,29 @@ impl Engine {
         self.operate(Order::OpenFor { now: self.now(), open_for });
     }
 
-    pub(crate) fn reset(&self) {
-        self.operate(Order::Reset);
-    }
-
     fn operate(&self, order: Order) {
         let event = Event::Operate(order);
         let at = event.opens_at().or_else(|| self.time_to_tell());
         let applied = self.cell.apply(event, &self.rules);
-        if matches!(order, Order::Reset) {
-            let cleared = Cleared { totals: self.counters.totals(), changes: applied.changes };
-            *self.cleared.lock() = Some(Box::new(cleared));
-            self.failures.clear();
-        }
+        self.perform(&applied, at);
+    }
+
+    pub(crate) fn reset(&self) {
+        let at = self.time_to_tell();
+        // Locked first, so that of two resets the later one is also the one that is remembered.
+        let mut cleared = self.cleared.lock();
+        let applied = self.cell.apply(Event::Operate(Order::Reset), &self.rules);
+        *cleared = Some(Box::new(Cleared { totals: self.counters.totals(), changes: applied.changes }));
+        self.failures.clear();
+        drop(cleared);
         self.perform(&applied, at);
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
+        // What was cleared comes first: whatever is read after it is at least as new.
+        let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
         let (word, history) = self.cell.load_with_history();
         let (state, epoch) = (word.state(), word.epoch());
-        let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
         let totals = self.counters.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
         Metrics {
