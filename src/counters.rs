@@ -1,5 +1,4 @@
-use crate::sync::PerThread;
-use crate::sync::unmodelled::{AtomicU64, Ordering};
+use crate::sync::{Ordering, PerThread, TallyU64};
 use crate::word::{EPOCH_MARK, Epoch, Field};
 
 const SUCCESSES_AT_MARK: Field = Field::after(EPOCH_MARK, 45);
@@ -21,19 +20,19 @@ pub(crate) struct Slot {
     admitted: Tally,
     success: Tally,
     /// The epoch that the successes from `epoch_start` on belong to.
-    epoch: AtomicU64,
-    epoch_start: AtomicU64,
+    epoch: TallyU64,
+    epoch_start: TallyU64,
     error: Tally,
     ignored: Tally,
     dropped: Tally,
     rejected: Tally,
     slow: Tally,
     /// The successes of all threads when this one last saw a failure, and the epoch in which it did.
-    error_mark: AtomicU64,
+    error_mark: TallyU64,
 }
 
 #[derive(Default)]
-struct Tally(AtomicU64);
+struct Tally(TallyU64);
 
 impl Tally {
     #[inline]

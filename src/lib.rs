@@ -46,3 +46,10 @@ pub use permit::Permit;
 pub use state::State;
 pub use transition::{Cause, Transition};
 pub use watch::Changed;
+
+/// How the models of `loom-tests` look at the atomics.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod loom_mode {
+    pub use crate::sync::{Mode, model_tallies, set_mode};
+}
