@@ -322,15 +322,22 @@ impl Engine {
 
     pub(crate) fn reset(&self) {
         let applied = self.cell.apply(Event::Operate(Order::Reset), &self.rules);
-        *self.cleared.lock() = Cleared { totals: self.counters.totals(), changes: applied.changes };
+        let mut cleared = self.cleared.lock();
+        cleared.totals = self.counters.totals();
+        // What a later reset has already taken off stays off.
+        if applied.changes.wrapping_sub(cleared.changes) <= u32::MAX / 2 {
+            cleared.changes = applied.changes;
+        }
+        drop(cleared);
         self.failures.clear();
         self.perform(&applied, None);
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
+        // First, so that a reset that comes meanwhile cannot take off more than there is.
+        let cleared = *self.cleared.lock();
         let (word, history) = self.cell.load_with_history();
         let state = word.state();
-        let cleared = *self.cleared.lock();
         let totals = self.counters.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
         Metrics {
