@@ -64,7 +64,15 @@ impl NewestProbe {
     pub(crate) fn overdue(&self, epoch: Epoch, now: Duration, timeout: Duration) -> Option<Overdue> {
         // Acquire: as above.
         let stamp = Stamp(self.0.load_to_swap(Ordering::Acquire));
-        let is_overdue = stamp.epoch() == epoch && Millis::reached(now) >= stamp.silent_until(timeout);
+        if stamp.epoch() != epoch {
+            // So long ago that it looked newer when the probe was admitted: its silence counts from now.
+            // Should the epoch be over instead, the stamp that is lost here is made up for in the same way.
+            let _ = self.swap(stamp, Stamp::new(epoch, now));
+            return None;
+        }
+        let reached = Millis::reached(now);
+        // A clock at the end of its range tells no silence.
+        let is_overdue = reached >= stamp.silent_until(timeout) && reached > stamp.admitted();
         is_overdue.then_some(Overdue(stamp))
     }
 
@@ -134,6 +142,26 @@ mod tests {
         assert_eq!(newest.overdue_at(Epoch::new(4), TIMEOUT), None);
         newest.stamp(Epoch::new(8), at(1));
         assert_eq!(newest.overdue_at(Epoch::new(8), TIMEOUT), Some(Millis::reached(at(11))));
+    }
+
+    #[test]
+    fn a_stamp_so_old_that_it_looks_newer_gives_way_to_the_first_caller_that_is_refused() {
+        let (newest, epoch) = (NewestProbe::new(), Epoch::new(300_000));
+        newest.stamp(Epoch::new(5), at(1));
+        newest.stamp(epoch, at(100));
+        assert_eq!(newest.overdue_at(epoch, TIMEOUT), None);
+        assert!(newest.overdue(epoch, at(104), TIMEOUT).is_none());
+        assert_eq!(newest.overdue_at(epoch, TIMEOUT), Some(Millis::reached(at(114))));
+        assert!(newest.overdue(epoch, at(114), TIMEOUT).is_some());
+    }
+
+    #[test]
+    fn a_clock_at_the_end_of_its_range_makes_no_probe_overdue() {
+        let (newest, epoch) = (NewestProbe::new(), Epoch::new(1));
+        newest.stamp(epoch, Duration::MAX);
+        assert!(newest.overdue(epoch, Duration::MAX, TIMEOUT).is_none());
+        newest.stamp(epoch.next(), at(5));
+        assert!(newest.overdue(epoch.next(), Duration::MAX, Duration::MAX).is_some());
     }
 
     #[test]
