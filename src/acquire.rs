@@ -58,10 +58,7 @@ impl CircuitBreaker {
             }
         }
     }
-}
 
-#[cfg(not(loom))]
-impl CircuitBreaker {
     /// Blocks the thread until the breaker admits a call, or for at most `timeout` of real time.
     ///
     /// It wakes when the reset timeout is over, when a half-open slot comes free, when a silent probe no

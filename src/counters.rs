@@ -1,6 +1,5 @@
 use crate::mark::Mark;
-use crate::sync::PerThread;
-use crate::sync::unmodelled::{AtomicU64, Ordering};
+use crate::sync::{Ordering, PerThread, TallyU64};
 use crate::word::Epoch;
 
 /// The totals of a breaker, kept so that a call writes to nothing but its own thread's slot.
@@ -20,19 +19,19 @@ pub(crate) struct Slot {
     admitted: Tally,
     success: Tally,
     /// The epoch that the successes and errors beyond `epoch_start` belong to.
-    epoch: AtomicU64,
-    epoch_start: AtomicU64,
+    epoch: TallyU64,
+    epoch_start: TallyU64,
     error: Tally,
     ignored: Tally,
     dropped: Tally,
     rejected: Tally,
     slow: Tally,
     /// The calls of all threads when this one last counted an error, and the epoch in which it did.
-    last_error: AtomicU64,
+    last_error: TallyU64,
 }
 
 #[derive(Default)]
-struct Tally(AtomicU64);
+struct Tally(TallyU64);
 
 impl Tally {
     #[inline]

@@ -51,3 +51,10 @@ pub use state::State;
 pub use transition::{Cause, Transition};
 pub use watch::Changed;
 pub use window::Window;
+
+/// How the models of `loom-tests` look at the atomics.
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod loom_mode {
+    pub use crate::sync::{Mode, model_tallies, set_mode};
+}

@@ -239,3 +239,8 @@ fn free_slots(word: Word, rules: &Rules) -> u32 {
     let capacity = u64::from(rules.half_open_capacity) + word.raise();
     u32::try_from(capacity.saturating_sub(word.in_flight())).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod walk;

@@ -29,10 +29,17 @@ impl NewestProbe {
 
     /// The newest probe of `epoch`, if at `now` it has been silent for `timeout`.
     pub(crate) fn overdue(&self, epoch: Epoch, now: Duration, timeout: Duration) -> Option<Overdue> {
-        let stamp = self.0.load_to_replace();
-        let is_overdue =
-            stamp.of(epoch).is_some_and(|admitted| Millis::reached(now) >= silent_until(admitted, timeout));
-        is_overdue.then_some(Overdue(stamp))
+        let seen = self.0.load_to_replace();
+        let Some(admitted) = seen.of(epoch) else {
+            // So long ago that it looked newer when the probe was admitted: its silence counts from now.
+            // Should the epoch be over instead, the stamp that is lost here is made up for in the same way.
+            self.0.replace(seen, stamp(epoch, now));
+            return None;
+        };
+        let reached = Millis::reached(now);
+        // A clock at the end of its range tells no silence.
+        let is_overdue = reached >= silent_until(admitted, timeout) && reached.bits() > admitted;
+        is_overdue.then_some(Overdue(seen))
     }
 
     /// Stamps a probe that found a slot.
@@ -82,6 +89,26 @@ mod tests {
         newest.stamp(Epoch::new(6), at(9));
         assert_eq!(newest.overdue_at(Epoch::new(6), TIMEOUT), Some(Millis::reached(at(19))));
         assert_eq!(newest.overdue_at(Epoch::new(4), TIMEOUT), None);
+    }
+
+    #[test]
+    fn a_stamp_so_old_that_it_looks_newer_gives_way_to_the_first_caller_that_is_refused() {
+        let (newest, epoch) = (NewestProbe::new(), Epoch::new(300_000));
+        newest.stamp(Epoch::new(5), at(1));
+        newest.stamp(epoch, at(100));
+        assert_eq!(newest.overdue_at(epoch, TIMEOUT), None);
+        assert!(newest.overdue(epoch, at(104), TIMEOUT).is_none());
+        assert_eq!(newest.overdue_at(epoch, TIMEOUT), Some(Millis::reached(at(114))));
+        assert!(newest.overdue(epoch, at(114), TIMEOUT).is_some());
+    }
+
+    #[test]
+    fn a_clock_at_the_end_of_its_range_makes_no_probe_overdue() {
+        let (newest, epoch) = (NewestProbe::new(), Epoch::new(1));
+        newest.stamp(epoch, Duration::MAX);
+        assert!(newest.overdue(epoch, Duration::MAX, TIMEOUT).is_none());
+        newest.stamp(epoch.next(), at(5));
+        assert!(newest.overdue(epoch.next(), Duration::MAX, Duration::MAX).is_some());
     }
 
     #[test]

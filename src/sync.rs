@@ -4,7 +4,7 @@
 #[cfg(not(loom))]
 mod imp {
     pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::{Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicU64 as TallyU64, Ordering, fence};
 
     /// An `AtomicU64` that is changed by compare-and-swap loops.
     pub(crate) struct SwapU64(std::sync::atomic::AtomicU64);
@@ -77,6 +77,7 @@ mod imp {
     use loom::sync::atomic::AtomicU64;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
     use std::cell::Cell;
+    use std::sync::OnceLock;
 
     /// How a model sees the load that begins a compare-and-swap loop.
     ///
@@ -157,31 +158,112 @@ mod imp {
         }
     }
 
-    /// Loom runs all its threads on one, so all share one `T`, which it cannot interleave:
-    /// the totals stay on the standard atomics and out of the models.
-    pub(crate) struct PerThread<T>(std::sync::OnceLock<T>);
+    std::thread_local! {
+        static TALLIES_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Chooses whether loom sees the totals of the models that run on this thread; it does not by default,
+    /// as they decide nothing and would multiply the executions.
+    pub fn model_tallies(modelled: bool) {
+        TALLIES_ARE_MODELLED.set(modelled);
+    }
+
+    /// An `AtomicU64` of the totals, which has one writer.
+    #[derive(Debug)]
+    pub(crate) enum TallyU64 {
+        Modelled(AtomicU64),
+        Unmodelled(std::sync::atomic::AtomicU64),
+    }
+
+    impl Default for TallyU64 {
+        fn default() -> Self {
+            if TALLIES_ARE_MODELLED.get() {
+                TallyU64::Modelled(AtomicU64::new(0))
+            } else {
+                TallyU64::Unmodelled(std::sync::atomic::AtomicU64::new(0))
+            }
+        }
+    }
+
+    impl TallyU64 {
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            match self {
+                TallyU64::Modelled(value) => value.load(order),
+                TallyU64::Unmodelled(value) => value.load(order),
+            }
+        }
+
+        pub(crate) fn store(&self, new: u64, order: Ordering) {
+            match self {
+                TallyU64::Modelled(value) => value.store(new, order),
+                TallyU64::Unmodelled(value) => value.store(new, order),
+            }
+        }
+
+        fn add_one(&self) {
+            match self {
+                TallyU64::Modelled(value) => value.fetch_add(1, Ordering::SeqCst),
+                TallyU64::Unmodelled(value) => value.fetch_add(1, Ordering::SeqCst),
+            };
+        }
+    }
+
+    /// One `T` for each thread of the model.
+    pub(crate) struct PerThread<T> {
+        /// In a list that loom does not see.
+        slots: List<T>,
+        /// How many there are; loom sees by it that a slot was made before another thread finds it.
+        known: TallyU64,
+    }
+
+    struct List<T>(OnceLock<Box<Slot<T>>>);
+
+    struct Slot<T> {
+        owner: loom::thread::ThreadId,
+        value: T,
+        next: List<T>,
+    }
 
     impl<T: Default> PerThread<T> {
         pub(crate) fn new() -> Self {
-            PerThread(std::sync::OnceLock::new())
+            PerThread { slots: List(OnceLock::new()), known: TallyU64::default() }
         }
 
         pub(crate) fn here(&self) -> &T {
-            self.0.get_or_init(T::default)
+            let owner = loom::thread::current().id();
+            if let Some(slot) = self.slots.iter().find(|slot| slot.owner == owner) {
+                return &slot.value;
+            }
+            let mut new = Box::new(Slot { owner, value: T::default(), next: List(OnceLock::new()) });
+            // Loom switches threads before this and not after it, so the list is in the order of the count.
+            self.known.add_one();
+            let mut end = &self.slots;
+            while let Err(refused) = end.0.set(new) {
+                new = refused;
+                end = &end.0.get().expect("it refuses because it is set").next;
+            }
+            &end.0.get().expect("it has just been set").value
         }
 
         pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-            self.0.get().into_iter()
+            let known = usize::try_from(self.known.load(Ordering::SeqCst)).unwrap_or(usize::MAX);
+            self.slots.iter().take(known).map(|slot| &slot.value)
+        }
+    }
+
+    impl<T> List<T> {
+        fn iter(&self) -> impl Iterator<Item = &Slot<T>> {
+            std::iter::successors(self.0.get(), |slot| slot.next.0.get()).map(|slot| &**slot)
         }
     }
 }
 
 use imp::fence;
 #[cfg(loom)]
-pub use imp::{Mode, set_mode};
-pub(crate) use imp::{Mutex, Ordering, PerThread, SwapU64};
+pub use imp::{Mode, model_tallies, set_mode};
+pub(crate) use imp::{Mutex, Ordering, PerThread, SwapU64, TallyU64};
 
-/// Atomics that no model looks at: totals and test clocks, where interleavings decide nothing.
+/// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::OnceLock;
     pub(crate) use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};

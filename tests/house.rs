@@ -32,7 +32,7 @@ fn sources() -> BTreeMap<String, String> {
             let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
             if path.is_dir() {
                 walk(&path, &format!("{name}/"), sources);
-            } else if name.ends_with(".rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 sources.insert(name, fs::read_to_string(&path).unwrap());
             }
         }
@@ -127,7 +127,7 @@ fn only_the_facade_and_the_clock_take_atomics_and_locks_from_elsewhere() {
 
 #[test]
 fn no_file_is_asking_to_be_two() {
-    for (file, source) in sources() {
+    for (file, source) in sources().into_iter().filter(|(file, _)| !file.ends_with("/tests.rs")) {
         let lines = source.lines().count();
         assert!(lines <= LONGEST, "{file} has {lines} lines");
     }

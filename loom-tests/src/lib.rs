@@ -1,1 +1,180 @@
-//! Loom models of tripcoil. See `tests/`.
+//! What the loom models of tripcoil have in common. The models are in `tests/`, one file per protocol.
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg loom -C debug-assertions" cargo test --release -p loom-tests --target-dir target-loom
+//! ```
+
+#![cfg(loom)]
+#![allow(clippy::similar_names, reason = "a model runs in modes")]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tripcoil::clock::ManualClock;
+use tripcoil::{Builder, CircuitBreaker, Transition, loom_mode};
+
+pub mod parcel;
+
+pub use loom_mode::Mode::{self, Plain, RmwLoad, Sched};
+
+/// Both ways to see what [`Plain`] hides.
+pub const BOTH: [Mode; 2] = [RmwLoad, Sched];
+
+/// How often threads are preempted in one execution, unless `LOOM_MAX_PREEMPTIONS` says else.
+const PREEMPTIONS: usize = 3;
+
+/// Runs `model` in every execution that loom finds, once for each of `modes`.
+///
+/// # Panics
+///
+/// If a run of the model does, if what the runs returned is not exactly `outcomes`, or if there was but
+/// one execution.
+pub fn explore<T, const N: usize>(
+    modes: &[Mode],
+    outcomes: [T; N],
+    model: impl Fn() -> T + Copy + Send + Sync + 'static,
+) where
+    T: Ord + Debug + Send + 'static,
+{
+    explore_to_depth(preemptions(), modes, outcomes, model);
+}
+
+/// As [`explore`], with one preemption less: for models of three threads that would take minutes.
+///
+/// # Panics
+///
+/// As [`explore`].
+pub fn explore_crowded<T, const N: usize>(
+    modes: &[Mode],
+    outcomes: [T; N],
+    model: impl Fn() -> T + Copy + Send + Sync + 'static,
+) where
+    T: Ord + Debug + Send + 'static,
+{
+    explore_to_depth(preemptions() - 1, modes, outcomes, model);
+}
+
+fn preemptions() -> usize {
+    std::env::var("LOOM_MAX_PREEMPTIONS").map_or(PREEMPTIONS, |number| number.parse().expect("a number"))
+}
+
+fn explore_to_depth<T, const N: usize>(
+    preemptions: usize,
+    modes: &[Mode],
+    outcomes: [T; N],
+    model: impl Fn() -> T + Copy + Send + Sync + 'static,
+) where
+    T: Ord + Debug + Send + 'static,
+{
+    let mut expected: Vec<_> = outcomes.into();
+    expected.sort();
+    for &mode in modes {
+        loom_mode::set_mode(mode);
+        let started = Instant::now();
+        let (found, executions) = run(preemptions, model);
+        let name = std::thread::current().name().unwrap_or("model").to_owned();
+        let seconds = started.elapsed().as_secs_f64();
+        println!("explored: {name} {mode:?} {executions} executions {} outcomes {seconds:.1} s", found.len());
+        assert!(executions > 1, "{mode:?}: only one execution was explored");
+        assert!(found.keys().eq(&expected), "{mode:?}: found {found:#?}, expected {expected:#?}");
+    }
+}
+
+fn run<T: Ord + Send + 'static>(
+    preemptions: usize,
+    model: impl Fn() -> T + Copy + Send + Sync + 'static,
+) -> (BTreeMap<T, usize>, usize) {
+    let found = Arc::new(Mutex::new(BTreeMap::new()));
+    let executions = Arc::new(AtomicUsize::new(0));
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 20_000;
+    builder.preemption_bound = Some(preemptions);
+    builder.check({
+        let (found, executions) = (found.clone(), executions.clone());
+        move || {
+            executions.fetch_add(1, Ordering::Relaxed);
+            let outcome = model();
+            *found.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_insert(0) += 1;
+        }
+    });
+    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    (found, executions.load(Ordering::Relaxed))
+}
+
+/// A breaker that is `reset_timeout` = 1 s and opens with its first failure; change what the model needs.
+pub fn builder() -> (Builder, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = CircuitBreaker::builder("model")
+        .error_threshold(1)
+        .success_threshold(1)
+        .reset_timeout(SECOND)
+        .clock(clock.clone());
+    (builder, clock)
+}
+
+/// The time unit of the models.
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// Makes a breaker that the threads of a model share.
+///
+/// Loom does not see this `Arc`, so the model itself has to be the last to drop it, after it has joined them.
+///
+/// # Panics
+///
+/// If the settings are refused.
+#[must_use]
+pub fn shared(builder: Builder) -> Arc<CircuitBreaker> {
+    Arc::new(builder.build().expect("the settings of a model are right"))
+}
+
+/// What an observer was told, one line for each transition.
+#[derive(Clone, Debug, Default)]
+pub struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    /// Adds the observer that keeps this diary.
+    pub fn kept_by(&self, builder: Builder) -> Builder {
+        let diary = self.clone();
+        builder.on_transition(move |transition| diary.note(transition))
+    }
+
+    fn note(&self, transition: &Transition) {
+        let Transition { sequence, from, to, .. } = transition;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{sequence} {from} {to}"));
+    }
+
+    /// All that was told so far, in the order in which it was.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).join(", ")
+    }
+}
+
+/// Counts how many threads are in the same place at once. Loom does not see it.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    here: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Crowd {
+    /// One more is here.
+    pub fn enter(&self) {
+        let here = self.here.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(here, Ordering::SeqCst);
+    }
+
+    /// One has gone.
+    pub fn leave(&self) {
+        self.here.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The most that were ever here at once.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}

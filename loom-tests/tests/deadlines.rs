@@ -1,0 +1,35 @@
+//! One transition from open to half-open for each deadline, and one call of the observer.
+
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{BOTH, Diary, SECOND, builder, explore, shared};
+use tripcoil::State;
+
+const TOLD: &str = "1 closed open, 2 open half_open";
+
+/// Who of two callers at the deadline is admitted, and what the observer was told.
+fn admitted_and_told(half_open_capacity: u32) -> (bool, bool, String) {
+    let diary = Diary::default();
+    let (builder, clock) = builder();
+    let breaker = shared(diary.kept_by(builder.half_open_capacity(half_open_capacity)));
+    breaker.transition_to(State::Open);
+    clock.advance(SECOND);
+    let callers = [(); 2].map(|()| {
+        let breaker = breaker.clone();
+        thread::spawn(move || breaker.try_acquire_owned().ok())
+    });
+    let [a, b] = callers.map(|caller| caller.join().unwrap());
+    (a.is_some(), b.is_some(), diary.told())
+}
+
+#[test]
+fn at_a_deadline_one_caller_becomes_the_probe() {
+    let outcomes = [(false, true, TOLD.to_owned()), (true, false, TOLD.to_owned())];
+    explore(&BOTH, outcomes, || admitted_and_told(1));
+}
+
+#[test]
+fn at_a_deadline_two_callers_become_probes_of_the_same_episode() {
+    explore(&BOTH, [(true, true, TOLD.to_owned())], || admitted_and_told(2));
+}

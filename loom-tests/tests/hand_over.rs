@@ -1,0 +1,95 @@
+//! Who sees a state, or is admitted or refused by it, sees all that was done before it was entered.
+
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use loom_tests::parcel::Parcel;
+use loom_tests::{Plain, Sched, builder, explore, shared};
+use tripcoil::{CircuitBreaker, State};
+
+/// Works on a parcel and then does `enter`, while another thread looks into it if `looks` says that it may.
+/// Which of the two is spawned first is up to `reader_first`. Whether it was looked into is the outcome.
+fn hand_over<T: 'static>(
+    reader_first: bool,
+    prepare: impl FnOnce(&Arc<CircuitBreaker>) -> T,
+    enter: impl FnOnce(&CircuitBreaker, T) + 'static,
+    looks: fn(&CircuitBreaker) -> bool,
+) -> bool {
+    let breaker = shared(builder().0);
+    let prepared = prepare(&breaker);
+    let parcel = Arc::new(Parcel::new());
+    let read = {
+        let (breaker, parcel) = (breaker.clone(), parcel.clone());
+        move || {
+            let seen = looks(&breaker);
+            if seen {
+                assert_eq!(parcel.look(), 1);
+            }
+            seen
+        }
+    };
+    let write = {
+        let breaker = breaker.clone();
+        move || {
+            parcel.work_on();
+            enter(&breaker, prepared);
+        }
+    };
+    if reader_first {
+        let (reader, writer) = (thread::spawn(read), thread::spawn(write));
+        writer.join().unwrap();
+        reader.join().unwrap()
+    } else {
+        let (writer, reader) = (thread::spawn(write), thread::spawn(read));
+        writer.join().unwrap();
+        reader.join().unwrap()
+    }
+}
+
+#[test]
+fn a_state_that_is_seen_shows_what_came_before_it() {
+    for reader_first in [false, true] {
+        explore(&[Plain, Sched], [false, true], move || {
+            let looks = |breaker: &CircuitBreaker| breaker.state() == State::ForcedOpen;
+            hand_over(reader_first, |_| (), |breaker, ()| breaker.force_open(), looks)
+        });
+    }
+}
+
+#[test]
+fn an_admission_shows_what_came_before_the_close() {
+    for reader_first in [false, true] {
+        explore(&[Plain, Sched], [false, true], move || {
+            let prepare = |breaker: &Arc<CircuitBreaker>| breaker.force_open();
+            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_ok();
+            hand_over(reader_first, prepare, |breaker, ()| breaker.reset(), looks)
+        });
+    }
+}
+
+#[test]
+fn a_rejection_shows_what_came_before_the_trip() {
+    for reader_first in [false, true] {
+        explore(&[Plain, Sched], [false, true], move || {
+            let prepare = |breaker: &Arc<CircuitBreaker>| breaker.try_acquire_owned().unwrap();
+            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_err();
+            hand_over(reader_first, prepare, |_, call| call.failure(), looks)
+        });
+    }
+}
+
+#[test]
+fn a_slot_that_came_back_shows_what_its_probe_did() {
+    for reader_first in [false, true] {
+        explore(&[Plain, Sched], [false, true], move || {
+            let prepare = |breaker: &Arc<CircuitBreaker>| {
+                breaker.transition_to(State::HalfOpen);
+                breaker.try_acquire_owned().unwrap()
+            };
+            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_ok();
+            hand_over(reader_first, prepare, |_, probe| probe.ignore(), looks)
+        });
+    }
+}

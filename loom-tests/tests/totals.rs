@@ -1,0 +1,81 @@
+//! The totals of all threads add up, and a reader never sees a call settled that it does not see admitted.
+
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread::{self, JoinHandle};
+use loom_tests::{BOTH, Plain, Sched, builder, explore, shared};
+use tripcoil::loom_mode::model_tallies;
+use tripcoil::{CircuitBreaker, Metrics};
+
+/// Reads the metrics in a thread of its own. The breaker outlives that thread: dropping it there would race.
+fn metrics_elsewhere(breaker: &Arc<CircuitBreaker>) -> JoinHandle<Metrics> {
+    let breaker = breaker.clone();
+    thread::spawn(move || breaker.metrics())
+}
+
+#[test]
+fn the_totals_of_two_threads_add_up() {
+    model_tallies(true);
+    explore(&BOTH, [(2, 1, 0)], || {
+        let breaker = shared(builder().0.error_threshold(2));
+        let threads = [0, 1].map(|failures| {
+            let breaker = breaker.clone();
+            thread::spawn(move || {
+                breaker.try_acquire().unwrap().success();
+                for _ in 0..failures {
+                    breaker.try_acquire().unwrap().failure();
+                }
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let metrics = breaker.metrics();
+        (metrics.total_success_count, metrics.total_error_count, metrics.active_calls)
+    });
+}
+
+#[test]
+fn a_reader_sees_a_call_admitted_before_it_sees_it_settled() {
+    model_tallies(true);
+    // Both calls are admitted before the first is settled: with one success there is one call active.
+    let outcomes = [(0, 0), (0, 1), (0, 2), (1, 1), (2, 0)];
+    explore(&[Plain, Sched], outcomes, || {
+        let breaker = shared(builder().0);
+        let caller = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+                for call in calls {
+                    call.success();
+                }
+            }
+        });
+        let reader = metrics_elsewhere(&breaker);
+        caller.join().unwrap();
+        let metrics = reader.join().unwrap();
+        (metrics.total_success_count, metrics.active_calls)
+    });
+}
+
+#[test]
+fn a_reader_sees_a_call_admitted_that_was_settled_by_another_thread() {
+    model_tallies(true);
+    let outcomes = [(0, 0), (0, 1), (1, 0)];
+    explore(&[Plain, Sched], outcomes, || {
+        let breaker = shared(builder().0);
+        let caller = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                let call = breaker.try_acquire_owned().unwrap();
+                thread::spawn(move || call.success()).join().unwrap();
+            }
+        });
+        let reader = metrics_elsewhere(&breaker);
+        caller.join().unwrap();
+        let metrics = reader.join().unwrap();
+        (metrics.total_success_count, metrics.active_calls)
+    });
+}

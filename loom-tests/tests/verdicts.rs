@@ -1,0 +1,49 @@
+//! Probes that end at once decide together, and once.
+
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{BOTH, Diary, builder, explore, shared};
+use tripcoil::{OwnedPermit, State};
+
+/// What the observer is told when two probes end at once.
+fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) -> String {
+    let diary = Diary::default();
+    let builder = builder().0.half_open_capacity(2);
+    let builder = builder.success_threshold(thresholds.0).half_open_error_threshold(thresholds.1);
+    let breaker = shared(diary.kept_by(builder));
+    breaker.transition_to(State::HalfOpen);
+    let probes = [a, b].map(|settle| (settle, breaker.try_acquire_owned().unwrap()));
+    let threads = probes.map(|(settle, probe)| thread::spawn(move || settle(probe)));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    diary.told()
+}
+
+const UNDECIDED: &str = "1 closed half_open";
+const CLOSED: &str = "1 closed half_open, 2 half_open closed";
+const OPENED: &str = "1 closed half_open, 2 half_open open";
+
+#[test]
+fn two_successes_at_once_close_once() {
+    let success = OwnedPermit::success;
+    explore(&BOTH, [CLOSED.to_owned()], move || told_after(success, success, (2, 1)));
+}
+
+#[test]
+fn two_failures_at_once_open_once() {
+    let failure = OwnedPermit::failure;
+    explore(&BOTH, [OPENED.to_owned()], move || told_after(failure, failure, (1, 2)));
+}
+
+#[test]
+fn of_a_success_and_a_failure_at_once_the_first_decides() {
+    let outcomes = [CLOSED.to_owned(), OPENED.to_owned()];
+    explore(&BOTH, outcomes, || told_after(OwnedPermit::success, OwnedPermit::failure, (1, 1)));
+}
+
+#[test]
+fn a_success_and_a_release_at_once_decide_nothing_below_the_threshold() {
+    explore(&BOTH, [UNDECIDED.to_owned()], || told_after(OwnedPermit::success, OwnedPermit::ignore, (2, 1)));
+}

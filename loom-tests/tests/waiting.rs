@@ -1,0 +1,173 @@
+//! A waiter misses no wake-up. A model that misses one ends in a deadlock, which loom reports.
+
+#![cfg(loom)]
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::poll_once;
+use loom::future::block_on;
+use loom::thread;
+use loom_tests::parcel::Parcel;
+use loom_tests::{Crowd, Plain, Sched, builder, explore, explore_crowded, shared};
+use tripcoil::{Changed, CircuitBreaker, Permit, State};
+
+/// Waits for a change that another thread makes; what was done before it is seen after it. The outcome is
+/// whether there was anything to wait for.
+fn has_waited(wait: fn(Changed<'_>) -> State) -> bool {
+    let breaker = shared(builder().0);
+    let parcel = Arc::new(Parcel::new());
+    let waiter = thread::spawn({
+        let (breaker, parcel) = (breaker.clone(), parcel.clone());
+        move || {
+            let changed = breaker.changed();
+            let waits = breaker.state() == State::Closed;
+            if waits {
+                assert_eq!(wait(changed), State::ForcedOpen);
+            }
+            assert_eq!(parcel.look(), 1);
+            waits
+        }
+    });
+    let operator = thread::spawn({
+        let breaker = breaker.clone();
+        move || {
+            parcel.work_on();
+            breaker.force_open();
+        }
+    });
+    operator.join().unwrap();
+    waiter.join().unwrap()
+}
+
+fn wait_in_a_thread(changed: Changed<'_>) -> State {
+    changed.wait()
+}
+
+fn wait_in_a_task(changed: Changed<'_>) -> State {
+    block_on(changed)
+}
+
+#[test]
+fn a_thread_that_waits_for_a_transition_is_woken() {
+    explore(&[Plain, Sched], [false, true], || has_waited(wait_in_a_thread));
+}
+
+#[test]
+fn a_task_that_waits_for_a_transition_is_woken() {
+    explore(&[Plain, Sched], [false, true], || has_waited(wait_in_a_task));
+}
+
+fn acquire_in_a_thread(breaker: &CircuitBreaker) -> Permit<'_> {
+    breaker.acquire_blocking(Duration::MAX).unwrap()
+}
+
+fn acquire_in_a_task(breaker: &CircuitBreaker) -> Permit<'_> {
+    block_on(breaker.acquire(|_| pending::<()>()))
+}
+
+/// Makes `breaker` let a caller in while one waits for that. The state in the end is the outcome.
+fn is_admitted(
+    acquire: fn(&CircuitBreaker) -> Permit<'_>,
+    breaker: &Arc<CircuitBreaker>,
+    let_in: impl FnOnce(&CircuitBreaker) + 'static,
+) -> State {
+    let waiter = thread::spawn({
+        let breaker = breaker.clone();
+        move || acquire(&breaker).ignore()
+    });
+    let other = thread::spawn({
+        let breaker = breaker.clone();
+        move || let_in(&breaker)
+    });
+    other.join().unwrap();
+    waiter.join().unwrap();
+    breaker.state()
+}
+
+fn probing() -> Arc<CircuitBreaker> {
+    let breaker = shared(builder().0);
+    breaker.transition_to(State::HalfOpen);
+    breaker
+}
+
+fn admitted_by_a_slot(acquire: fn(&CircuitBreaker) -> Permit<'_>) -> bool {
+    let breaker = probing();
+    let probe = breaker.try_acquire_owned().unwrap();
+    is_admitted(acquire, &breaker, move |_| probe.ignore()) == State::HalfOpen
+}
+
+fn admitted_by_a_transition(acquire: fn(&CircuitBreaker) -> Permit<'_>) -> bool {
+    let breaker = shared(builder().0);
+    breaker.force_open();
+    is_admitted(acquire, &breaker, CircuitBreaker::reset) == State::Closed
+}
+
+#[test]
+fn a_thread_that_waits_for_a_slot_is_woken() {
+    explore(&[Plain, Sched], [true], || admitted_by_a_slot(acquire_in_a_thread));
+}
+
+#[test]
+fn a_task_that_waits_for_a_slot_is_woken() {
+    explore(&[Plain, Sched], [true], || admitted_by_a_slot(acquire_in_a_task));
+}
+
+#[test]
+fn a_thread_that_waits_for_admission_is_woken_by_a_transition() {
+    explore(&[Plain, Sched], [true], || admitted_by_a_transition(acquire_in_a_thread));
+}
+
+#[test]
+fn a_task_that_waits_for_admission_is_woken_by_a_transition() {
+    explore(&[Plain, Sched], [true], || admitted_by_a_transition(acquire_in_a_task));
+}
+
+#[test]
+fn a_slot_goes_from_waiter_to_waiter() {
+    explore_crowded(&[Plain], [1], || {
+        let breaker = probing();
+        let probe = breaker.try_acquire_owned().unwrap();
+        let (crowd, parcel) = (Arc::new(Crowd::default()), Arc::new(Parcel::new()));
+        let waiters = [(); 2].map(|()| {
+            let (breaker, crowd, parcel) = (breaker.clone(), crowd.clone(), parcel.clone());
+            thread::spawn(move || {
+                let permit = acquire_in_a_thread(&breaker);
+                crowd.enter();
+                parcel.work_on();
+                crowd.leave();
+                permit.ignore();
+            })
+        });
+        let other = thread::spawn(move || probe.ignore());
+        other.join().unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        crowd.most()
+    });
+}
+
+#[test]
+fn a_waiter_that_gives_up_passes_its_wake_up_on() {
+    explore_crowded(&[Plain], [false, true], || {
+        let breaker = probing();
+        let probe = breaker.try_acquire_owned().unwrap();
+        let fickle = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                let permit = block_on(poll_once(breaker.acquire(|_| pending::<()>())));
+                permit.is_some()
+            }
+        });
+        let waiter = thread::spawn({
+            let breaker = breaker.clone();
+            move || acquire_in_a_thread(&breaker).ignore()
+        });
+        let other = thread::spawn(move || probe.ignore());
+        other.join().unwrap();
+        waiter.join().unwrap();
+        fickle.join().unwrap()
+    });
+}

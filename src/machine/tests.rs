@@ -1,0 +1,477 @@
+use super::*;
+use crate::word::MAX_PROBES;
+
+const EPOCH: Epoch = Epoch::new(7);
+const NOW: Duration = Duration::from_secs(100);
+const DEADLINE: Millis = Millis::from_bits(105_000);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+fn rules() -> Rules {
+    Rules {
+        error_threshold: Some(3),
+        reset_timeout: Duration::from_secs(5),
+        backoff_factor: 2.0,
+        backoff_max: Duration::from_secs(60),
+        success_threshold: 3,
+        half_open_error_threshold: 3,
+        half_open_capacity: 2,
+        half_open_max_capacity: 4,
+        ..Rules::DEFAULT
+    }
+}
+
+const MOMENT: Option<Moment> = Some(Moment { now: NOW, draw: 0.0 });
+
+fn closed(errors: u64) -> Word {
+    Word::closed(EPOCH).with_errors(errors)
+}
+
+fn open() -> Word {
+    Word::open(EPOCH, DEADLINE)
+}
+
+fn half_open(probes: u32, successes: u64, errors: u64) -> Word {
+    let full = (0..probes).fold(Word::half_open(EPOCH), |word, _| word.with_probe().expect("there is room"));
+    full.with_successes(successes).with_probe_errors(errors)
+}
+
+fn every_state() -> [Word; 5] {
+    [closed(2), open(), half_open(2, 1, 1), Word::forced_open(EPOCH), Word::forced_closed(EPOCH)]
+}
+
+fn outcomes_of(epoch: Epoch) -> [Event; 6] {
+    [
+        Event::Success { epoch },
+        Event::Failure { epoch, met: None, moment: None },
+        Event::Failure { epoch, met: None, moment: MOMENT },
+        Event::Trip { epoch, now: NOW, open_for: RETRY_AFTER },
+        Event::Release { epoch },
+        rate_met(epoch),
+    ]
+}
+
+fn rate_met(epoch: Epoch) -> Event {
+    Event::RateMet { epoch, cause: Cause::SlowCallRate, moment: MOMENT.expect("it is some") }
+}
+
+const fn admission(now: Duration) -> Event {
+    Event::Admit { now, past_silence: false }
+}
+
+const SUCCESS: Event = Event::Success { epoch: EPOCH };
+const RELEASE: Event = Event::Release { epoch: EPOCH };
+const TRIP: Event = Event::Trip { epoch: EPOCH, now: NOW, open_for: RETRY_AFTER };
+const UNTIMED_FAILURE: Event = Event::Failure { epoch: EPOCH, met: None, moment: None };
+
+fn failure() -> Event {
+    Event::Failure { epoch: EPOCH, met: None, moment: MOMENT }
+}
+
+#[track_caller]
+fn assert_step(word: Word, event: Event, rules: &Rules, next: Word, effect: Effect) {
+    assert_eq!(step(word, 0, event, rules), Step { next, effect }, "{word:?} {event:?}");
+}
+
+#[track_caller]
+fn assert_begins(word: Word, event: Event, rules: &Rules, next: Word, cause: Cause, counts: (u64, u64)) {
+    let (errors, successes) = counts;
+    assert_step(word, event, rules, next, Effect::Begin { cause, errors, successes });
+}
+
+/// The word of the next epoch that stays open until `millis` past [`NOW`].
+fn opened_for(millis: u64) -> Word {
+    Word::open(EPOCH.next(), Millis::from_bits(100_000 + millis))
+}
+
+mod admissions {
+    use super::*;
+
+    #[test]
+    fn closed_and_forced_closed_admit_and_stay_as_they_are() {
+        for word in [closed(0), closed(2), Word::forced_closed(EPOCH)] {
+            assert_step(word, admission(NOW), &rules(), word, Effect::Admit);
+        }
+    }
+
+    #[test]
+    fn forced_open_refuses_whatever_the_time() {
+        for now in [Duration::ZERO, Duration::MAX] {
+            let word = Word::forced_open(EPOCH);
+            assert_step(word, admission(now), &rules(), word, Effect::RefuseForced);
+        }
+    }
+
+    #[test]
+    fn open_refuses_until_the_last_moment_before_its_deadline() {
+        for now in [Duration::ZERO, Duration::from_secs(105) - Duration::from_nanos(1)] {
+            assert_step(open(), admission(now), &rules(), open(), Effect::RefuseOpen);
+        }
+    }
+
+    #[test]
+    fn open_becomes_half_open_with_its_first_probe_at_the_deadline_and_after_it() {
+        let probing = Word::half_open(EPOCH.next()).with_probe().expect("there is room");
+        for now in [Duration::from_secs(105), Duration::MAX] {
+            assert_begins(open(), admission(now), &rules(), probing, Cause::ResetTimeout, (0, 0));
+        }
+    }
+
+    #[test]
+    fn half_open_admits_up_to_its_capacity() {
+        assert_step(half_open(0, 0, 0), admission(NOW), &rules(), half_open(1, 0, 0), Effect::Admit);
+        assert_step(half_open(1, 2, 2), admission(NOW), &rules(), half_open(2, 2, 2), Effect::Admit);
+        for full in [half_open(2, 0, 0), half_open(3, 0, 0)] {
+            assert_step(full, admission(NOW), &rules(), full, Effect::RefuseFull);
+        }
+    }
+
+    #[test]
+    fn past_silence_a_full_half_open_admits_one_more() {
+        let event = Event::Admit { now: NOW, past_silence: true };
+        assert_step(half_open(2, 1, 1), event, &rules(), half_open(3, 1, 1), Effect::Admit);
+        assert_step(half_open(3, 1, 1), admission(NOW), &rules(), half_open(3, 1, 1), Effect::RefuseFull);
+    }
+
+    #[test]
+    fn past_silence_decides_nothing_outside_half_open() {
+        let event = Event::Admit { now: NOW, past_silence: true };
+        assert_step(open(), event, &rules(), open(), Effect::RefuseOpen);
+        assert_step(Word::forced_open(EPOCH), event, &rules(), Word::forced_open(EPOCH), Effect::RefuseForced);
+        assert_step(closed(1), event, &rules(), closed(1), Effect::Admit);
+    }
+
+    #[test]
+    fn as_many_probes_as_the_word_can_count_are_the_most_even_past_silence() {
+        let event = Event::Admit { now: NOW, past_silence: true };
+        assert_step(half_open(4_094, 0, 0), event, &rules(), half_open(4_095, 0, 0), Effect::Admit);
+        assert_step(half_open(4_095, 0, 0), event, &rules(), half_open(4_095, 0, 0), Effect::RefuseFull);
+    }
+
+    #[test]
+    fn the_largest_capacity_is_reached_and_not_exceeded() {
+        let rules = Rules { half_open_capacity: MAX_PROBES, half_open_max_capacity: MAX_PROBES, ..rules() };
+        assert_step(half_open(1_022, 0, 0), admission(NOW), &rules, half_open(1_023, 0, 0), Effect::Admit);
+        assert_step(half_open(1_023, 0, 0), admission(NOW), &rules, half_open(1_023, 0, 0), Effect::RefuseFull);
+    }
+
+    #[test]
+    fn the_epoch_after_the_last_is_the_first() {
+        let last = Epoch::new(EPOCH.number() + (1 << 19) - 8);
+        assert_eq!(last.next().number(), 0);
+        let step = step(Word::open(last, DEADLINE), 0, admission(Duration::MAX), &rules());
+        assert_eq!(step.next, Word::half_open(Epoch::new(0)).with_probe().expect("there is room"));
+    }
+}
+
+mod outcomes_while_closed {
+    use super::*;
+
+    #[test]
+    fn a_success_clears_the_errors() {
+        for errors in [0, 1, 2] {
+            assert_step(closed(errors), SUCCESS, &rules(), closed(0), Effect::Counted);
+        }
+    }
+
+    #[test]
+    fn a_release_changes_nothing() {
+        assert_step(closed(2), RELEASE, &rules(), closed(2), Effect::Counted);
+    }
+
+    #[test]
+    fn failures_below_the_threshold_are_counted_and_need_no_clock() {
+        assert_step(closed(0), UNTIMED_FAILURE, &rules(), closed(1), Effect::Counted);
+        assert_step(closed(1), UNTIMED_FAILURE, &rules(), closed(2), Effect::Counted);
+        assert_step(closed(1), failure(), &rules(), closed(2), Effect::Counted);
+    }
+
+    #[test]
+    fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
+        assert_step(closed(2), UNTIMED_FAILURE, &rules(), closed(2), Effect::ReadClock);
+    }
+
+    #[test]
+    fn the_failure_at_the_threshold_opens_for_the_reset_timeout() {
+        assert_begins(closed(2), failure(), &rules(), opened_for(5_000), Cause::ErrorThreshold, (3, 0));
+    }
+
+    #[test]
+    fn a_threshold_of_one_opens_with_the_first_failure() {
+        let rules = Rules { error_threshold: Some(1), ..rules() };
+        assert_step(closed(0), UNTIMED_FAILURE, &rules, closed(0), Effect::ReadClock);
+        assert_begins(closed(0), failure(), &rules, opened_for(5_000), Cause::ErrorThreshold, (1, 0));
+    }
+
+    #[test]
+    fn the_largest_threshold_opens_with_its_last_failure_only() {
+        let rules = Rules { error_threshold: Some(u32::MAX), ..rules() };
+        let most = u64::from(u32::MAX);
+        assert_step(closed(most - 2), failure(), &rules, closed(most - 1), Effect::Counted);
+        assert_begins(closed(most - 1), failure(), &rules, opened_for(5_000), Cause::ErrorThreshold, (most, 0));
+    }
+
+    #[test]
+    fn without_a_threshold_failures_open_nothing_and_saturate() {
+        let rules = Rules { error_threshold: None, ..rules() };
+        let most = u64::from(u32::MAX);
+        assert_step(closed(0), failure(), &rules, closed(1), Effect::Counted);
+        assert_step(closed(most), failure(), &rules, closed(most), Effect::Counted);
+    }
+
+    #[test]
+    fn a_trip_opens_at_once_for_its_own_time_and_counts_as_an_error() {
+        assert_begins(closed(0), TRIP, &rules(), opened_for(250), Cause::Tripped, (1, 0));
+        assert_begins(closed(2), TRIP, &rules(), opened_for(250), Cause::Tripped, (3, 0));
+    }
+
+    #[test]
+    fn after_a_close_the_backoff_begins_at_the_reset_timeout_and_goes_on_with_the_re_openings() {
+        let deadline_after = |reopenings| step(closed(2), reopenings, failure(), &rules()).next.deadline();
+        assert_eq!(deadline_after(0), opened_for(5_000).deadline());
+        assert_eq!(deadline_after(1), opened_for(10_000).deadline());
+    }
+
+    #[test]
+    fn a_rate_that_is_met_opens_with_its_cause_after_the_threshold_had_its_say() {
+        let rules = Rules { error_threshold: Some(4), ..rules() };
+        let failing = |met| Event::Failure { epoch: EPOCH, met, moment: MOMENT };
+        assert_begins(closed(2), failing(Some(Cause::ErrorRate)), &rules, opened_for(5_000), Cause::ErrorRate, (3, 0));
+        assert_begins(
+            closed(3),
+            failing(Some(Cause::ErrorRate)),
+            &rules,
+            opened_for(5_000),
+            Cause::ErrorThreshold,
+            (4, 0),
+        );
+        assert_begins(closed(2), rate_met(EPOCH), &rules, opened_for(5_000), Cause::SlowCallRate, (2, 0));
+        let untimed = Event::Failure { epoch: EPOCH, met: Some(Cause::ErrorRate), moment: None };
+        assert_step(closed(2), untimed, &rules, closed(2), Effect::ReadClock);
+    }
+
+    #[test]
+    fn a_rate_that_is_met_says_nothing_of_probes_and_forced_states() {
+        for word in [half_open(2, 1, 1), Word::forced_closed(EPOCH)] {
+            assert_eq!(step(word, 0, rate_met(EPOCH), &rules()).next, word);
+        }
+    }
+
+    #[test]
+    fn a_deadline_saturates() {
+        let endless = Rules { reset_timeout: Duration::MAX, ..rules() };
+        let late = Some(Moment { now: Duration::MAX, draw: 1.0 });
+        let event = Event::Failure { epoch: EPOCH, met: None, moment: late };
+        assert_eq!(step(closed(2), u32::MAX, event, &endless).next, Word::open(EPOCH.next(), Millis::MAX));
+        let event = Event::Trip { epoch: EPOCH, now: NOW, open_for: Duration::MAX };
+        assert_eq!(step(closed(0), 0, event, &rules()).next, Word::open(EPOCH.next(), Millis::MAX));
+    }
+}
+
+mod outcomes_while_half_open {
+    use super::*;
+
+    #[test]
+    fn a_release_gives_the_slot_back_and_nothing_else() {
+        assert_step(half_open(2, 1, 1), RELEASE, &rules(), half_open(1, 1, 1), Effect::Free(1));
+        assert_step(half_open(1, 2, 2), RELEASE, &rules(), half_open(0, 2, 2), Effect::Free(1));
+    }
+
+    #[test]
+    fn a_success_gives_the_slot_back_and_raises_the_capacity() {
+        let next = half_open(1, 1, 2).with_raise(1);
+        assert_step(half_open(2, 0, 2), SUCCESS, &rules(), next, Effect::Free(2));
+    }
+
+    #[test]
+    fn slow_start_ends_at_the_maximum_capacity() {
+        let rules = Rules { success_threshold: 9, ..rules() };
+        let next = half_open(3, 2, 0).with_raise(2);
+        assert_step(half_open(4, 1, 0).with_raise(1), SUCCESS, &rules, next, Effect::Free(1));
+        let next = half_open(3, 3, 0).with_raise(2);
+        assert_step(half_open(4, 2, 0).with_raise(2), SUCCESS, &rules, next, Effect::Free(1));
+        assert_step(next, admission(NOW), &rules, half_open(4, 3, 0).with_raise(2), Effect::Admit);
+        let full = half_open(4, 3, 0).with_raise(2);
+        assert_step(full, admission(NOW), &rules, full, Effect::RefuseFull);
+    }
+
+    #[test]
+    fn without_slow_start_a_success_frees_just_its_slot() {
+        let rules = Rules { half_open_max_capacity: 2, ..rules() };
+        assert_step(half_open(2, 0, 0), SUCCESS, &rules, half_open(1, 1, 0), Effect::Free(1));
+    }
+
+    #[test]
+    fn a_slot_beyond_the_capacity_frees_nothing_when_it_comes_back() {
+        let rules = Rules { half_open_max_capacity: 2, ..rules() };
+        assert_step(half_open(3, 0, 0), RELEASE, &rules, half_open(2, 0, 0), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), SUCCESS, &rules, half_open(2, 1, 0), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), failure(), &rules, half_open(2, 0, 1), Effect::Free(0));
+    }
+
+    #[test]
+    fn the_success_at_the_threshold_closes_with_all_counts_zero() {
+        let next = Word::closed(EPOCH.next());
+        assert_begins(half_open(2, 2, 1), SUCCESS, &rules(), next, Cause::SuccessThreshold, (1, 3));
+    }
+
+    #[test]
+    fn a_success_threshold_of_one_closes_with_the_first_success() {
+        let rules = Rules { success_threshold: 1, ..rules() };
+        let next = Word::closed(EPOCH.next());
+        assert_begins(half_open(1, 0, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, 1));
+    }
+
+    #[test]
+    fn the_largest_success_threshold_closes_with_its_last_success_only() {
+        let rules = Rules { success_threshold: MAX_PROBES, half_open_max_capacity: 2, ..rules() };
+        assert_step(half_open(1, 1_021, 0), SUCCESS, &rules, half_open(0, 1_022, 0), Effect::Free(1));
+        let next = Word::closed(EPOCH.next());
+        assert_begins(half_open(1, 1_022, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, 1_023));
+    }
+
+    #[test]
+    fn a_failure_below_the_threshold_gives_the_slot_back_and_begins_the_successes_anew() {
+        let raised = half_open(2, 2, 1).with_raise(2);
+        let next = half_open(1, 0, 2).with_raise(2);
+        assert_step(raised, UNTIMED_FAILURE, &rules(), next, Effect::Free(1));
+        assert_step(raised, failure(), &rules(), next, Effect::Free(1));
+    }
+
+    #[test]
+    fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
+        let word = half_open(2, 1, 2);
+        assert_step(word, UNTIMED_FAILURE, &rules(), word, Effect::ReadClock);
+    }
+
+    #[test]
+    fn the_failure_at_the_threshold_opens_for_the_next_step_of_the_backoff() {
+        assert_begins(half_open(2, 1, 2), failure(), &rules(), opened_for(10_000), Cause::ProbeFailed, (3, 0));
+        let deadline_after = |reopenings| step(half_open(1, 0, 2), reopenings, failure(), &rules()).next.deadline();
+        assert_eq!(deadline_after(1), opened_for(20_000).deadline());
+        assert_eq!(deadline_after(1_023), opened_for(60_000).deadline());
+    }
+
+    #[test]
+    fn an_error_threshold_of_one_opens_with_the_first_failure() {
+        let rules = Rules { half_open_error_threshold: 1, ..rules() };
+        assert_begins(half_open(1, 2, 0), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (1, 0));
+    }
+
+    #[test]
+    fn the_largest_error_threshold_opens_with_its_last_failure_only() {
+        let rules = Rules { half_open_error_threshold: MAX_PROBES, ..rules() };
+        assert_step(half_open(1, 0, 1_021), failure(), &rules, half_open(0, 0, 1_022), Effect::Free(1));
+        assert_begins(half_open(1, 0, 1_022), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (1_023, 0));
+    }
+
+    #[test]
+    fn a_trip_opens_at_once_for_its_own_time() {
+        assert_begins(half_open(2, 2, 1), TRIP, &rules(), opened_for(250), Cause::Tripped, (2, 0));
+    }
+}
+
+mod outcomes_elsewhere {
+    use super::*;
+
+    #[test]
+    fn forced_closed_counts_every_outcome_and_stays() {
+        let word = Word::forced_closed(EPOCH);
+        for event in outcomes_of(EPOCH) {
+            assert_step(word, event, &rules(), word, Effect::Counted);
+        }
+    }
+
+    #[test]
+    fn open_and_forced_open_stay_whatever_a_call_of_their_epoch_would_say() {
+        for word in [open(), Word::forced_open(EPOCH)] {
+            for event in outcomes_of(EPOCH) {
+                assert_step(word, event, &rules(), word, Effect::Late);
+            }
+        }
+    }
+
+    #[test]
+    fn an_outcome_of_another_epoch_changes_no_state() {
+        for word in every_state() {
+            for epoch in [Epoch::new(0), Epoch::new(6), EPOCH.next()] {
+                for event in outcomes_of(epoch) {
+                    assert_step(word, event, &rules(), word, Effect::Late);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_failure_at_a_threshold_of_one_opens_nothing() {
+        let rules = Rules { error_threshold: Some(1), half_open_error_threshold: 1, ..rules() };
+        for word in [closed(0), half_open(1, 0, 0)] {
+            let event = Event::Failure { epoch: Epoch::new(6), met: None, moment: MOMENT };
+            assert_step(word, event, &rules, word, Effect::Late);
+        }
+    }
+}
+
+mod orders {
+    use super::*;
+
+    fn assert_operates(order: Order, next: Word, cause: Cause) {
+        for word in every_state() {
+            let counts = counts(word);
+            assert_begins(word, Event::Operate(order), &rules(), next, cause, counts);
+        }
+    }
+
+    #[test]
+    fn an_order_moves_from_every_state_and_begins_an_epoch_without_counts() {
+        let next = EPOCH.next();
+        let open_for = Order::OpenFor { now: NOW, open_for: RETRY_AFTER };
+        assert_operates(Order::Close, Word::closed(next), Cause::Manual);
+        assert_operates(Order::Reset, Word::closed(next), Cause::Reset);
+        assert_operates(Order::HalfOpen, Word::half_open(next), Cause::Manual);
+        assert_operates(Order::ForceOpen, Word::forced_open(next), Cause::Manual);
+        assert_operates(Order::ForceClosed, Word::forced_closed(next), Cause::Manual);
+        assert_operates(open_for, opened_for(250), Cause::Manual);
+    }
+
+    #[test]
+    fn an_opening_by_hand_lasts_as_long_as_the_backoff_says_for_the_state_that_is_left() {
+        let order = Order::Open(Moment { now: NOW, draw: 0.0 });
+        for word in every_state() {
+            let millis = if word.state() == State::HalfOpen { 20_000 } else { 10_000 };
+            let (errors, successes) = counts(word);
+            let effect = Effect::Begin { cause: Cause::Manual, errors, successes };
+            let expected = Step { next: opened_for(millis), effect };
+            assert_eq!(step(word, 1, Event::Operate(order), &rules()), expected, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn the_draw_picks_the_jitter() {
+        let rules = Rules { jitter: 0.5, ..rules() };
+        let deadline = |draw| {
+            let order = Event::Operate(Order::Open(Moment { now: NOW, draw }));
+            step(closed(0), 0, order, &rules).next
+        };
+        assert_eq!(deadline(0.0), opened_for(5_000));
+        assert_eq!(deadline(1.0), opened_for(7_500));
+    }
+
+    #[test]
+    fn only_events_that_can_open_say_when_they_happened() {
+        let open_for = Order::OpenFor { now: NOW, open_for: RETRY_AFTER };
+        let opening = Order::Open(Moment { now: NOW, draw: 0.0 });
+        for event in [failure(), TRIP, Event::Operate(opening), Event::Operate(open_for)] {
+            assert_eq!(event.opens_at(), Some(NOW), "{event:?}");
+        }
+        let others = [Order::Close, Order::HalfOpen, Order::ForceOpen, Order::ForceClosed, Order::Reset];
+        let others = others.map(Event::Operate);
+        for event in others.into_iter().chain([admission(NOW), SUCCESS, RELEASE, UNTIMED_FAILURE]) {
+            assert_eq!(event.opens_at(), None, "{event:?}");
+        }
+    }
+}
+
+#[test]
+fn the_counts_of_a_word_are_those_of_its_state() {
+    assert_eq!(every_state().map(counts), [(2, 0), (0, 0), (1, 1), (0, 0), (0, 0)]);
+}
