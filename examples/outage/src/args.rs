@@ -1,0 +1,151 @@
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::prelude::{Long, Short};
+
+const SECONDS: RangeInclusive<u64> = 5..=60;
+const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
+
+pub(crate) const HELP: &str = "\
+One outage of a real HTTP service, first without a circuit breaker, then with one.
+
+A server on the loopback interface fails slowly, goes away, and comes back too weak
+for its clients. Async tasks and threads call it through one shared breaker. In the
+end there is a table on the standard output and a picture in a file.
+
+Usage: outage [--seconds N] [--seed N] [--svg PATH]
+
+Options:
+  --seconds N   length of one of the two runs, 5 to 60 [default: 12]
+  --seed N      of the arrivals and the server's delays, the same in both runs,
+                0 to 18446744073709551615 [default: 1]
+  --svg PATH    where the picture goes [default: timeline.svg]
+  -h, --help    print this
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Help,
+    Run(Settings),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) length: Duration,
+    pub(crate) seed: u64,
+    pub(crate) svg: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { length: Duration::from_secs(12), seed: 1, svg: PathBuf::from("timeline.svg") }
+    }
+}
+
+/// A command line that makes no sense, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Nonsense(String);
+
+impl fmt::Display for Nonsense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<lexopt::Error> for Nonsense {
+    fn from(error: lexopt::Error) -> Self {
+        Nonsense(error.to_string())
+    }
+}
+
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Nonsense> {
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut settings = Settings::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Long("seconds") => settings.length = Duration::from_secs(number("--seconds", &parser.value()?, &SECONDS)?),
+            Long("seed") => settings.seed = number("--seed", &parser.value()?, &SEEDS)?,
+            Long("svg") => settings.svg = path("--svg", parser.value()?)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Request::Run(settings))
+}
+
+fn number<N>(option: &str, value: &OsStr, allowed: &RangeInclusive<N>) -> Result<N, Nonsense>
+where
+    N: FromStr + PartialOrd + fmt::Display,
+{
+    value.to_str().and_then(|text| text.parse().ok()).filter(|number| allowed.contains(number)).ok_or_else(|| {
+        let (low, high) = (allowed.start(), allowed.end());
+        Nonsense(format!("{option} `{}`: not a whole number from {low} to {high}", value.to_string_lossy()))
+    })
+}
+
+fn path(option: &str, value: OsString) -> Result<PathBuf, Nonsense> {
+    if value.is_empty() {
+        return Err(Nonsense(format!("{option} ``: not the path of a file")));
+    }
+    Ok(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Request, String> {
+        super::parse(args.iter().map(OsString::from)).map_err(|nonsense| nonsense.to_string())
+    }
+
+    #[test]
+    fn nothing_given_means_the_defaults() {
+        assert_eq!(parse(&[]), Ok(Request::Run(Settings::default())));
+    }
+
+    #[test]
+    fn every_option_is_heard() {
+        let settings = Settings { length: Duration::from_secs(6), seed: 7, svg: "a b.svg".into() };
+        assert_eq!(parse(&["--seconds", "6", "--seed=7", "--svg", "a b.svg"]), Ok(Request::Run(settings)));
+        assert_eq!(parse(&["--help"]), Ok(Request::Help));
+        assert_eq!(parse(&["--seed", "3", "-h"]), Ok(Request::Help));
+    }
+
+    #[test]
+    fn the_bounds_are_allowed() {
+        for args in [["--seconds", "5"], ["--seconds", "60"], ["--seed", "0"], ["--seed", "18446744073709551615"]] {
+            assert!(parse(&args).is_ok(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_or_out_of_range_names_option_value_and_range() {
+        for value in ["0", "4", "61", "-6", "6.5", "six", "", "NaN", "99999999999999999999"] {
+            assert_eq!(
+                parse(&["--seconds", value]).unwrap_err(),
+                format!("--seconds `{value}`: not a whole number from 5 to 60"),
+            );
+        }
+        for value in ["-1", "0x10", "18446744073709551616"] {
+            assert_eq!(
+                parse(&["--seed", value]).unwrap_err(),
+                format!("--seed `{value}`: not a whole number from 0 to 18446744073709551615"),
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_is_named() {
+        for (args, name) in [(&["--fast"][..], "--fast"), (&["twice"], "twice"), (&["--svg"], "--svg"), (&["-x"], "-x")]
+        {
+            let message = parse(args).unwrap_err();
+            assert!(message.contains(name), "{message}");
+        }
+        assert_eq!(parse(&["--svg", ""]).unwrap_err(), "--svg ``: not the path of a file");
+    }
+}

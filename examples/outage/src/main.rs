@@ -1,0 +1,62 @@
+//! One outage of a real HTTP service, first without a circuit breaker, then with one.
+
+#![expect(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
+
+mod args;
+mod axis;
+mod breaker;
+mod client;
+mod figures;
+mod health;
+mod load;
+mod palette;
+mod panel;
+mod record;
+mod run;
+mod screen;
+mod script;
+mod server;
+mod svg;
+mod table;
+mod timeline;
+
+use std::env;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::args::{Request, Settings};
+use crate::figures::Figures;
+use crate::screen::Screen;
+
+fn main() -> ExitCode {
+    let result = match args::parse(env::args_os().skip(1)) {
+        Ok(Request::Help) => io::stdout().write_all(args::HELP.as_bytes()).map_err(Into::into),
+        Ok(Request::Run(settings)) => outage(&settings),
+        Err(nonsense) => {
+            eprintln!("outage: {nonsense}\nTry `outage --help`.");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = result {
+        eprintln!("outage: {error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn outage(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let svg = settings.svg.as_path();
+    let unwritable = |error| format!("--svg `{}` cannot be written: {error}", svg.display());
+    // Opened now and written in the end: nobody should wait for a run and then lose its picture.
+    drop(File::options().append(true).create(true).open(svg).map_err(unwritable)?);
+
+    let mut screen = Screen::stdout();
+    let without = run::run(settings, false, &mut screen)?;
+    let with = run::run(settings, true, &mut screen)?;
+    table::write(screen.out(), &Figures::of(&without), &Figures::of(&with))?;
+    fs::write(svg, timeline::picture(&without, &with)).map_err(unwritable)?;
+    writeln!(screen.out(), "\nThe picture is in {}.", svg.display())?;
+    Ok(())
+}

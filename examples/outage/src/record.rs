@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use tripcoil::State;
+
+use crate::health::Chart;
+use crate::script::Condition;
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Task,
+    Thread,
+}
+
+/// How a call ended, for its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Good,
+    /// An error, or no answer in time.
+    Failed,
+    /// No connection.
+    Refused,
+    /// Not let through by the breaker.
+    Rejected,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    pub(crate) at: Duration,
+    pub(crate) latency: Duration,
+    pub(crate) ending: Ending,
+}
+
+/// Everything that was measured in one run.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) length: Duration,
+    /// In the order of their beginnings.
+    pub(crate) calls: Vec<Call>,
+    pub(crate) chart: Chart,
+    /// What state the breaker went into and when; `None` if there was no breaker.
+    pub(crate) states: Option<Vec<(Duration, State)>>,
+}
+
+impl Record {
+    /// When the server first was in such a condition.
+    pub(crate) fn first(&self, wanted: impl Fn(Condition) -> bool) -> Option<Duration> {
+        self.chart.turns.iter().find(|(_, condition)| wanted(*condition)).map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,80 @@
+use std::error::Error;
+use std::io::Write;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+
+use crate::args::Settings;
+use crate::breaker::breaker;
+use crate::client::{AsyncClient, ThreadClient};
+use crate::health::Health;
+use crate::load::Load;
+use crate::record::{Call, Record};
+use crate::screen::{Glance, Screen};
+use crate::script;
+use crate::server::Server;
+
+/// The server listens for so long before the first call.
+const HEAD_START: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Plays the outage once, with a breaker or without.
+pub(crate) fn run<W: Write>(
+    settings: &Settings,
+    protected: bool,
+    screen: &mut Screen<W>,
+) -> Result<Record, Box<dyn Error>> {
+    let &Settings { length, seed, .. } = settings;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let _inside = runtime.enter();
+    let start = Instant::now() + HEAD_START;
+
+    let health = Arc::new(Health::new(start, seed));
+    let server = Server::reserve()?;
+    let address = server.address();
+    let outage = runtime.spawn(server.play(script::stages(length), start, Arc::clone(&health)));
+
+    let (observer, transitions) = mpsc::channel();
+    let breaker = if protected {
+        // It fails only when the run is over and nobody listens any more.
+        let observer = move |transition: &_| drop(observer.send(Clone::clone(transition)));
+        Some(Arc::new(breaker(start, observer)?))
+    } else {
+        None
+    };
+
+    let (sender, calls) = mpsc::channel();
+    let load = Arc::new(Load { start, length, seed, breaker: breaker.clone(), calls: sender });
+    load.threads(&ThreadClient::new(address));
+    runtime.spawn(load.tasks(AsyncClient::new(address)));
+
+    screen.begin(if protected { "with a breaker" } else { "without a breaker" })?;
+    let mut states = Vec::new();
+    let mut told = 0;
+    while !outage.is_finished() {
+        thread::sleep(PAUSE);
+        let turns = health.chart().turns;
+        for &(at, condition) in &turns[told..] {
+            screen.turn(at, condition)?;
+        }
+        told = turns.len();
+        for transition in transitions.try_iter() {
+            screen.transition(&transition)?;
+            states.push((transition.at, transition.to));
+        }
+        screen.draw(|| Glance {
+            left: length.saturating_sub(start.elapsed()),
+            condition: turns[told - 1].1,
+            metrics: breaker.as_ref().map(|breaker| breaker.metrics()),
+        })?;
+    }
+    runtime.block_on(outage)??;
+    screen.end()?;
+
+    // Ends with the last caller.
+    let mut calls: Vec<Call> = calls.iter().collect();
+    calls.sort_by_key(|call| call.at);
+    Ok(Record { length, calls, chart: health.chart(), states: breaker.map(|_| states) })
+}

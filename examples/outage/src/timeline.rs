@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use tripcoil::State;
+
+use crate::axis::{TimeAxis, round_up};
+use crate::client::PATIENCE;
+use crate::figures::Figures;
+use crate::load::{TASK_RATE, THREAD_RATE, THREADS};
+use crate::palette::{EDGE, Look};
+use crate::panel::{self, BAND, Bin};
+use crate::record::{Ending, Record};
+use crate::script::Condition;
+use crate::svg::{Drawing, Rect, Type};
+
+const WIDTH: u32 = 1200;
+const HEIGHT: u32 = 1194;
+const LEFT: f64 = 120.0;
+const RIGHT: f64 = 1170.0;
+const TOP: f64 = 222.0;
+const HALF: f64 = 496.0;
+const LATENCY: f64 = 168.0;
+const RATE: f64 = 132.0;
+const NOTE: Type = Type::new(15.0);
+
+/// Draws both runs, one above the other, on the same axes.
+pub(crate) fn picture(without: &Record, with: &Record) -> String {
+    let mut drawing = Drawing::new(WIDTH, HEIGHT);
+    heading(&mut drawing);
+    let bins = [without, with].map(|record| panel::bins(&record.calls, record.length));
+    let highest = round_up(bins.iter().flatten().map(Bin::total).fold(0.0, f64::max));
+    for ((record, bins), y) in [without, with].into_iter().zip(&bins).zip([TOP, TOP + HALF]) {
+        half(&mut drawing, y, record, bins, highest);
+    }
+    drawing.finish()
+}
+
+fn heading(drawing: &mut Drawing) {
+    drawing.text((30.0, 42.0), Type::new(26.0).bold(), "The same outage, without a circuit breaker and with one");
+    let clients = format!(
+        "A real HTTP server on this machine, called {TASK_RATE} times a second by async tasks and up to {} times by {THREADS} threads.",
+        THREADS * THREAD_RATE,
+    );
+    let rules = format!(
+        "Callers give up after {} ms. Recovering, the server bears a few calls at once; a crowd keeps it slow until somebody helps.",
+        PATIENCE.as_millis(),
+    );
+    drawing.text((30.0, 70.0), NOTE, &clients);
+    drawing.text((30.0, 92.0), NOTE, &rules);
+    let named = |look: Look| (look, look.name);
+    let conditions = [Condition::Healthy, Condition::Failing, Condition::Down, Condition::Recovering];
+    let states = [
+        (State::Closed.into(), "closed: calls go through"),
+        (State::Open.into(), "open: calls are rejected at once"),
+        (State::HalfOpen.into(), "half-open: a few calls try the server"),
+    ];
+    let endings = [Ending::Good, Ending::Failed, Ending::Refused, Ending::Rejected];
+    legend(drawing, 126.0, "server", conditions.map(|condition| named(condition.into())));
+    legend(drawing, 152.0, "breaker", states);
+    legend(drawing, 178.0, "calls", endings.map(|ending| named(ending.into())));
+}
+
+fn legend<const N: usize>(drawing: &mut Drawing, y: f64, title: &str, entries: [(Look, &str); N]) {
+    drawing.text((30.0, y), NOTE.bold(), title);
+    let mut x = LEFT;
+    for (look, meaning) in entries {
+        let swatch = Rect { x, y: y - 12.0, width: 22.0, height: 14.0 };
+        drawing.rect(swatch, look.fill);
+        drawing.frame(swatch, EDGE);
+        drawing.text((x + 30.0, y), NOTE, meaning);
+        x += 56.0 + NOTE.width(meaning);
+    }
+}
+
+fn half(drawing: &mut Drawing, y: f64, record: &Record, bins: &[Bin], highest: f64) {
+    let time = TimeAxis { left: LEFT, right: RIGHT, length: record.length };
+    let server = y + 16.0;
+    let breaker = server + BAND + 6.0;
+    let latency = time.area(breaker + BAND + 12.0, LATENCY);
+    let rate = time.area(latency.bottom() + 22.0, RATE);
+
+    let title = if record.states.is_some() { "With a breaker" } else { "Without a breaker" };
+    drawing.text((30.0, y), Type::new(20.0).bold(), title);
+    drawing.text((RIGHT, y), NOTE.flush_right(), &summary(&Figures::of(record)));
+
+    drawing.text((LEFT - 8.0, server + 18.0), NOTE.flush_right(), "server");
+    panel::band(drawing, time, server, &record.chart.turns);
+    drawing.text((LEFT - 8.0, breaker + 18.0), NOTE.flush_right(), "breaker");
+    if let Some(turns) = &record.states {
+        let turns: Vec<_> = [(Duration::ZERO, State::Closed)].into_iter().chain(turns.iter().copied()).collect();
+        panel::band(drawing, time, breaker, &turns);
+    } else {
+        drawing.frame(time.area(breaker, BAND), EDGE);
+        drawing.text((f64::midpoint(LEFT, RIGHT), breaker + 18.0), NOTE.centred(), "none");
+    }
+
+    panel::latencies(drawing, time, latency, &record.calls);
+    panel::rates(drawing, time, rate, bins, highest);
+    for &(at, _) in &record.chart.turns[1..] {
+        let x = time.x(at);
+        drawing.dashes((x, latency.y), (x, latency.bottom()), EDGE);
+        drawing.dashes((x, rate.y), (x, rate.bottom()), EDGE);
+    }
+    time.draw(drawing, rate.bottom());
+}
+
+fn summary(figures: &Figures) -> String {
+    let Figures { requests, success_share, reached_sick, back_after, .. } = figures;
+    let back = back_after.map_or_else(
+        || "traffic never back".to_owned(),
+        |back| format!("traffic back {:.2} s after the server", back.as_secs_f64()),
+    );
+    let percent = 100.0 * success_share;
+    format!("{percent:.1} % of {requests} calls succeeded · {reached_sick} reached the sick server · {back}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Chart;
+    use crate::record::{Call, Caller};
+
+    fn record(length: u64, states: Option<Vec<(Duration, State)>>) -> Record {
+        let endings = [Ending::Good, Ending::Failed, Ending::Refused, Ending::Rejected];
+        let call = |index: u64| Call {
+            caller: Caller::Thread,
+            at: Duration::from_millis(index * 50),
+            latency: Duration::from_micros(7_u64.pow(u32::try_from(index % 8).unwrap())),
+            ending: endings[usize::try_from(index).unwrap() % 4],
+        };
+        let turn = |percent, condition| (Duration::from_secs(length) * percent / 100, condition);
+        let turns = vec![
+            turn(0, Condition::Healthy),
+            turn(15, Condition::Failing),
+            turn(35, Condition::Down),
+            turn(50, Condition::Recovering),
+            turn(85, Condition::Helped),
+        ];
+        Record {
+            length: Duration::from_secs(length),
+            calls: (0..length * 20).map(call).collect(),
+            chart: Chart { turns, sick_requests: 3 },
+            states,
+        }
+    }
+
+    #[test]
+    fn the_picture_is_well_formed_and_everything_is_on_it() {
+        for length in [5, 12, 60] {
+            let states = vec![(Duration::from_secs(1), State::Open), (Duration::from_secs(2), State::HalfOpen)];
+            let svg = picture(&record(length, None), &record(length, Some(states)));
+            let document = roxmltree::Document::parse(&svg).unwrap();
+            for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
+                let number = |name| node.attribute(name).unwrap().parse::<f64>().unwrap();
+                assert!(number("x") >= 0.0 && number("x") + number("width") <= f64::from(WIDTH), "{node:?}");
+                assert!(number("y") >= 0.0 && number("y") + number("height") <= f64::from(HEIGHT), "{node:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_phase_and_state_is_named() {
+        let svg = picture(&record(12, None), &record(12, Some(vec![(Duration::from_secs(3), State::Open)])));
+        for name in ["healthy", "failing slowly", "refusing connections", "recovering", "closed", "open"] {
+            assert!(svg.contains(&format!(">{name}<")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_any_call_has_a_picture() {
+        let empty = || Record { calls: Vec::new(), ..record(5, None) };
+        assert!(roxmltree::Document::parse(&picture(&empty(), &empty())).is_ok());
+    }
+}
