@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short};
 
+use crate::breaker::Rule;
+
 const SECONDS: RangeInclusive<u64> = 5..=60;
 const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
 
@@ -17,9 +19,14 @@ A server on the loopback interface fails slowly, goes away, and comes back too w
 for its clients. Async tasks and threads call it through one shared breaker. In the
 end there is a table on the standard output and a picture in a file.
 
-Usage: outage [--seconds N] [--seed N] [--svg PATH]
+Usage: outage [--rule NAME] [--seconds N] [--seed N] [--svg PATH]
 
 Options:
+  --rule NAME   what opens the breaker [default: consecutive]
+                  consecutive  5 failures in a row
+                  calls        half of the last 100 calls failed
+                  time         half of the calls of the last 2 s failed
+                  slow         half of the last 100 calls took 50 ms, or hang for so long
   --seconds N   length of one of the two runs, 5 to 60 [default: 12]
   --seed N      of the arrivals and the server's delays, the same in both runs,
                 0 to 18446744073709551615 [default: 1]
@@ -36,6 +43,7 @@ pub(crate) enum Request {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
+    pub(crate) rule: Rule,
     pub(crate) length: Duration,
     pub(crate) seed: u64,
     pub(crate) svg: PathBuf,
@@ -43,7 +51,12 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { length: Duration::from_secs(12), seed: 1, svg: PathBuf::from("timeline.svg") }
+        Settings {
+            rule: Rule::Consecutive,
+            length: Duration::from_secs(12),
+            seed: 1,
+            svg: PathBuf::from("timeline.svg"),
+        }
     }
 }
 
@@ -69,6 +82,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Request::Help),
+            Long("rule") => settings.rule = rule(&parser.value()?)?,
             Long("seconds") => settings.length = Duration::from_secs(number("--seconds", &parser.value()?, &SECONDS)?),
             Long("seed") => settings.seed = number("--seed", &parser.value()?, &SEEDS)?,
             Long("svg") => settings.svg = path("--svg", parser.value()?)?,
@@ -76,6 +90,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }
     }
     Ok(Request::Run(settings))
+}
+
+fn rule(value: &OsStr) -> Result<Rule, Nonsense> {
+    Rule::ALL.into_iter().find(|rule| value == rule.as_str()).ok_or_else(|| {
+        let names = Rule::ALL.map(Rule::as_str).join(", ");
+        Nonsense(format!("--rule `{}`: not one of {names}", value.to_string_lossy()))
+    })
 }
 
 fn number<N>(option: &str, value: &OsStr, allowed: &RangeInclusive<N>) -> Result<N, Nonsense>
@@ -110,8 +131,9 @@ mod tests {
 
     #[test]
     fn every_option_is_heard() {
-        let settings = Settings { length: Duration::from_secs(6), seed: 7, svg: "a b.svg".into() };
-        assert_eq!(parse(&["--seconds", "6", "--seed=7", "--svg", "a b.svg"]), Ok(Request::Run(settings)));
+        let settings = Settings { rule: Rule::Slow, length: Duration::from_secs(6), seed: 7, svg: "a b.svg".into() };
+        let args = ["--seconds", "6", "--seed=7", "--svg", "a b.svg", "--rule", "slow"];
+        assert_eq!(parse(&args), Ok(Request::Run(settings)));
         assert_eq!(parse(&["--help"]), Ok(Request::Help));
         assert_eq!(parse(&["--seed", "3", "-h"]), Ok(Request::Help));
     }
@@ -146,6 +168,7 @@ mod tests {
             let message = parse(args).unwrap_err();
             assert!(message.contains(name), "{message}");
         }
+        assert_eq!(parse(&["--rule", "fast"]).unwrap_err(), "--rule `fast`: not one of consecutive, calls, time, slow",);
         assert_eq!(parse(&["--svg", ""]).unwrap_err(), "--svg ``: not the path of a file");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run<W: Write>(
     protected: bool,
     screen: &mut Screen<W>,
 ) -> Result<Record, Box<dyn Error>> {
-    let &Settings { length, seed, .. } = settings;
+    let &Settings { rule, length, seed, .. } = settings;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _inside = runtime.enter();
     let start = Instant::now() + HEAD_START;
@@ -40,7 +40,7 @@ pub(crate) fn run<W: Write>(
     let breaker = if protected {
         // It fails only when the run is over and nobody listens any more.
         let observer = move |transition: &_| drop(observer.send(Clone::clone(transition)));
-        Some(Arc::new(breaker(start, observer)?))
+        Some(Arc::new(breaker(rule, start, observer)?))
     } else {
         None
     };
@@ -50,7 +50,11 @@ pub(crate) fn run<W: Write>(
     load.threads(&ThreadClient::new(address));
     runtime.spawn(load.tasks(AsyncClient::new(address)));
 
-    screen.begin(if protected { "with a breaker" } else { "without a breaker" })?;
+    screen.begin(if protected {
+        format!("with a breaker that opens on: {}", rule.meaning())
+    } else {
+        "without a breaker".into()
+    })?;
     let mut states = Vec::new();
     let mut told = 0;
     while !outage.is_finished() {
@@ -76,5 +80,5 @@ pub(crate) fn run<W: Write>(
     // Ends with the last caller.
     let mut calls: Vec<Call> = calls.iter().collect();
     calls.sort_by_key(|call| call.at);
-    Ok(Record { length, calls, chart: health.chart(), states: breaker.map(|_| states) })
+    Ok(Record { rule, length, calls, chart: health.chart(), states: breaker.map(|_| states) })
 }

@@ -13,7 +13,7 @@ const CLEAR_LINE: &str = "\r\x1b[2K";
 pub(crate) struct Screen<W> {
     out: W,
     live: bool,
-    title: &'static str,
+    title: String,
     drawn: Option<Instant>,
 }
 
@@ -35,16 +35,16 @@ impl Screen<StdoutLock<'static>> {
 
 impl<W: Write> Screen<W> {
     fn new(out: W, live: bool) -> Self {
-        Screen { out, live, title: "", drawn: None }
+        Screen { out, live, title: String::new(), drawn: None }
     }
 
     pub(crate) fn out(&mut self) -> &mut W {
         &mut self.out
     }
 
-    pub(crate) fn begin(&mut self, title: &'static str) -> io::Result<()> {
+    pub(crate) fn begin(&mut self, title: String) -> io::Result<()> {
         self.title = title;
-        if self.live { Ok(()) } else { writeln!(self.out, "{title}") }
+        if self.live { Ok(()) } else { writeln!(self.out, "{}", self.title) }
     }
 
     pub(crate) fn turn(&mut self, at: Duration, condition: Condition) -> io::Result<()> {
@@ -99,7 +99,7 @@ mod tests {
         breaker.open_for(Duration::from_secs(9));
         assert!(breaker.try_acquire().is_err());
         let mut screen = Screen::new(Vec::new(), live);
-        screen.begin("with a breaker").unwrap();
+        screen.begin("with a breaker".into()).unwrap();
         screen.turn(Duration::from_millis(1230), Condition::Down).unwrap();
         let glance =
             || Glance { left: Duration::from_secs(60), condition: Condition::Down, metrics: Some(breaker.metrics()) };

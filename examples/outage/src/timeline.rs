@@ -3,6 +3,7 @@ use std::time::Duration;
 use tripcoil::State;
 
 use crate::axis::{TimeAxis, round_up};
+use crate::breaker::Rule;
 use crate::client::PATIENCE;
 use crate::figures::Figures;
 use crate::load::{TASK_RATE, THREAD_RATE, THREADS};
@@ -13,10 +14,10 @@ use crate::script::Condition;
 use crate::svg::{Drawing, Rect, Type};
 
 const WIDTH: u32 = 1200;
-const HEIGHT: u32 = 1194;
+const HEIGHT: u32 = 1216;
 const LEFT: f64 = 120.0;
 const RIGHT: f64 = 1170.0;
-const TOP: f64 = 222.0;
+const TOP: f64 = 244.0;
 const HALF: f64 = 496.0;
 const LATENCY: f64 = 168.0;
 const RATE: f64 = 132.0;
@@ -25,7 +26,7 @@ const NOTE: Type = Type::new(15.0);
 /// Draws both runs, one above the other, on the same axes.
 pub(crate) fn picture(without: &Record, with: &Record) -> String {
     let mut drawing = Drawing::new(WIDTH, HEIGHT);
-    heading(&mut drawing);
+    heading(&mut drawing, with.rule);
     let bins = [without, with].map(|record| panel::bins(&record.calls, record.length));
     let highest = round_up(bins.iter().flatten().map(Bin::total).fold(0.0, f64::max));
     for ((record, bins), y) in [without, with].into_iter().zip(&bins).zip([TOP, TOP + HALF]) {
@@ -34,7 +35,7 @@ pub(crate) fn picture(without: &Record, with: &Record) -> String {
     drawing.finish()
 }
 
-fn heading(drawing: &mut Drawing) {
+fn heading(drawing: &mut Drawing, rule: Rule) {
     drawing.text((30.0, 42.0), Type::new(26.0).bold(), "The same outage, without a circuit breaker and with one");
     let clients = format!(
         "A real HTTP server on this machine, called {TASK_RATE} times a second by async tasks and up to {} times by {THREADS} threads.",
@@ -46,6 +47,7 @@ fn heading(drawing: &mut Drawing) {
     );
     drawing.text((30.0, 70.0), NOTE, &clients);
     drawing.text((30.0, 92.0), NOTE, &rules);
+    drawing.text((30.0, 114.0), NOTE, &format!("The breaker opens on: {}.", rule.meaning()));
     let named = |look: Look| (look, look.name);
     let conditions = [Condition::Healthy, Condition::Failing, Condition::Down, Condition::Recovering];
     let states = [
@@ -54,9 +56,9 @@ fn heading(drawing: &mut Drawing) {
         (State::HalfOpen.into(), "half-open: a few calls try the server"),
     ];
     let endings = [Ending::Good, Ending::Failed, Ending::Refused, Ending::Rejected];
-    legend(drawing, 126.0, "server", conditions.map(|condition| named(condition.into())));
-    legend(drawing, 152.0, "breaker", states);
-    legend(drawing, 178.0, "calls", endings.map(|ending| named(ending.into())));
+    legend(drawing, 148.0, "server", conditions.map(|condition| named(condition.into())));
+    legend(drawing, 174.0, "breaker", states);
+    legend(drawing, 200.0, "calls", endings.map(|ending| named(ending.into())));
 }
 
 fn legend<const N: usize>(drawing: &mut Drawing, y: f64, title: &str, entries: [(Look, &str); N]) {
@@ -136,6 +138,7 @@ mod tests {
             turn(85, Condition::Helped),
         ];
         Record {
+            rule: Rule::Slow,
             length: Duration::from_secs(length),
             calls: (0..length * 20).map(call).collect(),
             chart: Chart { turns, sick_requests: 3 },
