@@ -147,7 +147,7 @@ impl Settings {
 
     fn rates(&self) -> Result<Option<Rates>, ConfigError> {
         for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
-            if let Some(rate) = rate.filter(|rate| !(*rate > 0.0 && *rate <= 1.0)) {
+            if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {
                 refuse(setting, format_args!("{rate:?}"), "above 0.0, up to 1.0")?;
             }
         }
@@ -188,6 +188,11 @@ impl Settings {
 
 const SHORTEST: Duration = Duration::from_millis(16);
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Whether a window can hold this share of something, and holds it only if there is something.
+fn is_share(rate: f64) -> bool {
+    rate > 0.0 && rate <= 1.0
+}
 
 fn within(setting: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) {
