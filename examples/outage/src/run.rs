@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
+use tripcoil::Transition;
 
 use crate::args::Settings;
 use crate::breaker::breaker;
@@ -39,7 +40,7 @@ pub(crate) fn run<W: Write>(
     let (observer, transitions) = mpsc::channel();
     let breaker = if protected {
         // It fails only when the run is over and nobody listens any more.
-        let observer = move |transition: &_| drop(observer.send(Clone::clone(transition)));
+        let observer = move |transition: &Transition| drop(observer.send(transition.clone()));
         Some(Arc::new(breaker(rule, start, observer)?))
     } else {
         None
