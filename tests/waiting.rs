@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::future::{pending, ready};
+use std::future::{Ready, pending, ready};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -28,6 +28,24 @@ type Free = fn(Permit<'_>);
 
 fn never(_: Duration) -> impl Future<Output = ()> {
     pending()
+}
+
+/// A sleep that is over at once, unless there have been too many of them.
+fn few(sleeps: usize) -> Ready<()> {
+    assert!(sleeps < 100, "the wait does not end");
+    ready(())
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match Task::new(future).poll() {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the wait does not end"),
+    }
+}
+
+async fn in_vain(_: Duration) {
+    smol::Timer::after(PATIENCE).await;
+    panic!("a slot comes free");
 }
 
 fn woken<F: Future>(tasks: &[Task<F>]) -> usize {
@@ -154,7 +172,7 @@ fn no_change_is_lost_between_threads() {
 #[test]
 fn acquire_is_admitted_at_once_where_a_call_would_be() {
     let (breaker, _clock) = manual(|settings| settings);
-    let mut task = Task::new(breaker.acquire(|_| -> std::future::Ready<()> { panic!("there is no wait") }));
+    let mut task = Task::new(breaker.acquire(|_| -> Ready<()> { panic!("there is no wait") }));
     assert!(task.poll().is_ready());
     breaker.acquire_blocking(Duration::ZERO).unwrap().success();
 }
@@ -165,10 +183,10 @@ fn acquire_sleeps_for_what_is_left_of_the_cool_down() {
     breaker.open_for(5 * SECOND);
     clock.advance(2 * SECOND);
     let sleeps = Mutex::new(Vec::new());
-    let permit = block_on(breaker.acquire(|wait| {
+    let permit = at_once(breaker.acquire(|wait| {
         sleeps.lock().unwrap().push(wait);
         clock.advance(wait);
-        ready(())
+        few(sleeps.lock().unwrap().len())
     }));
     assert_eq!(*sleeps.lock().unwrap(), [3 * SECOND]);
     assert_eq!(breaker.state(), State::HalfOpen);
@@ -183,10 +201,10 @@ fn acquire_sleeps_for_what_is_left_of_the_probe_timeout() {
     let silent = admitted(&breaker);
     clock.advance(2 * SECOND);
     let sleeps = Mutex::new(Vec::new());
-    let permit = block_on(breaker.acquire(|wait| {
+    let permit = at_once(breaker.acquire(|wait| {
         sleeps.lock().unwrap().push(wait);
         clock.advance(wait);
-        ready(())
+        few(sleeps.lock().unwrap().len())
     }));
     assert_eq!(*sleeps.lock().unwrap(), [3 * SECOND]);
     drop((silent, permit));
@@ -197,10 +215,9 @@ fn a_sleep_that_is_over_too_early_is_slept_again() {
     let (breaker, clock) = manual(|settings| settings);
     breaker.open_for(5 * SECOND);
     let sleeps = AtomicUsize::new(0);
-    let permit = block_on(breaker.acquire(|_| {
-        sleeps.fetch_add(1, Ordering::SeqCst);
+    let permit = at_once(breaker.acquire(|_| {
         clock.advance(SECOND);
-        ready(())
+        few(sleeps.fetch_add(1, Ordering::SeqCst))
     }));
     assert_eq!(sleeps.load(Ordering::SeqCst), 5);
     permit.success();
@@ -455,7 +472,7 @@ fn threads_and_tasks_wait_in_the_same_queue() {
             scope.spawn(|| {
                 block_on(async {
                     for _ in 0..TURNS {
-                        breaker.acquire(|_| smol::Timer::after(PATIENCE)).await.ignore();
+                        breaker.acquire(in_vain).await.ignore();
                     }
                 });
             });

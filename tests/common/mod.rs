@@ -16,7 +16,7 @@ pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// For waits that end by a wake-up: long enough to tell a lost one, short enough to fail by.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const STATES: [State; 5] =
     [State::Closed, State::Open, State::HalfOpen, State::ForcedOpen, State::ForcedClosed];
