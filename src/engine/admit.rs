@@ -14,15 +14,28 @@ use crate::word::{Epoch, Word};
 pub(crate) struct Ticket {
     /// The word under which it was admitted.
     pub(super) word: Word,
-    /// When, in nanoseconds of the clock; [`UNTIMED`](Self::UNTIMED) if that does not matter.
+    /// When, in nanoseconds of the clock, beside [`WATCHED`](Self::WATCHED); [`UNTIMED`](Self::UNTIMED) if that
+    /// does not matter.
     admitted: u64,
 }
 
 impl Ticket {
     const UNTIMED: u64 = u64::MAX;
+    /// The bit that tells that the call is seen if it hangs. The nanoseconds below it last for 292 years.
+    const WATCHED: u64 = 1 << 63;
+
+    fn timed(word: Word, now: Duration, is_watched: bool) -> Self {
+        let nanos = whole_nanos(now).min(Self::WATCHED - 2);
+        Ticket { word, admitted: if is_watched { nanos | Self::WATCHED } else { nanos } }
+    }
 
     pub(super) fn admitted(self) -> Option<Duration> {
-        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted))
+        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted & !Self::WATCHED))
+    }
+
+    /// When, if the call is one of those that are seen if they hang.
+    pub(super) fn watched(self) -> Option<Duration> {
+        self.admitted().filter(|_| self.admitted & Self::WATCHED != 0)
     }
 
     pub(super) fn untimed(self) -> Self {
@@ -94,18 +107,15 @@ impl Engine {
         if !self.times_calls {
             return Ticket { word, admitted: Ticket::UNTIMED };
         }
-        let admitted = match &self.lately {
-            Some(lately) if word.state() == State::Closed => lately.enter(word.epoch(), now),
-            _ => now,
-        };
-        Ticket { word, admitted: whole_nanos(admitted).min(Ticket::UNTIMED - 1) }
+        let lately = self.lately.as_ref().filter(|_| word.state() == State::Closed);
+        Ticket::timed(word, now, lately.is_some_and(|lately| lately.enter(word.epoch(), now)))
     }
 
     /// Opens the breaker if the calls in flight say so. An admission does this now and then, because a
     /// dependency that hangs brings no settlements.
     fn look_for_calls_that_hang(&self, epoch: Epoch, now: Duration) {
         let Some(lately) = self.lately.as_deref().filter(|lately| lately.is_look_due(epoch, now)) else { return };
-        if let Some(cause) = lately.met(epoch, now, || self.counters.calls_in(epoch)) {
+        if let Some(cause) = lately.met_by_hanging(epoch, now, || self.counters.calls_in(epoch)) {
             let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
             let applied = self.cell.apply(event, &self.rules);
             self.perform(&applied, Some(now));

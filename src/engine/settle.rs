@@ -61,6 +61,10 @@ impl Engine {
         }
         self.slot().count_success(epoch);
         let met = self.record(ticket, End { now, slow }, false);
+        if met.is_some() {
+            // The run of errors ends before the breaker opens.
+            let _still_closed = self.cell.apply(Event::Success { epoch }, &self.rules);
+        }
         let event = match (met, now) {
             (Some(cause), Some(now)) => Event::RateMet { epoch, cause, moment: self.moment_at(now) },
             (None, Some(now)) if slow && ticket.word.state() == State::HalfOpen => {
@@ -172,9 +176,9 @@ impl Engine {
         *ticket = ticket.untimed();
     }
 
-    /// Takes a call out of those that might hang.
+    /// Takes a call out of those that might hang. A late one is in none: the epoch that now is has its own.
     fn leave(&self, ticket: Ticket) {
-        if let (Some(lately), Some(admitted), State::Closed) = (&self.lately, ticket.admitted(), ticket.word.state()) {
+        if let (Some(lately), Some(admitted), true) = (&self.lately, ticket.watched(), self.is_current(ticket)) {
             lately.leave(ticket.epoch(), admitted);
         }
     }

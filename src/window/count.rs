@@ -18,11 +18,12 @@ pub(super) struct CountWindow {
 impl CountWindow {
     pub(super) fn new(calls: u32, rates: &Rates) -> Self {
         let calls = u64::from(calls);
+        let bounded_by = |rate| Log::new(share(rate, calls).max(rates.minimum_calls - 1));
         CountWindow {
             calls,
             // Without an error rate nothing bounds the errors, and the metrics show them all.
-            errors: Log::new(rates.error_rate.map_or(calls, |rate| share(rate, calls))),
-            slow: rates.slow.map(|slow| Log::new(share(slow.rate, calls))),
+            errors: rates.error_rate.map_or_else(|| Log::new(calls), bounded_by),
+            slow: rates.slow.map(|slow| bounded_by(slow.rate)),
         }
     }
 
@@ -44,7 +45,7 @@ impl CountWindow {
         full_fence();
         let errors = self.errors.read(epoch);
         let slow = self.slow.as_ref().map(|log| log.read(epoch));
-        let hung = hung();
+        let hung = hung().min(self.calls);
         let latest = settled() + hung;
         Look { calls: latest.min(self.calls), out: latest.saturating_sub(self.calls), errors, slow, hung }
     }

@@ -8,6 +8,8 @@ use crate::word::Epoch;
 /// How many slices a `slow_call_duration` is cut into.
 const FINENESS: u64 = 8;
 const SLICES: u64 = 2 * FINENESS;
+/// Of a slice, in nanoseconds.
+const SHORTEST: u64 = 1_000_000;
 
 const _: () = assert!(SLICES == 16);
 
@@ -17,11 +19,13 @@ const _: () = assert!(SLICES == 16);
 /// admission, one less at the settlement, whichever thread that is on. The sum over the threads is what is
 /// still in flight of those admitted in that slice. Healthy calls are gone before their slice is old, so the
 /// sums of old slices are those of the calls that hang, and do not change under a reader's eyes.
+///
+/// Time does not go back here: where the clock does, its latest slice lasts until the clock has caught up.
 pub(super) struct Hung {
     /// Nanoseconds.
-    duration: u64,
-    /// Nanoseconds.
     slice: u64,
+    /// The slices of a slow call's duration, rounded up.
+    slow: u64,
     rings: PerThread<Ring>,
 }
 
@@ -47,38 +51,61 @@ struct Slice {
 impl Hung {
     pub(super) fn new(slow: Duration) -> Self {
         let duration = whole_nanos(slow);
-        Hung { duration, slice: (duration / FINENESS).max(1_000_000), rings: PerThread::new() }
+        let slice = duration.div_ceil(FINENESS).max(SHORTEST);
+        Hung { slice, slow: duration.div_ceil(slice), rings: PerThread::new() }
     }
 
-    /// Counts an admission, and returns the time that it counts for: where the clock has stepped back, that of
-    /// the latest slice.
-    pub(super) fn enter(&self, epoch: Epoch, now: Duration) -> Duration {
+    /// Counts an admission. Returns whether it did: not while the clock is behind where it has been, because
+    /// what the call's slice would be is not known.
+    pub(super) fn enter(&self, epoch: Epoch, now: Duration) -> bool {
         let ring = self.ring_in(epoch);
-        let number = (whole_nanos(now) / self.slice).max(ring.latest.load(Ordering::Relaxed));
-        ring.add(number, 1);
-        now.max(Duration::from_nanos(number.saturating_mul(self.slice)))
+        let number = self.number(now);
+        let is_watched = number >= ring.latest.load(Ordering::Relaxed);
+        if is_watched {
+            ring.add(number, 1);
+        }
+        is_watched
     }
 
     /// Whether an admission at `now` is this thread's first in a new slice, so that it is time to look.
     pub(super) fn is_due(&self, epoch: Epoch, now: Duration) -> bool {
-        whole_nanos(now) / self.slice > self.ring_in(epoch).latest.load(Ordering::Relaxed)
+        self.number(now) > self.ring_in(epoch).latest.load(Ordering::Relaxed)
     }
 
-    /// Counts that a call is no longer in flight.
+    /// As [`overdue`](Self::overdue); and if other threads have seen a later time, this one has now.
+    pub(super) fn look(&self, epoch: Epoch, now: Duration) -> u64 {
+        self.ring_in(epoch).catch_up(self.latest(epoch));
+        self.overdue(epoch, now)
+    }
+
+    /// Counts that a call, whose admission was counted, is no longer in flight.
     pub(super) fn leave(&self, epoch: Epoch, admitted: Duration) {
-        self.ring_in(epoch).add(whole_nanos(admitted) / self.slice, -1);
+        self.ring_in(epoch).add(self.number(admitted), -1);
     }
 
     /// The calls of `epoch` in flight whose whole slice was admitted a slow call's duration ago.
     pub(super) fn overdue(&self, epoch: Epoch, now: Duration) -> u64 {
-        let Some(first_in_time) = whole_nanos(now).checked_sub(self.duration).map(|then| then / self.slice) else {
-            return 0;
-        };
-        let rings = self.rings.iter().filter(|ring| ring.epoch.load(Ordering::Acquire) == epoch.number());
-        let overdue: i64 = rings.map(|ring| ring.balance_before(first_in_time)).sum();
+        let latest = self.number(now).max(self.latest(epoch));
+        let Some(first_in_time) = latest.checked_sub(self.slow) else { return 0 };
+        let overdue: i64 = self.rings_in(epoch).map(|ring| ring.balance_before(first_in_time)).sum();
         u64::try_from(overdue).unwrap_or(0)
     }
 
+    /// The latest slice of `epoch` that any thread has counted in.
+    fn latest(&self, epoch: Epoch) -> u64 {
+        self.rings_in(epoch).map(|ring| ring.latest.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    fn number(&self, time: Duration) -> u64 {
+        whole_nanos(time) / self.slice
+    }
+
+    fn rings_in(&self, epoch: Epoch) -> impl Iterator<Item = &Ring> {
+        // Acquire: pairs with the Release in `begin`.
+        self.rings.iter().filter(move |ring| ring.epoch.load(Ordering::Acquire) == epoch.number())
+    }
+
+    /// This thread's ring. `epoch` is never one before the ring's: a call that is late does not ask.
     fn ring_in(&self, epoch: Epoch) -> &Ring {
         let ring = self.rings.here();
         if ring.epoch.load(Ordering::Relaxed) != epoch.number() {
@@ -95,15 +122,20 @@ impl Ring {
         self.latest.store(0, Ordering::Relaxed);
         for slice in &self.slices {
             slice.balance.store(0, Ordering::Relaxed);
+            slice.number.store(0, Ordering::Relaxed);
         }
-        // Release: pairs with the Acquire in `overdue`, which must not read an earlier epoch's balances.
+        // Release: pairs with the Acquire in `rings_in`, whose caller must not read an earlier epoch's balances.
         self.epoch.store(epoch.number(), Ordering::Release);
     }
 
-    fn add(&self, number: u64, difference: i64) {
+    fn catch_up(&self, number: u64) {
         if number > self.latest.load(Ordering::Relaxed) {
             self.latest.store(number, Ordering::Relaxed);
         }
+    }
+
+    fn add(&self, number: u64, difference: i64) {
+        self.catch_up(number);
         let slice = &self.slices[(number % SLICES) as usize];
         let there = slice.number.load(Ordering::Relaxed);
         if there > number {

@@ -138,12 +138,12 @@ impl Lately {
         self.hung.as_ref().is_some_and(|hung| hung.is_due(epoch, now))
     }
 
-    /// A call of `epoch` is admitted. Returns the time that it is admitted at.
-    pub(crate) fn enter(&self, epoch: Epoch, now: Duration) -> Duration {
-        self.hung.as_ref().map_or(now, |hung| hung.enter(epoch, now))
+    /// A call of `epoch` is admitted. Returns whether it is seen if it hangs.
+    pub(crate) fn enter(&self, epoch: Epoch, now: Duration) -> bool {
+        self.hung.as_ref().is_some_and(|hung| hung.enter(epoch, now))
     }
 
-    /// A call of `epoch`, entered at `admitted`, is no longer in flight, or no longer timed.
+    /// A call of `epoch`, which still is, was entered at `admitted` and is no longer in flight, or no longer timed.
     pub(crate) fn leave(&self, epoch: Epoch, admitted: Duration) {
         if let Some(hung) = &self.hung {
             hung.leave(epoch, admitted);
@@ -164,6 +164,12 @@ impl Lately {
             Past::Count(window) => window.record(ended),
             Past::Time(window) => window.record(ended),
         }
+    }
+
+    /// Which rule is met now that calls hang, if any do.
+    pub(crate) fn met_by_hanging(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> Option<Cause> {
+        let hang = self.hung.as_ref().is_some_and(|hung| hung.look(epoch, now) > 0);
+        if hang { self.met(epoch, now, settled) } else { None }
     }
 
     /// Which rule is met at this moment. `settled` tells how many calls of `epoch` have been.
