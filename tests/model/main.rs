@@ -1,0 +1,384 @@
+//! The breaker does what the plain reference does, operation for operation.
+//!
+//! Each run has a new seed. Set `TRIPCOIL_SEED` to repeat one, and `TRIPCOIL_SCALE` to run so many times as many
+//! operations.
+
+mod reference;
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
+use reference::{Call, Counts, Face, MILLI, Rates, Reference, Settings, Share, Span, Time, Told, Totals};
+use tripcoil::clock::ManualClock;
+use tripcoil::{CircuitBreaker, Dropped, Metrics, Outcome, Permit, State, Transition, WindowMetrics};
+
+/// The operations of a rule are at least so many.
+const OPERATIONS: u64 = 100_000;
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    /// Admits a call and settles it at once.
+    Call(Outcome),
+    Admit,
+    /// Settles a call in flight: of those there are, the one at this place, counted round.
+    Settle(usize, Outcome),
+    Drop(usize),
+    StopTiming(usize),
+    Advance(Time),
+    StepBack(Time),
+    TransitionTo(State),
+    OpenFor(Duration),
+    Reset,
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        8 => Just(Outcome::Success),
+        8 => Just(Outcome::Failure),
+        2 => Just(Outcome::Ignored),
+        1 => (0..200_u64).prop_map(|millis| Outcome::Trip { open_for: Duration::from_millis(millis) }),
+    ]
+}
+
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![
+        2 => Just(State::Closed),
+        1 => Just(State::Open),
+        2 => Just(State::HalfOpen),
+        1 => Just(State::ForcedOpen),
+        1 => Just(State::ForcedClosed),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let half_millis = |most: u64| (0..most).prop_map(|halves| halves * MILLI / 2);
+    prop_oneof![
+        30 => prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)].prop_map(Operation::Call),
+        3 => outcome().prop_map(Operation::Call),
+        20 => Just(Operation::Admit),
+        18 => (any::<usize>(), outcome()).prop_map(|(place, outcome)| Operation::Settle(place, outcome)),
+        3 => any::<usize>().prop_map(Operation::Drop),
+        1 => any::<usize>().prop_map(Operation::StopTiming),
+        20 => half_millis(20).prop_map(Operation::Advance),
+        8 => half_millis(400).prop_map(Operation::Advance),
+        2 => half_millis(200_000).prop_map(Operation::Advance),
+        1 => half_millis(200).prop_map(Operation::StepBack),
+        1 => half_millis(120_000).prop_map(Operation::StepBack),
+        1 => state().prop_map(Operation::TransitionTo),
+        1 => (0..300_000_u64).prop_map(|micros| Operation::OpenFor(Duration::from_micros(micros))),
+        1 => Just(Operation::Reset),
+    ]
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    prop_oneof![
+        (1..=10_u32).prop_map(|part| Share { part, whole: 10 }),
+        (1..=100_u32).prop_map(|part| Share { part, whole: 100 }),
+        (1..=7_u32).prop_map(|part| Share { part, whole: 7 }),
+    ]
+}
+
+fn last_calls() -> impl Strategy<Value = (Span, u32)> {
+    prop_oneof![1..=12_u32, 1..=60_u32].prop_flat_map(|calls| (Just(Span::Calls(calls)), 1..=calls))
+}
+
+fn last_millis() -> impl Strategy<Value = (Span, u32)> {
+    (prop_oneof![16..=200_u64, Just(1_000)].prop_map(Span::Millis), prop_oneof![1..=10_u32, 1..=40_u32])
+}
+
+fn slow() -> impl Strategy<Value = (Share, u64)> {
+    (share(), prop_oneof![1..=12_u64, 1..=100_u64])
+}
+
+/// Settings with these rules and any others.
+fn settings(
+    error_threshold: impl Strategy<Value = Option<u32>>,
+    rates: impl Strategy<Value = Option<Rates>>,
+) -> impl Strategy<Value = Settings> {
+    let dropped = prop_oneof![
+        Just(Dropped::Ignore),
+        Just(Dropped::Failure),
+        (1..100_u64).prop_map(|millis| Dropped::FailureAfter(Duration::from_millis(millis))),
+    ];
+    let backoff = prop_oneof![Just(1.0), Just(1.5), Just(2.0)];
+    let probing = (1..=4_u32, 1..=3_u32, 1..=3_u32, 0..=3_u32, 1..=150_u64);
+    (error_threshold, rates, 1..=100_u64, backoff, 1..=8_u64, probing, dropped).prop_map(
+        |(error_threshold, rates, reset_timeout, backoff_factor, longer, probing, dropped_calls)| Settings {
+            error_threshold,
+            rates,
+            reset_timeout,
+            backoff_factor,
+            backoff_max: reset_timeout * longer,
+            success_threshold: probing.0,
+            half_open_error_threshold: probing.1,
+            half_open_capacity: probing.2,
+            half_open_max_capacity: probing.2 + probing.3,
+            probe_timeout: probing.4,
+            dropped_calls,
+        },
+    )
+}
+
+fn build(settings: &Settings, clock: &ManualClock, told: &Arc<Mutex<Vec<Told>>>) -> CircuitBreaker {
+    let told = told.clone();
+    let mut builder = CircuitBreaker::builder("model")
+        .error_threshold(settings.error_threshold)
+        .reset_timeout(Duration::from_millis(settings.reset_timeout))
+        .reset_backoff(settings.backoff_factor, Duration::from_millis(settings.backoff_max))
+        .success_threshold(settings.success_threshold)
+        .half_open_error_threshold(settings.half_open_error_threshold)
+        .half_open_capacity(settings.half_open_capacity)
+        .half_open_max_capacity(settings.half_open_max_capacity)
+        .probe_timeout(Duration::from_millis(settings.probe_timeout))
+        .dropped_calls(settings.dropped_calls)
+        .clock(clock.clone())
+        .on_transition(move |transition| told.lock().unwrap().push(what_is_told(transition)));
+    if let Some(rates) = &settings.rates {
+        builder = builder.window(rates.span.window()).minimum_calls(rates.minimum_calls);
+        if let Some(share) = rates.error_rate {
+            builder = builder.error_rate(share.rate());
+        }
+        if let Some((share, millis)) = rates.slow {
+            builder = builder.slow_call_rate(share.rate()).slow_call_duration(Duration::from_millis(millis));
+        }
+    }
+    builder.build().expect("settings that are allowed")
+}
+
+fn what_is_told(transition: &Transition) -> Told {
+    Told {
+        from: transition.from,
+        to: transition.to,
+        cause: transition.cause,
+        sequence: transition.sequence,
+        at: transition.at,
+        open_for: transition.open_for,
+        errors: transition.consecutive_error_count,
+        successes: transition.consecutive_success_count,
+        window: transition.window.map(counts),
+    }
+}
+
+fn counts(window: WindowMetrics) -> Counts {
+    Counts { calls: window.calls, errors: window.errors, slow: window.slow_calls }
+}
+
+fn face(metrics: &Metrics) -> Face {
+    Face {
+        state: metrics.state,
+        active: usize::try_from(metrics.active_calls).expect("few calls"),
+        totals: Totals {
+            success: metrics.total_success_count,
+            error: metrics.total_error_count,
+            ignored: metrics.total_ignored_count,
+            dropped: metrics.total_dropped_count,
+            rejected: metrics.total_rejected_count,
+            slow: metrics.total_slow_count,
+        },
+        consecutive_errors: metrics.consecutive_error_count,
+        consecutive_successes: metrics.consecutive_success_count,
+        transitions: metrics.transition_count,
+        retry_after: metrics.retry_after,
+        has_last_error: metrics.last_error.is_some(),
+        window: metrics.window.map(counts),
+    }
+}
+
+/// Runs the operations on both, and compares after each.
+fn compare(settings: &Settings, start: Time, operations: &[Operation]) -> TestCaseResult {
+    let clock = ManualClock::new();
+    clock.set(Duration::from_nanos(start));
+    let told = Arc::default();
+    let breaker = build(settings, &clock, &told);
+    let mut pair =
+        Pair { breaker: &breaker, reference: Reference::new(settings.clone(), start), in_flight: Vec::new() };
+    let mut now = start;
+    for (step, operation) in operations.iter().enumerate() {
+        match *operation {
+            Operation::Advance(time) => now += time,
+            Operation::StepBack(time) => now = now.saturating_sub(time),
+            _ => {}
+        }
+        clock.set(Duration::from_nanos(now));
+        pair.reference.set_clock(now);
+        pair.perform(*operation)?;
+        let at = || format!("after operation {step}, {operation:?}, at {:?}", Duration::from_nanos(now));
+        prop_assert_eq!(breaker.state(), pair.reference.state(), "{}", at());
+        prop_assert_eq!(face(&breaker.metrics()), pair.reference.face(), "{}", at());
+        prop_assert_eq!(
+            std::mem::take(&mut *told.lock().unwrap()),
+            std::mem::take(&mut pair.reference.told),
+            "{}",
+            at()
+        );
+    }
+    Ok(())
+}
+
+struct Pair<'a> {
+    breaker: &'a CircuitBreaker,
+    reference: Reference,
+    in_flight: Vec<(Permit<'a>, Call)>,
+}
+
+impl<'a> Pair<'a> {
+    fn perform(&mut self, operation: Operation) -> TestCaseResult {
+        match operation {
+            Operation::Call(outcome) => {
+                if let Some((permit, call)) = self.admit()? {
+                    permit.record(outcome);
+                    self.reference.settle(call, outcome);
+                }
+            }
+            Operation::Admit => {
+                let admitted = self.admit()?;
+                self.in_flight.extend(admitted);
+            }
+            Operation::Settle(place, outcome) => {
+                if let Some((permit, call)) = self.take(place) {
+                    permit.record(outcome);
+                    self.reference.settle(call, outcome);
+                }
+            }
+            Operation::Drop(place) => {
+                if let Some((permit, call)) = self.take(place) {
+                    drop(permit);
+                    self.reference.drop_call(call);
+                }
+            }
+            Operation::StopTiming(place) => {
+                if let Some((permit, mut call)) = self.take(place) {
+                    self.reference.stop_timing(&mut call);
+                    self.in_flight.push((permit.untimed(), call));
+                }
+            }
+            Operation::Advance(_) | Operation::StepBack(_) => {}
+            Operation::TransitionTo(state) => {
+                self.breaker.transition_to(state);
+                self.reference.transition_to(state);
+            }
+            Operation::OpenFor(cool_down) => {
+                self.breaker.open_for(cool_down);
+                self.reference.order_open_for(cool_down);
+            }
+            Operation::Reset => {
+                self.breaker.reset();
+                self.reference.reset();
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self) -> Result<Option<(Permit<'a>, Call)>, TestCaseError> {
+        match (self.breaker.try_acquire(), self.reference.admit()) {
+            (Ok(permit), Ok(call)) => Ok(Some((permit, call))),
+            (Err(rejected), Err(retry_after)) => {
+                prop_assert_eq!(rejected.state(), self.reference.state());
+                prop_assert_eq!(rejected.retry_after(), retry_after);
+                Ok(None)
+            }
+            (breaker, reference) => {
+                Err(TestCaseError::fail(format!("the breaker says {breaker:?}, the reference {reference:?}")))
+            }
+        }
+    }
+
+    fn take(&mut self, place: usize) -> Option<(Permit<'a>, Call)> {
+        let place = place.checked_rem(self.in_flight.len())?;
+        Some(self.in_flight.swap_remove(place))
+    }
+}
+
+fn from_environment(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// Checks `property` with so many cases of `strategy`, shrinks what fails, and tells the seed.
+fn check<S: Strategy>(cases: u64, strategy: &S, property: impl Fn(S::Value) -> TestCaseResult) {
+    let seed = from_environment("TRIPCOIL_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let cases = u32::try_from(cases * from_environment("TRIPCOIL_SCALE").unwrap_or(1)).expect("fewer cases");
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 50_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    if let Err(error) = runner.run(strategy, property) {
+        panic!("{error}\nto see it again, set TRIPCOIL_SEED={seed}");
+    }
+}
+
+fn holds_for(rules: impl Strategy<Value = Settings>) {
+    const LENGTH: std::ops::RangeInclusive<usize> = 100..=500;
+    let start = prop_oneof![Just(0), 0..10_000 * MILLI, Just(1_700_000_000_000 * MILLI)];
+    let performed = Cell::new(0);
+    check(OPERATIONS / 280, &(rules, start, vec(operation(), LENGTH)), |(settings, start, operations)| {
+        performed.set(performed.get() + operations.len() as u64);
+        compare(&settings, start, &operations)
+    });
+    assert!(performed.get() >= OPERATIONS, "only {} operations", performed.get());
+}
+
+fn threshold() -> impl Strategy<Value = Option<u32>> {
+    (1..=6_u32).prop_map(Some)
+}
+
+fn maybe_threshold() -> impl Strategy<Value = Option<u32>> {
+    proptest::option::of(1..=6_u32)
+}
+
+fn errors(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
+    (share(), span).prop_map(|(error_rate, (span, minimum_calls))| {
+        Some(Rates { error_rate: Some(error_rate), slow: None, span, minimum_calls })
+    })
+}
+
+fn slow_calls(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
+    (slow(), span).prop_map(|(slow, (span, minimum_calls))| {
+        Some(Rates { error_rate: None, slow: Some(slow), span, minimum_calls })
+    })
+}
+
+fn both(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
+    (share(), slow(), span).prop_map(|(error_rate, slow, (span, minimum_calls))| {
+        Some(Rates { error_rate: Some(error_rate), slow: Some(slow), span, minimum_calls })
+    })
+}
+
+#[test]
+fn consecutive_errors() {
+    holds_for(settings(threshold(), Just(None)));
+}
+
+#[test]
+fn the_error_rate_of_the_last_calls() {
+    holds_for(settings(Just(None), errors(last_calls())));
+}
+
+#[test]
+fn the_error_rate_over_time() {
+    holds_for(settings(Just(None), errors(last_millis())));
+}
+
+#[test]
+fn the_slow_call_rate_of_the_last_calls() {
+    holds_for(settings(Just(None), slow_calls(last_calls())));
+}
+
+#[test]
+fn the_slow_call_rate_over_time() {
+    holds_for(settings(Just(None), slow_calls(last_millis())));
+}
+
+#[test]
+fn every_rule_together_over_the_last_calls() {
+    holds_for(settings(maybe_threshold(), both(last_calls())));
+}
+
+#[test]
+fn every_rule_together_over_time() {
+    holds_for(settings(maybe_threshold(), both(last_millis())));
+}
