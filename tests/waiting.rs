@@ -5,7 +5,6 @@ mod common;
 use std::future::{Ready, pending, ready};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +45,13 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 async fn in_vain(_: Duration) {
     smol::Timer::after(PATIENCE).await;
     panic!("a slot comes free");
+}
+
+/// What ended by its time-out looks once more and may be lucky: that it took long tells a lost wake-up.
+fn promptly(run: impl FnOnce()) {
+    let started = Instant::now();
+    run();
+    assert!(started.elapsed() < PATIENCE, "a wake-up was lost");
 }
 
 fn woken<F: Future>(tasks: &[Task<F>]) -> usize {
@@ -131,41 +137,47 @@ fn wait_timeout_gives_up_and_says_so() {
 fn a_blocked_thread_is_woken_by_a_change() {
     let (breaker, _clock) = manual(|settings| settings);
     for timeout in [PATIENCE, Duration::MAX] {
-        thread::scope(|scope| {
-            let changed = breaker.changed();
-            let waiter = scope.spawn(move || changed.wait_timeout(timeout));
-            breaker.force_open();
-            assert_eq!(waiter.join().unwrap(), Some(State::ForcedOpen));
-            breaker.reset();
-            let changed = breaker.changed();
-            let waiter = scope.spawn(move || changed.wait());
-            breaker.force_open();
-            assert_eq!(waiter.join().unwrap(), State::ForcedOpen);
-            breaker.reset();
+        promptly(|| {
+            thread::scope(|scope| {
+                let changed = breaker.changed();
+                let waiter = scope.spawn(move || changed.wait_timeout(timeout));
+                breaker.force_open();
+                assert_eq!(waiter.join().unwrap(), Some(State::ForcedOpen));
+                breaker.reset();
+                let changed = breaker.changed();
+                let waiter = scope.spawn(move || changed.wait());
+                breaker.force_open();
+                assert_eq!(waiter.join().unwrap(), State::ForcedOpen);
+                breaker.reset();
+            });
         });
     }
 }
 
 #[test]
 fn no_change_is_lost_between_threads() {
-    const CHANGES: usize = 2_000;
+    const CHANGES: usize = 20_000;
     let (breaker, _clock) = manual(|settings| settings);
-    let (listening, is_listening) = mpsc::channel();
-    thread::scope(|scope| {
-        let breaker = &breaker;
-        let waiter = scope.spawn(move || {
-            for change in 0..CHANGES {
-                let changed = breaker.changed();
-                listening.send(()).unwrap();
-                let state = changed.wait_timeout(PATIENCE).expect("the change is heard of");
-                assert_eq!(state == State::ForcedOpen, change % 2 == 0);
+    let listening = AtomicUsize::new(0);
+    promptly(|| {
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                for change in 1..=CHANGES {
+                    let changed = breaker.changed();
+                    listening.store(change, Ordering::SeqCst);
+                    let state = changed.wait_timeout(PATIENCE).expect("the change is heard of");
+                    assert_eq!(state == State::ForcedOpen, change % 2 == 0);
+                }
+            });
+            for change in 1..=CHANGES {
+                while listening.load(Ordering::SeqCst) < change && !waiter.is_finished() {
+                    thread::yield_now();
+                }
+                // The change is to come at every moment of the other thread's way to sleep.
+                (0..change % 64).for_each(|_| std::hint::spin_loop());
+                breaker.transition_to(if change % 2 == 0 { State::ForcedOpen } else { State::ForcedClosed });
             }
         });
-        for change in 0..CHANGES {
-            is_listening.recv_timeout(PATIENCE).unwrap();
-            breaker.transition_to(if change % 2 == 0 { State::ForcedOpen } else { State::Closed });
-        }
-        waiter.join().unwrap();
     });
 }
 
@@ -249,6 +261,7 @@ fn a_slot_that_comes_free_wakes_exactly_one_waiter_however_it_came_free() {
         assert_eq!(woken(&tasks), 1, "{name}");
         let admitted = tasks.iter_mut().find(|task| task.is_woken()).unwrap().poll();
         assert!(admitted.is_ready(), "{name}");
+        assert_eq!(woken(&tasks), 0, "{name}");
     }
 }
 
@@ -429,13 +442,15 @@ fn acquire_blocking_is_admitted_in_place_of_a_silent_probe() {
 fn acquire_blocking_is_woken_by_an_operator() {
     let (breaker, _clock) = manual(|settings| settings);
     breaker.force_open();
-    thread::scope(|scope| {
-        let waiters: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| breaker.acquire_blocking(PATIENCE).map(Permit::success))).collect();
-        breaker.force_closed();
-        for waiter in waiters {
-            waiter.join().unwrap().unwrap();
-        }
+    promptly(|| {
+        thread::scope(|scope| {
+            let waiters: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| breaker.acquire_blocking(PATIENCE).map(Permit::success))).collect();
+            breaker.force_closed();
+            for waiter in waiters {
+                waiter.join().unwrap().unwrap();
+            }
+        });
     });
 }
 
@@ -445,18 +460,20 @@ fn every_blocked_thread_gets_its_turn_on_one_slot() {
     const TURNS: usize = 300;
     let (breaker, _clock) = half_open(|settings| settings);
     let held = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..TURNS {
-                    let probe = breaker.acquire_blocking(PATIENCE).expect("a slot comes free");
-                    assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);
-                    thread::yield_now();
-                    held.fetch_sub(1, Ordering::SeqCst);
-                    probe.ignore();
-                }
-            });
-        }
+    promptly(|| {
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..TURNS {
+                        let probe = breaker.acquire_blocking(PATIENCE).expect("a slot comes free");
+                        assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        held.fetch_sub(1, Ordering::SeqCst);
+                        probe.ignore();
+                    }
+                });
+            }
+        });
     });
     let metrics = breaker.metrics();
     assert_eq!((metrics.total_ignored_count, metrics.total_rejected_count), ((THREADS * TURNS) as u64, 0));
@@ -466,17 +483,19 @@ fn every_blocked_thread_gets_its_turn_on_one_slot() {
 fn threads_and_tasks_wait_in_the_same_queue() {
     const TURNS: usize = 200;
     let (breaker, _clock) = half_open(|settings| settings);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| (0..TURNS).for_each(|_| breaker.acquire_blocking(PATIENCE).unwrap().ignore()));
-            scope.spawn(|| {
-                block_on(async {
-                    for _ in 0..TURNS {
-                        breaker.acquire(in_vain).await.ignore();
-                    }
+    promptly(|| {
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..TURNS).for_each(|_| breaker.acquire_blocking(PATIENCE).unwrap().ignore()));
+                scope.spawn(|| {
+                    block_on(async {
+                        for _ in 0..TURNS {
+                            breaker.acquire(in_vain).await.ignore();
+                        }
+                    });
                 });
-            });
-        }
+            }
+        });
     });
     assert_eq!(breaker.metrics().total_ignored_count, 4 * TURNS as u64);
 }
