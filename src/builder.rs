@@ -97,14 +97,16 @@ impl Builder {
     /// [`slow_call_duration`](Self::slow_call_duration), above 0.0 up to 1.0. Default: off.
     ///
     /// Calls are timed from their admission to their settlement by the breaker's clock. A slow success counts as
-    /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if it took
-    /// that long; a neutral one is not.
+    /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if
+    /// it took that long; a neutral one is not.
     ///
-    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it is
-    /// a slow call of the window, and still is one when it ends. This is looked at whenever a call fails or is
-    /// slow, and by each thread's first admission in each eighth of the `slow_call_duration` (or each
-    /// millisecond, if that is longer); a call is seen to hang up to that much late, never early. A call that is
-    /// meant to take long opts out with [`Permit::untimed`](crate::Permit::untimed).
+    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it is a
+    /// slow call of the window, and still is one when it ends. Calls in flight are counted by slices, each an
+    /// eighth of the `slow_call_duration`, or a millisecond if that is longer. They are looked at whenever a
+    /// call fails or is slow, and by each thread's first admission in a slice. So under steady traffic a call is seen
+    /// to hang up to two slices late, and never early. A call that is meant to take long opts out with
+    /// [`Permit::untimed`](crate::Permit::untimed). While the clock is behind where it has been, calls that
+    /// begin are not seen to hang.
     pub fn slow_call_rate(mut self, share: f64) -> Self {
         self.settings.slow_call_rate = Some(share);
         self

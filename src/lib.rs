@@ -6,6 +6,9 @@ mod breaker;
 mod builder;
 mod call;
 mod cell;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/choosing-rules.md")]
+pub mod choosing_rules {}
 pub mod clock;
 mod config;
 mod counters;
