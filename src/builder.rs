@@ -106,7 +106,8 @@ impl Builder {
     /// call fails or is slow, and by each thread's first admission in a slice. So under steady traffic a call is seen
     /// to hang up to two slices late, and never early. A call that is meant to take long opts out with
     /// [`Permit::untimed`](crate::Permit::untimed). While the clock is behind where it has been, calls that
-    /// begin are not seen to hang.
+    /// begin are not seen to hang. This takes 384 bytes for each thread that makes calls, and half a KiB for the
+    /// breaker.
     pub fn slow_call_rate(mut self, share: f64) -> Self {
         self.settings.slow_call_rate = Some(share);
         self

@@ -86,6 +86,9 @@ struct Log {
 /// How many threads may write between another's look at the end of the log and at a place in it.
 const SLACK: u64 = 64;
 
+#[cfg(test)]
+pub(super) const PLACE: usize = size_of::<SharedMark>();
+
 impl Log {
     /// A log that can tell of up to `depth` calls.
     fn new(depth: u64) -> Self {

@@ -115,6 +115,9 @@ impl Hung {
     }
 }
 
+#[cfg(test)]
+pub(super) const RING: usize = size_of::<Ring>();
+
 impl Ring {
     #[cold]
     fn begin(&self, epoch: Epoch) {

@@ -39,8 +39,9 @@ pub(crate) enum Span {
 impl Window {
     /// The last `calls` calls that succeeded or failed: 1 to 1 000 000.
     ///
-    /// Its memory grows with the failures that the rule allows, not with the calls: 8 bytes for each of
-    /// `rate * calls` failures, and 512 bytes, for each of the two rates.
+    /// Its memory does not grow with the threads. Each of the two rates takes 512 bytes, and 8 bytes for each
+    /// failure or slow call that it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
+    /// Without an error rate the errors, which the metrics show all the same, take 8 bytes for each of `calls`.
     #[must_use]
     pub const fn calls(calls: u32) -> Self {
         Window(Span::Calls(calls))
@@ -49,8 +50,8 @@ impl Window {
     /// The calls that ended within the last `time`: 16 ms to 365 days.
     ///
     /// It rolls in sixteen slices, counted from the first call of a closed episode. A call older than the
-    /// window is out, one younger than the window less one slice is in. It takes 600 bytes for each thread
-    /// that settles calls.
+    /// window is out, one younger than the window less one slice is in. It takes 640 bytes for each thread
+    /// that settles calls, and half a KiB for the breaker.
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
@@ -234,6 +235,12 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(not(loom))]
+    #[test]
+    fn the_windows_take_the_memory_that_their_docs_tell() {
+        assert_eq!((count::PLACE, time::RING, hung::RING), (8, 576, 320));
+    }
 
     #[test]
     fn a_share_is_exact_for_every_fraction_of_every_window() {

@@ -109,6 +109,9 @@ impl TimeWindow {
     }
 }
 
+#[cfg(test)]
+pub(super) const RING: usize = size_of::<Ring>();
+
 impl Ring {
     fn turn_to(&self, epoch: Epoch, number: u64, ends: u64) {
         self.slice(number).begin(epoch, number);
