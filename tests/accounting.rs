@@ -127,3 +127,26 @@ fn a_failure_recorded_while_another_opens_leaves_no_trace_in_the_next_episode() 
         }
     }
 }
+
+#[test]
+fn calls_that_are_settled_on_another_thread_are_never_taken_to_hang() {
+    let (breaker, clock) = manual(|settings| {
+        let settings = settings.slow_call_rate(f64::MIN_POSITIVE).slow_call_duration(8 * MILLI);
+        settings.window(Window::time(SECOND)).minimum_calls(1)
+    });
+    let (hand_over, permits) = std::sync::mpsc::channel::<tripcoil::Permit<'_>>();
+    thread::scope(|scope| {
+        scope.spawn(move || permits.into_iter().for_each(tripcoil::Permit::success));
+        for _ in 0..100_000 {
+            let permit = breaker.try_acquire().expect("every call is healthy");
+            hand_over.send(permit).expect("the other thread lives");
+            // At most one is in flight beside the next, so none is older than two slices.
+            while breaker.metrics().active_calls > 1 {
+                std::hint::spin_loop();
+            }
+            clock.advance(MILLI);
+        }
+        drop(hand_over);
+    });
+    assert_eq!(breaker.metrics().total_slow_count, 0);
+}

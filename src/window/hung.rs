@@ -38,6 +38,8 @@ struct Ring {
     latest: AtomicU64,
     /// Admissions less settlements of slices that have left the ring.
     older: AtomicI64,
+    /// Odd while a balance moves from its slice to `older`.
+    moves: AtomicU64,
     slices: [Slice; 16],
 }
 
@@ -87,8 +89,9 @@ impl Hung {
     pub(super) fn overdue(&self, epoch: Epoch, now: Duration) -> u64 {
         let latest = self.number(now).max(self.latest(epoch));
         let Some(first_in_time) = latest.checked_sub(self.slow) else { return 0 };
-        let overdue: i64 = self.rings_in(epoch).map(|ring| ring.balance_before(first_in_time)).sum();
-        u64::try_from(overdue).unwrap_or(0)
+        // None: a thread is turning its ring just now. Who looks next will see.
+        let overdue: Option<i64> = self.rings_in(epoch).map(|ring| ring.balance_before(first_in_time)).sum();
+        overdue.and_then(|overdue| u64::try_from(overdue).ok()).unwrap_or(0)
     }
 
     /// The latest slice of `epoch` that any thread has counted in.
@@ -146,32 +149,37 @@ impl Ring {
             return;
         }
         if there < number {
+            let moves = self.moves.load(Ordering::Relaxed);
+            self.moves.store(moves.wrapping_add(1), Ordering::Relaxed);
             let left = slice.balance.load(Ordering::Relaxed);
+            // Release, all of them: pairs with the Acquire in `balance_before`, so that who sees a part of the
+            // move sees that it has begun.
             slice.balance.store(0, Ordering::Release);
             slice.number.store(number, Ordering::Release);
             add(&self.older, left);
+            self.moves.store(moves.wrapping_add(2), Ordering::Release);
         }
         add(&slice.balance, difference);
     }
 
-    /// Admissions less settlements of the slices before `number`.
+    /// Admissions less settlements of the slices before `number`; `None` if a balance moves meanwhile.
     ///
-    /// A balance moves from its slice to `older`, so `older` is read first: a move in between is missed, never
-    /// counted twice.
-    fn balance_before(&self, number: u64) -> i64 {
+    /// A balance that was missed would be as bad as one counted twice: it may be that of settlements here, of
+    /// calls that were admitted on another thread, which would then seem to hang.
+    fn balance_before(&self, number: u64) -> Option<i64> {
+        // Acquire: pairs with the Release at the end of a move.
+        let moves = self.moves.load(Ordering::Acquire);
         let older = self.older.load(Ordering::Acquire);
-        self.slices.iter().map(|slice| slice.balance_before(number)).sum::<i64>() + older
+        let balance = self.slices.iter().map(|slice| slice.balance_before(number)).sum::<i64>() + older;
+        let is_still = moves % 2 == 0 && self.moves.load(Ordering::Relaxed) == moves;
+        is_still.then_some(balance)
     }
 }
 
 impl Slice {
     fn balance_before(&self, number: u64) -> i64 {
-        // Acquire: pairs with the Release in `add`. If the balance is of a later slice, the number read after
-        // it is, too.
-        let before = self.number.load(Ordering::Acquire);
-        let balance = self.balance.load(Ordering::Acquire);
-        let after = self.number.load(Ordering::Relaxed);
-        if before == after && after < number { balance } else { 0 }
+        // Acquire, both: pairs with the Release in `add`.
+        if self.number.load(Ordering::Acquire) < number { self.balance.load(Ordering::Acquire) } else { 0 }
     }
 }
 
