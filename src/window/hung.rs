@@ -187,3 +187,58 @@ fn add(count: &AtomicI64, difference: i64) {
     // Release: so that a reader that sees the new sum sees what was written before it.
     count.store(count.load(Ordering::Relaxed) + difference, Ordering::Release);
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch::new(3);
+    const SLOW: Duration = Duration::from_millis(80);
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_call_is_overdue_from_the_slice_after_its_duration_until_it_leaves() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(5)));
+        assert_eq!([hung.overdue(EPOCH, at(85)), hung.overdue(EPOCH, at(89)), hung.overdue(EPOCH, at(90))], [0, 0, 1]);
+        assert_eq!(hung.overdue(EPOCH.next(), at(90)), 0);
+        hung.leave(EPOCH, at(5));
+        assert_eq!(hung.overdue(EPOCH, at(90)), 0);
+    }
+
+    #[test]
+    fn a_call_is_overdue_however_long_ago_its_slice_left_the_ring() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(0)));
+        for slice in 1..100 {
+            assert!(hung.enter(EPOCH, at(10 * slice)));
+            hung.leave(EPOCH, at(10 * slice));
+        }
+        assert_eq!(hung.overdue(EPOCH, at(1_000)), 1);
+        hung.leave(EPOCH, at(0));
+        assert_eq!(hung.overdue(EPOCH, at(1_000)), 0);
+    }
+
+    #[test]
+    fn a_ring_that_is_being_turned_is_not_read() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(0)));
+        let ring = hung.rings.here();
+        let moves = ring.moves.load(Ordering::Relaxed);
+        ring.moves.store(moves + 1, Ordering::Relaxed);
+        assert_eq!(hung.overdue(EPOCH, at(500)), 0);
+        ring.moves.store(moves + 2, Ordering::Relaxed);
+        assert_eq!(hung.overdue(EPOCH, at(500)), 1);
+    }
+
+    #[test]
+    fn a_call_that_begins_while_the_clock_is_behind_is_not_watched() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(500)));
+        assert!(!hung.enter(EPOCH, at(400)));
+        assert_eq!(hung.overdue(EPOCH, at(590)), 1);
+    }
+}
