@@ -1,0 +1,162 @@
+//! Makes calls for an instruction counter to watch; `check-counts` runs it.
+//!
+//! `counts PATH N` makes N calls on a path, `counts` lists the paths.
+
+use std::env;
+use std::error::Error;
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tripcoil::{CircuitBreaker, Clock, Window};
+
+type Run = fn(u64);
+
+const PATHS: [(&str, Run); 14] = [
+    ("nothing", nothing),
+    ("sync", sync),
+    ("async", with_a_future),
+    ("permit", permit),
+    ("last-100", last_100),
+    ("last-10000", last_10_000),
+    ("last-10s", last_10_seconds),
+    ("alternating", alternating),
+    ("alternating-last-100", alternating_last_100),
+    ("rejected", rejected),
+    ("metrics", metrics),
+    ("clock-reading", clock_reading),
+    ("last-10s-with-it", last_10_seconds_by_the_clock),
+    ("rejected-with-it", rejected_by_the_clock),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<_> = env::args().skip(1).collect();
+    let [path, calls] = words.as_slice() else {
+        for (path, _) in PATHS {
+            println!("{path}");
+        }
+        return Ok(());
+    };
+    let (_, run) = PATHS.iter().find(|(name, _)| name == path).ok_or("no such path")?;
+    run(calls.parse()?);
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a call that could fail")]
+#[inline]
+fn good() -> Result<u32, u32> {
+    Ok(black_box(7))
+}
+
+#[inline]
+fn bad() -> Result<u32, u32> {
+    Err(black_box(7))
+}
+
+/// The library's own instructions repeat everywhere, those of the operating system's clock do not.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Duration {
+        black_box(Duration::from_secs(7))
+    }
+}
+
+fn over(window: Window) -> CircuitBreaker {
+    CircuitBreaker::builder("counts").error_rate(0.9).window(window).build().expect("allowed settings")
+}
+
+fn nothing(calls: u64) {
+    for _ in 0..calls {
+        let _ = black_box(good());
+    }
+}
+
+fn succeed(calls: u64, breaker: &CircuitBreaker) {
+    for _ in 0..calls {
+        let _ = black_box(breaker.call_sync(good));
+    }
+}
+
+fn alternate(calls: u64, breaker: &CircuitBreaker) {
+    for _ in 0..calls / 2 {
+        let _ = black_box(breaker.call_sync(good));
+        let _ = black_box(breaker.call_sync(bad));
+    }
+}
+
+fn sync(calls: u64) {
+    succeed(calls, &CircuitBreaker::new("counts"));
+}
+
+fn with_a_future(calls: u64) {
+    let breaker = CircuitBreaker::new("counts");
+    for _ in 0..calls {
+        let mut call = pin!(breaker.call(async { good() }));
+        let Poll::Ready(result) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            unreachable!("it never waits");
+        };
+        let _ = black_box(result);
+    }
+}
+
+fn permit(calls: u64) {
+    let breaker = CircuitBreaker::new("counts");
+    for _ in 0..calls {
+        breaker.try_acquire().expect("closed").success();
+    }
+}
+
+fn last_100(calls: u64) {
+    succeed(calls, &over(Window::calls(100)));
+}
+
+fn last_10_000(calls: u64) {
+    succeed(calls, &over(Window::calls(10_000)));
+}
+
+fn last_10_seconds(calls: u64) {
+    let settings = CircuitBreaker::builder("counts").error_rate(0.9).window(Window::time(Duration::from_secs(10)));
+    succeed(calls, &settings.clock(Stopped).build().expect("allowed settings"));
+}
+
+fn last_10_seconds_by_the_clock(calls: u64) {
+    succeed(calls, &over(Window::time(Duration::from_secs(10))));
+}
+
+fn alternating(calls: u64) {
+    alternate(calls, &CircuitBreaker::new("counts"));
+}
+
+fn alternating_last_100(calls: u64) {
+    alternate(calls, &over(Window::calls(100)));
+}
+
+fn reject(calls: u64, breaker: &CircuitBreaker) {
+    breaker.open_for(Duration::from_hours(1));
+    succeed(calls, breaker);
+}
+
+fn rejected(calls: u64) {
+    reject(calls, &CircuitBreaker::builder("counts").clock(Stopped).build().expect("allowed settings"));
+}
+
+fn rejected_by_the_clock(calls: u64) {
+    reject(calls, &CircuitBreaker::new("counts"));
+}
+
+fn clock_reading(calls: u64) {
+    for _ in 0..calls {
+        black_box(Instant::now());
+    }
+}
+
+fn metrics(calls: u64) {
+    let breaker = CircuitBreaker::new("counts");
+    succeed(1, &breaker);
+    for _ in 0..calls {
+        black_box(breaker.metrics());
+    }
+}

@@ -1,0 +1,86 @@
+//! Measures tripcoil beside its peers and the machine itself; `--help` tells how.
+
+mod budget;
+mod chart;
+mod machine;
+mod memory;
+mod path;
+mod peers;
+mod report;
+mod results;
+mod storm;
+mod timing;
+mod work;
+mod yardsticks;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs};
+
+use results::{Effort, Results};
+
+const HELP: &str = "\
+Measures tripcoil beside its peers, and prints the figures as Markdown.
+
+cargo run --release -p benches -- [OPTION]...
+
+  --quick           fewer rounds and a short storm: a look, no result
+  --rounds N        how often each takes its turn; default 201
+  --storm SECONDS   how long each storm of rejections lasts; default 10
+  --svg FILE        where the chart goes; default benches/speed.svg, and nowhere if --quick
+  --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
+";
+
+const BEGIN: &str = "<!-- speed -->\n";
+const END: &str = "<!-- /speed -->";
+
+struct Options {
+    effort: Effort,
+    svg: Option<PathBuf>,
+    markdown: Option<PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(options) = options()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let results = Results::measure(options.effort);
+    let machine = machine::describe();
+    print!("{}", report::full(&results, &machine));
+    if let Some(file) = options.svg {
+        fs::write(file, chart::svg(&results, &machine))?;
+    }
+    if let Some(file) = options.markdown {
+        let text = fs::read_to_string(&file)?;
+        let (before, rest) = text.split_once(BEGIN).ok_or("the file has no <!-- speed --> line")?;
+        let (_, after) = rest.split_once(END).ok_or("the file has no <!-- /speed -->")?;
+        let summary = report::summary(&results, &machine);
+        fs::write(file, format!("{before}{BEGIN}\n{summary}\n{END}{after}"))?;
+    }
+    Ok(())
+}
+
+fn options() -> Result<Option<Options>, Box<dyn Error>> {
+    let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/speed.svg");
+    let mut options = Options {
+        effort: Effort { rounds: 201, storm: Duration::from_secs(10) },
+        svg: Some(default_svg.into()),
+        markdown: None,
+    };
+    let mut words = env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--quick" => options = Options { effort: Effort::QUICK, svg: None, ..options },
+            "--rounds" => options.effort.rounds = value()?.parse::<std::num::NonZeroU32>()?.get(),
+            "--storm" => options.effort.storm = Duration::try_from_secs_f64(value()?.parse()?)?,
+            "--svg" => options.svg = Some(value()?.into()),
+            "--markdown" => options.markdown = Some(value()?.into()),
+            "--help" => return Ok(None),
+            _ => return Err(format!("{word} is no option; --help lists them").into()),
+        }
+    }
+    Ok(Some(options))
+}

@@ -1,0 +1,94 @@
+use std::hint::black_box;
+use std::time::Duration;
+
+use ::tripcoil::clock::MonotonicClock;
+use ::tripcoil::{CircuitBreaker, Clock, Error, State, Window};
+
+use super::{AN_HOUR, Contender};
+use crate::memory::{self, Footprint};
+use crate::path::Path;
+use crate::work::{Failure, Lane, bad, consume, each, good, good_later, in_turn, poll};
+
+pub(crate) const CONTENDER: Contender = Contender { name: "tripcoil", only_async: false, lane, footprint };
+
+#[expect(clippy::unnecessary_wraps, reason = "as the others")]
+fn lane(path: Path) -> Option<Lane> {
+    Some(match path {
+        Path::Closed => success(CircuitBreaker::new("bench")),
+        Path::Last100 => success(over(Window::calls(100))),
+        Path::Last10000 => success(over(Window::calls(10_000))),
+        Path::Last10Seconds => success(over(Window::time(Duration::from_secs(10)))),
+        Path::Alternating => alternating(),
+        Path::Rejected => rejected(),
+        Path::Probe => probe(),
+        Path::Async => {
+            let breaker = CircuitBreaker::new("bench");
+            each(move || consume(poll(breaker.call(good_later()))))
+        }
+        Path::Permit => {
+            let breaker = CircuitBreaker::new("bench");
+            each(move || breaker.try_acquire().expect("closed").success())
+        }
+        Path::Metrics => {
+            let breaker = CircuitBreaker::new("bench");
+            consume(breaker.call_sync(good));
+            each(move || {
+                black_box(breaker.metrics());
+            })
+        }
+    })
+}
+
+fn over(window: Window) -> CircuitBreaker {
+    CircuitBreaker::builder("bench").error_rate(0.5).window(window).build().expect("allowed settings")
+}
+
+fn success(breaker: CircuitBreaker) -> Lane {
+    each(move || consume(breaker.call_sync(good)))
+}
+
+fn alternating() -> Lane {
+    let breaker: &'static CircuitBreaker = Box::leak(Box::new(CircuitBreaker::new("bench")));
+    in_turn(|| consume(breaker.call_sync(good)), || consume(breaker.call_sync(bad)))
+}
+
+fn rejected() -> Lane {
+    let breaker = CircuitBreaker::new("bench");
+    breaker.open_for(AN_HOUR);
+    assert!(breaker.call_sync(good).is_err_and(|error| error.is_rejected()));
+    success(breaker)
+}
+
+/// A clock on which the shortest reset timeout, a millisecond, is over in a nanosecond.
+struct Hurried;
+
+impl Clock for Hurried {
+    fn now(&self) -> Duration {
+        MonotonicClock.now() * 1_000_000
+    }
+}
+
+fn probe() -> Lane {
+    let breaker = CircuitBreaker::builder("bench")
+        .error_threshold(1)
+        .success_threshold(1)
+        .reset_timeout(Duration::from_millis(1))
+        .clock(Hurried)
+        .build()
+        .expect("allowed settings");
+    assert!(matches!(breaker.call_sync(bad), Err(Error::Inner(Failure(_)))));
+    assert_eq!(breaker.state(), State::Open);
+    assert!(breaker.call_sync(good).is_ok());
+    assert_eq!(breaker.state(), State::Closed);
+    each(move || {
+        consume(breaker.call_sync(bad));
+        consume(breaker.call_sync(good));
+    })
+}
+
+fn footprint() -> Footprint {
+    memory::footprint(|| {
+        let breaker = CircuitBreaker::new("bench");
+        move || consume(breaker.call_sync(good))
+    })
+}

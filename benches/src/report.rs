@@ -1,0 +1,171 @@
+//! The figures as Markdown.
+
+use std::fmt::{self, Write};
+use std::iter::once;
+
+use crate::budget;
+use crate::path::Path;
+use crate::peers::{self, Contender, OURS};
+use crate::results::Results;
+use crate::timing::Cost;
+use crate::yardsticks::Yardstick;
+
+/// A table; the first column holds words, the others figures.
+struct Table(String);
+
+impl Table {
+    fn new(heads: impl Iterator<Item = String>) -> Self {
+        let heads: Vec<_> = heads.collect();
+        let mut table = Table(String::new());
+        table.row(heads.iter().cloned());
+        table.row(once("---".to_owned()).chain(heads.iter().skip(1).map(|_| "--:".to_owned())));
+        table
+    }
+
+    fn row(&mut self, cells: impl Iterator<Item = String>) {
+        for cell in cells {
+            let _ = write!(self.0, "| {cell} ");
+        }
+        self.0.push_str("|\n");
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn heads(first: &str) -> impl Iterator<Item = String> {
+    let name = |contender: &Contender| match contender.name {
+        name if contender.name == OURS.name => format!("**{name}**"),
+        name if contender.only_async => format!("{name} †"),
+        name => name.to_owned(),
+    };
+    once(first.to_owned()).chain(peers::ALL.iter().map(name).collect::<Vec<_>>())
+}
+
+fn nanos(nanos: f64) -> String {
+    match nanos {
+        0.0..9.95 => format!("{nanos:.1}"),
+        _ => format!("{nanos:.0}"),
+    }
+}
+
+fn cost(cost: Cost) -> String {
+    format!("{} ({})", nanos(cost.minimum), nanos(cost.median))
+}
+
+fn threads(threads: u32) -> &'static str {
+    if threads == 1 { "" } else { "; 2 threads" }
+}
+
+fn measured(results: &Results) -> impl Iterator<Item = (Path, u32)> {
+    let has = |&(path, threads): &(Path, u32)| results.cost(OURS.name, path, threads).is_some();
+    [1, 2].into_iter().flat_map(|threads| Path::ALL.map(|path| (path, threads))).filter(has)
+}
+
+/// Everything.
+pub(crate) fn full(results: &Results, machine: &str) -> String {
+    let mut text = summary(results, machine);
+    let mut section = |title: &str, body: String| {
+        let _ = write!(text, "\n### {title}\n\n{body}");
+    };
+    section("The machine itself, in ns", yardsticks(results).to_string());
+    section("Ratios, of the minima; on 2 threads, of the medians", ratios(results).to_string());
+    section("The budget", budget_table(results).to_string());
+    section("Memory of one breaker, in bytes", memory(results).to_string());
+    section("Allocations per call", allocations(results).to_string());
+    section("One healthy breaker beside another one that rejects, in ns", weather(results).to_string());
+    text
+}
+
+/// The figures that most readers want.
+pub(crate) fn summary(results: &Results, machine: &str) -> String {
+    let mut table = Table::new(heads("ns per call, minimum (median)"));
+    for (path, count) in measured(results) {
+        let cells = peers::ALL.iter().map(|contender| {
+            let cell = results.cost(contender.name, path, count).map(cost).unwrap_or_default();
+            if contender.name == OURS.name { format!("**{cell}**") } else { cell }
+        });
+        table.row(once(format!("{path}{}", threads(count))).chain(cells));
+    }
+    let versions = peers::ALL.map(|contender| format!("{} {}", contender.name, contender.version())).join(", ");
+    format!(
+        "{table}\n{} rounds, in which each took its turn, on: {machine}.\n\
+         On 2 threads that share a breaker, the time is each thread's, of the rounds in which neither was interrupted; \
+         locks at their minimum were lucky. † has no calls but async ones: each path is \
+         polling one. Blank: it has no such thing.\n\
+         Versions: {versions}.\n",
+        results.rounds
+    )
+}
+
+fn yardsticks(results: &Results) -> Table {
+    let mut table = Table::new(["", "1 thread", "2 threads"].map(str::to_owned).into_iter());
+    for yardstick in Yardstick::ALL {
+        let costs = [1, 2].map(|threads| cost(results.yardstick(yardstick, threads)));
+        table.row(once(yardstick.name().to_owned()).chain(costs));
+    }
+    table
+}
+
+fn ratios(results: &Results) -> Table {
+    let heads = ["", "the best peer", "its time by ours", "ours by a `fetch_add`", "ours by an `Instant::now`"];
+    let mut table = Table::new(heads.map(str::to_owned).into_iter());
+    for (path, count) in measured(results) {
+        let ours = results.ours(path, count).figure(count);
+        let (best, ratio) = results.best_peer(path, count).map_or_else(Default::default, |best| {
+            let text = format!("{}, {} ns", best.contender, nanos(best.cost.figure(count)));
+            (text, format!("{:.1}", best.cost.figure(count) / ours))
+        });
+        let by = |yardstick| format!("{:.2}", ours / results.yardstick(yardstick, 1).minimum);
+        let cells = [best, ratio, by(Yardstick::FetchAdd), by(Yardstick::Clock)];
+        table.row(once(format!("{path}{}", threads(count))).chain(cells));
+    }
+    table
+}
+
+fn budget_table(results: &Results) -> Table {
+    let mut table = Table::new(["", "at most", "measured", ""].map(str::to_owned).into_iter());
+    for check in budget::checks(results) {
+        let verdict = if check.is_met { "met" } else { "**not met**" };
+        table.row([check.what, check.bound, check.measured, verdict.to_owned()].into_iter());
+    }
+    table
+}
+
+fn memory(results: &Results) -> Table {
+    let heads = ["itself", "fresh, with its heap", "after use by 1 thread", "after use by 8 threads"];
+    let mut table = Table::new(once(String::new()).chain(heads.map(str::to_owned)));
+    for (name, footprint) in &results.footprints {
+        let totals = [footprint.fresh, footprint.after_one_thread, footprint.after_eight_threads];
+        let cells = once(footprint.itself).chain(totals.map(|heap| footprint.total(heap)));
+        table.row(once((*name).to_owned()).chain(cells.map(|bytes| bytes.to_string())));
+    }
+    table
+}
+
+fn allocations(results: &Results) -> Table {
+    let mut table = Table::new(heads(""));
+    for path in Path::ALL {
+        let cell = |contender: &Contender| {
+            let mut all = results.allocations.iter();
+            let found = all.find(|one| (one.0, one.1) == (contender.name, path));
+            found.map(|one| format!("{:.2}", one.2).trim_end_matches('0').trim_end_matches('.').to_owned())
+        };
+        table.row(once(path.to_string()).chain(peers::ALL.iter().map(|one| cell(one).unwrap_or_default())));
+    }
+    table
+}
+
+fn weather(results: &Results) -> Table {
+    let heads = ["", "a healthy call, minimum (median)", "million rejections a second"];
+    let mut table = Table::new(heads.map(str::to_owned).into_iter());
+    for weather in &results.weather {
+        let cells =
+            [format!("{:.2} ({:.2})", weather.cost.minimum, weather.cost.median), format!("{:.1}", weather.rejections)];
+        table.row(once(weather.when.to_owned()).chain(cells));
+    }
+    table
+}

@@ -1,0 +1,128 @@
+//! Who takes how long.
+
+use std::fs;
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::work::Lane;
+
+/// How long a batch takes, about: long against a clock reading, short against a time slice.
+const BATCH: Duration = Duration::from_micros(100);
+
+/// The nanoseconds of one call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cost {
+    pub(crate) minimum: f64,
+    pub(crate) median: f64,
+}
+
+impl Cost {
+    pub(crate) fn of(mut nanos: Vec<f64>) -> Self {
+        nanos.sort_by(f64::total_cmp);
+        Cost { minimum: nanos[0], median: nanos[nanos.len() / 2] }
+    }
+
+    /// The one that tells contenders apart: on one thread what else the machine does can only add to the least,
+    /// while two threads take the least time when the machine keeps them out of each other's way.
+    pub(crate) fn figure(self, threads: u32) -> f64 {
+        if threads == 1 { self.minimum } else { self.median }
+    }
+}
+
+/// One who is timed, round by round.
+pub(crate) struct Runner {
+    lane: Lane,
+    threads: u32,
+    calls: u64,
+    nanos: Vec<f64>,
+}
+
+impl Runner {
+    pub(crate) fn new(lane: Lane, threads: u32) -> Self {
+        let calls = batch(&lane);
+        Runner { lane, threads, calls, nanos: Vec::new() }
+    }
+
+    fn run(&mut self) {
+        let took = if self.threads == 1 { alone(&self.lane, self.calls) } else { together(&self.lane, self.calls) };
+        self.nanos.push(per_call(took, self.calls));
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        Cost::of(self.nanos.clone())
+    }
+}
+
+/// Each runs once a round, so that what the machine does otherwise hits all alike.
+pub(crate) fn rounds(runners: &mut [Runner], rounds: u32) {
+    for _ in 0..rounds {
+        for runner in &mut *runners {
+            runner.run();
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
+pub(crate) fn per_call(took: Duration, calls: u64) -> f64 {
+    took.as_nanos() as f64 / calls as f64
+}
+
+pub(crate) fn alone(lane: &Lane, calls: u64) -> Duration {
+    let start = Instant::now();
+    lane(calls);
+    start.elapsed()
+}
+
+/// Two threads make so many calls each. From the first one's start to the last one's end: threads that came
+/// one after the other would take twice as long.
+fn together(lane: &Lane, calls: u64) -> Duration {
+    let mut took = Duration::ZERO;
+    // A machine that is busy otherwise does not let two threads run side by side each time.
+    for _ in 0..20 {
+        let interrupted;
+        (took, interrupted) = side_by_side(lane, calls);
+        if !interrupted {
+            break;
+        }
+    }
+    took
+}
+
+/// And whether one of them was interrupted.
+fn side_by_side(lane: &Lane, calls: u64) -> (Duration, bool) {
+    let ready = AtomicU32::new(0);
+    let run = || {
+        let before = interruptions();
+        ready.fetch_add(1, Ordering::AcqRel);
+        while ready.load(Ordering::Acquire) < 2 {
+            spin_loop();
+        }
+        let start = Instant::now();
+        lane(calls);
+        let end = Instant::now();
+        (start, end, interruptions() != before)
+    };
+    let (one, other) = thread::scope(|scope| {
+        let other = scope.spawn(run);
+        (run(), other.join().expect("no lane panics"))
+    });
+    (one.1.max(other.1) - one.0.min(other.0), one.2 || other.2)
+}
+
+/// How often this thread had to make room for another one, where the system tells.
+fn interruptions() -> Option<u64> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("nonvoluntary_ctxt_switches"))?;
+    line.rsplit('\t').next()?.parse().ok()
+}
+
+/// An even number of calls that take about as long as a batch should.
+pub(crate) fn batch(lane: &Lane) -> u64 {
+    let mut calls = 64;
+    while alone(lane, calls) < BATCH / 2 {
+        calls *= 2;
+    }
+    calls
+}
