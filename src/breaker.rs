@@ -83,9 +83,10 @@ impl CircuitBreaker {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        match self.engine.admit_freely(self.engine.slot()) {
+        let slot = self.engine.slot();
+        match self.engine.admit_freely(slot) {
             Some(ticket) => Ok(Permit::new(&self.engine, ticket)),
-            None => self.engine.admit_or_reject().map(|ticket| Permit::new(&self.engine, ticket)),
+            None => self.engine.admit_or_reject(slot).map(|ticket| Permit::new(&self.engine, ticket)),
         }
     }
 

@@ -49,6 +49,11 @@ impl CircuitBreaker {
     ///
     /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Rejected> {
-        self.engine().admit_or_reject().map(|ticket| OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) })
+        let (engine, slot) = (self.engine(), self.engine().slot());
+        let ticket = match engine.admit_freely(slot) {
+            Some(ticket) => ticket,
+            None => engine.admit_or_reject(slot)?,
+        };
+        Ok(OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) })
     }
 }

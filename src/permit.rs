@@ -87,7 +87,7 @@ impl<'a> LocalPermit<'a> {
         let slot = engine.slot();
         match engine.admit_freely(slot) {
             Some(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
-            None => engine.admit_or_reject().map(|ticket| LocalPermit { engine, slot, ticket: Some(ticket) }),
+            None => engine.admit_or_reject(slot).map(|ticket| LocalPermit { engine, slot, ticket: Some(ticket) }),
         }
     }
 

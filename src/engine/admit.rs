@@ -75,9 +75,14 @@ impl Engine {
     /// Admits a call or says why not.
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
-        if let Some(ticket) = self.admit_freely(self.slot()) {
-            return Ok(ticket);
+        match self.admit_freely(self.slot()) {
+            Some(ticket) => Ok(ticket),
+            None => self.admit_unfreely(),
         }
+    }
+
+    #[inline]
+    fn admit_unfreely(&self) -> Result<Ticket, Refusal> {
         let word = self.cell.load();
         if word.state() == State::ForcedOpen {
             return Err(Refusal::FORCED);
@@ -139,16 +144,16 @@ impl Engine {
         }
     }
 
-    /// Admits a call or counts a rejection.
+    /// Admits a call that is not admitted freely, or counts a rejection. `slot` is this thread's.
     #[cold]
-    pub(crate) fn admit_or_reject(&self) -> Result<Ticket, Rejected> {
-        self.admit().map_err(|refusal| self.reject(refusal))
+    pub(crate) fn admit_or_reject(&self, slot: &Slot) -> Result<Ticket, Rejected> {
+        self.admit_unfreely().map_err(|refusal| self.reject(slot, refusal))
     }
 
-    /// Counts a rejection and makes it presentable.
+    /// Counts a rejection and makes it presentable. `slot` is this thread's.
     #[inline]
-    pub(crate) fn reject(&self, refusal: Refusal) -> Rejected {
-        self.slot().count_rejection();
+    pub(crate) fn reject(&self, slot: &Slot, refusal: Refusal) -> Rejected {
+        slot.count_rejection();
         let retry_after = refusal.ask_again_after.filter(|_| refusal.state == State::Open);
         Rejected::new(self.name.clone(), refusal.state, retry_after)
     }

@@ -23,7 +23,7 @@ impl Engine {
     pub(crate) fn settle(&self, slot: &Slot, ticket: Ticket, outcome: Outcome, note: impl FnOnce() -> Note) {
         match outcome {
             Outcome::Success if self.has_nothing_to_do(ticket) => slot.count_success(ticket.epoch()),
-            Outcome::Success => self.succeed(ticket),
+            Outcome::Success => self.succeed(slot, ticket),
             Outcome::Failure => self.fail(ticket, note()),
             Outcome::Ignored => self.release(ticket, Kind::Ignored),
             Outcome::Trip { open_for } => self.trip(ticket, open_for, note()),
@@ -53,14 +53,17 @@ impl Engine {
     }
 
     #[cold]
-    fn succeed(&self, ticket: Ticket) {
+    fn succeed(&self, slot: &Slot, ticket: Ticket) {
         let End { now, slow } = self.end(ticket);
         let epoch = ticket.epoch();
         if !self.is_current(ticket) {
             return self.counters.count_aside(Kind::Success);
         }
-        self.slot().count_success(epoch);
+        slot.count_success(epoch);
         let met = self.record(ticket, End { now, slow }, false);
+        if met.is_none() && ticket.word.is_quiet() && self.cell.is_still(ticket.word) {
+            return;
+        }
         if met.is_some() {
             // The run of errors ends before the breaker opens.
             let _still_closed = self.cell.apply(Event::Success { epoch }, &self.rules);
