@@ -32,8 +32,9 @@ use crate::time::whole_nanos;
 /// A breaker reads its clock only where time matters: when it opens, at each call and each
 /// [`metrics`](crate::CircuitBreaker::metrics) while it is open, at each call while it is half-open, to tell
 /// observers when a change of state was, and on each call if
-/// [`Dropped::FailureAfter`](crate::Dropped::FailureAfter) is set. It never reads it under a lock. A clock
-/// must not panic and must not call the breaker.
+/// [`Dropped::FailureAfter`](crate::Dropped::FailureAfter), a slow rule or a window of time is set, by the
+/// metrics too with the latter two. It never reads it under a lock. A clock must not panic and must not call
+/// the breaker.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -20,7 +20,7 @@ use crate::state::State;
 /// assert_eq!((metrics.total_success_count, metrics.consecutive_success_count), (1, 1));
 /// assert_eq!(metrics.active_calls, 0);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
     /// The breaker's name.

@@ -162,7 +162,9 @@ macro_rules! settling {
             /// The call failed, and this is why: the message shows up in
             /// [`Metrics::last_error`](crate::Metrics::last_error).
             pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
-                self.hold.settle(Outcome::Failure, || Note::because(message.into().into()));
+                // Before the settlement: if this panics, the permit unwinds with it.
+                let message = message.into();
+                self.hold.settle(Outcome::Failure, || Note::because(message.into()));
             }
 
             /// The call says nothing about the health of the dependency.

@@ -85,7 +85,7 @@ impl fmt::Display for Cause {
 /// let _ = breaker.call_sync(|| "x".parse::<u32>());
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transition {
     /// The breaker's name.

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Future, IntoFuture, Ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -222,4 +223,19 @@ fn trip_before_a_panic_stands() {
         boom::<()>();
     });
     assert!(is_open_for(&breaker, 7 * SECOND));
+}
+
+#[test]
+fn message_that_panics_loses_no_slot() {
+    struct Message;
+    impl From<Message> for Cow<'static, str> {
+        fn from(_: Message) -> Self {
+            boom()
+        }
+    }
+    let (breaker, _clock) = manual(|settings| settings);
+    breaker.transition_to(State::HalfOpen);
+    let probe = admitted(&breaker);
+    goes_on(|| probe.failure_because(Message));
+    assert_eq!((breaker.state(), breaker.metrics().active_calls), (State::Open, 0));
 }

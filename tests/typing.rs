@@ -282,6 +282,16 @@ fn everything_public_can_be_debugged() {
     assert!(texts[0].contains("test") && texts[0].contains("Closed"));
 }
 
+#[test]
+fn snapshots_and_names_can_be_compared() {
+    let breaker = CircuitBreaker::new("test");
+    let metrics = breaker.metrics();
+    assert_eq!(metrics, breaker.metrics());
+    assert_eq!("test", metrics.name);
+    assert_eq!(metrics.name, String::from("test"));
+    assert!(std::collections::HashSet::from([metrics.name.clone()]).contains(&metrics.name));
+}
+
 /// Each line is a shape that users compile against.
 #[test]
 fn the_contract_compiles() {
