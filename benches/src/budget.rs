@@ -1,4 +1,4 @@
-//! What the figures have to be; `DESIGN.md`, the budget.
+//! What the figures have to be.
 
 use crate::path::Path;
 use crate::peers::OURS;

@@ -14,6 +14,7 @@ mod work;
 mod yardsticks;
 
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -63,18 +64,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
+    let words: Vec<_> = env::args().skip(1).collect();
+    let quick = words.iter().any(|word| word == "--quick");
     let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/speed.svg");
     let mut options = Options {
-        effort: Effort { rounds: 201, storm: Duration::from_secs(10) },
-        svg: Some(default_svg.into()),
+        effort: if quick { Effort::QUICK } else { Effort::FULL },
+        svg: (!quick).then(|| default_svg.into()),
         markdown: None,
     };
-    let mut words = env::args().skip(1);
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--quick" => options = Options { effort: Effort::QUICK, svg: None, ..options },
-            "--rounds" => options.effort.rounds = value()?.parse::<std::num::NonZeroU32>()?.get(),
+            "--quick" => {}
+            "--rounds" => options.effort.rounds = value()?.parse::<NonZeroU32>()?.get(),
             "--storm" => options.effort.storm = Duration::try_from_secs_f64(value()?.parse()?)?,
             "--svg" => options.svg = Some(value()?.into()),
             "--markdown" => options.markdown = Some(value()?.into()),

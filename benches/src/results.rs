@@ -15,6 +15,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
+    pub(crate) const FULL: Effort = Effort { rounds: 201, storm: Duration::from_secs(10) };
     pub(crate) const QUICK: Effort = Effort { rounds: 11, storm: Duration::from_millis(500) };
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::path::Path;
 use crate::peers::Contender;
 use crate::timing::{Cost, alone, batch, per_call};
+use crate::work::Lane;
 
 /// What a healthy breaker's calls cost while others are rejected.
 pub(crate) struct Weather {
@@ -18,25 +19,24 @@ pub(crate) struct Weather {
 
 /// Times one healthy breaker before, during and after a storm of rejections at another one.
 pub(crate) fn storm(contender: Contender, each: Duration) -> Vec<Weather> {
-    [
+    let lane = |path| (contender.lane)(path).expect("every contender has it");
+    let (healthy, open) = (lane(Path::Closed), lane(Path::Rejected));
+    let phases = [
         ("before", 0, each / 4),
         ("1 thread being rejected", 1, each),
         ("between", 0, each / 4),
         ("2 threads being rejected", 2, each),
         ("after", 0, each / 4),
-    ]
-    .into_iter()
-    .map(|(when, threads, time)| {
-        let (cost, rejections) = healthy_beside(contender, threads, time);
+    ];
+    let weather = phases.map(|(when, threads, time)| {
+        let (cost, rejections) = beside(&healthy, &open, threads, time);
         Weather { when, cost, rejections }
-    })
-    .collect()
+    });
+    weather.into()
 }
 
-fn healthy_beside(contender: Contender, threads: u32, time: Duration) -> (Cost, f64) {
-    let lane = |path| (contender.lane)(path).expect("every contender has it");
-    let (healthy, open) = (lane(Path::Closed), lane(Path::Rejected));
-    let calls = batch(&healthy);
+fn beside(healthy: &Lane, open: &Lane, threads: u32, time: Duration) -> (Cost, f64) {
+    let calls = batch(healthy);
     let over = AtomicBool::new(false);
     let rejections = AtomicU64::new(0);
     let mut nanos = Vec::new();
@@ -51,7 +51,7 @@ fn healthy_beside(contender: Contender, threads: u32, time: Duration) -> (Cost, 
             });
         }
         while start.elapsed() < time {
-            nanos.push(per_call(alone(&healthy, calls), calls));
+            nanos.push(per_call(alone(healthy, calls), calls));
         }
         over.store(true, Ordering::Relaxed);
     });
