@@ -51,6 +51,8 @@ impl CircuitBreaker {
 /// A breaker together with a decision on which results count; made by
 /// [`CircuitBreaker::ignoring`] and [`CircuitBreaker::judging`].
 ///
+/// Bind it to a name before you keep a future or a function made from it: they borrow it.
+///
 /// A function pointer as the judge gives it a name, for a field or a `static`:
 ///
 /// ```

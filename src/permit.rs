@@ -35,6 +35,7 @@ use crate::outcome::Outcome;
 ///
 /// A permit that is dropped unsettled gives its slot back. If its thread is unwinding, the call counts as a
 /// failure; otherwise it is neutral, unless [`dropped_calls`](crate::Builder::dropped_calls) says else.
+/// That is also so where the permit was taken while the thread was unwinding already, in a destructor.
 /// So beware of a `?` between acquiring and settling: it drops the permit, and **the failure is not
 /// counted**. [`settle`](Self::settle) takes the result and hands it on.
 ///
@@ -180,7 +181,8 @@ macro_rules! settling {
             }
 
             /// Takes the call's duration out of account, for a stream or another call that is meant to take
-            /// long: it is not slow, however long it takes, and never hangs.
+            /// long: it is not slow, however long it takes, never hangs, and a drop of it is no
+            /// [`FailureAfter`](crate::Dropped::FailureAfter).
             ///
             /// ```
             /// # use std::time::Duration;
