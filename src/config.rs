@@ -161,31 +161,33 @@ impl Settings {
             (None, None) => None,
         };
         if self.error_rate.is_none() && slow.is_none() {
-            let needless = [("window", self.window.is_some()), ("minimum_calls", self.minimum_calls.is_some())];
-            for (setting, _) in needless.into_iter().filter(|(_, is_set)| *is_set) {
-                refuse(setting, format_args!("set"), "unset, as neither error_rate nor slow_call_rate is set")?;
+            let needless = "unset, as neither error_rate nor slow_call_rate is set";
+            if let Some(window) = self.window {
+                refuse("window", format_args!("{window}"), needless)?;
+            }
+            if let Some(calls) = self.minimum_calls {
+                refuse("minimum_calls", format_args!("{calls}"), needless)?;
             }
             return Ok(None);
         }
-        let Window(span) = self.window.unwrap_or(Window::calls(100));
-        let most = match span {
-            Span::Calls(calls) => {
-                within("window", calls, 1, 1_000_000)?;
-                calls
-            }
-            Span::Time(time) => {
-                if !(SHORTEST..=LONGEST).contains(&time) {
-                    refuse("window", format_args!("{time:?}"), "16ms to 31536000s, in sixteen slices of at least 1ms")?;
-                }
-                u32::MAX
+        let window = self.window.unwrap_or(Window::calls(100));
+        let most = match window.0 {
+            Span::Calls(calls) if (1..=MOST).contains(&calls) => calls,
+            Span::Time(time) if (SHORTEST..=LONGEST).contains(&time) => u32::MAX,
+            Span::Calls(_) => return refuse("window", format_args!("{window}"), format!("1 to {MOST} calls")),
+            Span::Time(_) => {
+                let allowed = format!("{SHORTEST:?} to {LONGEST:?}, in sixteen slices of at least 1ms");
+                return refuse("window", format_args!("{window}"), allowed);
             }
         };
         let minimum_calls = self.minimum_calls.unwrap_or(most.min(20));
         within("minimum_calls", minimum_calls, 1, most)?;
-        Ok(Some(Rates { error_rate: self.error_rate, slow, minimum_calls: minimum_calls.into(), span }))
+        Ok(Some(Rates { error_rate: self.error_rate, slow, minimum_calls: minimum_calls.into(), span: window.0 }))
     }
 }
 
+/// Calls.
+const MOST: u32 = 1_000_000;
 const SHORTEST: Duration = Duration::from_millis(16);
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -209,9 +211,9 @@ fn positive(setting: &'static str, value: Duration) -> Result<(), ConfigError> {
 }
 
 fn unset<T>(setting: &'static str, allowed: &str) -> Result<T, ConfigError> {
-    Err(ConfigError { setting, value: String::from("not set"), allowed: allowed.into() })
+    refuse(setting, format_args!("not set"), allowed)
 }
 
-fn refuse(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<(), ConfigError> {
+fn refuse<T>(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError { setting, value: value.to_string(), allowed: allowed.into() })
 }

@@ -3,6 +3,9 @@ use crate::word::{EPOCH_MARK, Epoch, Field};
 
 const VALUE: Field = Field::after(EPOCH_MARK, 45);
 
+/// How many transitions a thread can be late by.
+const LATEST: u64 = 1024;
+
 /// A value that belongs to one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(u64);
@@ -40,7 +43,15 @@ impl Mark {
     }
 
     fn is_newer_than(self, other: Mark) -> bool {
-        if self.epoch() == other.epoch() { self.value() > other.value() } else { self.epoch().is_after(other.epoch()) }
+        if self.epoch() == other.epoch() { self.value() > other.value() } else { !other.outlives(self.epoch()) }
+    }
+
+    /// Whether an epoch after `epoch` has begun when this stands here.
+    ///
+    /// Epochs wrap, so a mark that was left long ago looks like one that is far ahead. An outage of days, with
+    /// a probe each second, leaves such marks behind; no thread is late by so many transitions.
+    fn outlives(self, epoch: Epoch) -> bool {
+        self.epoch().is_shortly_after(epoch, LATEST)
     }
 }
 
@@ -74,7 +85,7 @@ impl SharedMark {
     pub(crate) fn count(&self, epoch: Epoch) -> Option<u64> {
         let counted = self.update(|seen| match seen.of(epoch) {
             Some(count) => Some(Mark::new(epoch, count + 1)),
-            None => epoch.is_after(seen.epoch()).then(|| Mark::new(epoch, 1)),
+            None => (!seen.outlives(epoch)).then(|| Mark::new(epoch, 1)),
         });
         counted.map(Mark::value)
     }
@@ -82,7 +93,7 @@ impl SharedMark {
     /// Writes `value` if nothing has been written in `epoch` yet, and tells what then stands there.
     pub(crate) fn value_or_set(&self, epoch: Epoch, value: u64) -> u64 {
         let new = Mark::new(epoch, value);
-        let set = self.update(|seen| epoch.is_after(seen.epoch()).then_some(new));
+        let set = self.update(|seen| (seen.epoch() != epoch && !seen.outlives(epoch)).then_some(new));
         set.or_else(|| Some(self.load())).and_then(|mark| mark.of(epoch)).unwrap_or(new.value())
     }
 
@@ -141,6 +152,22 @@ mod tests {
         assert_eq!(shared.value_or_set(FIRST.next(), 9), 9);
         assert_eq!(shared.value_or_set(FIRST, 5), 5);
         assert_eq!(shared.load(), Mark::new(FIRST.next(), 9));
+    }
+
+    #[test]
+    fn a_mark_of_long_ago_gives_way_like_any_other() {
+        for age in [2, 1 << 17, 1 << 18, 400_000, 523_000] {
+            let later = Epoch::new(age);
+            let [raised, counted, set] = [(); 3].map(|()| SharedMark::new());
+            for shared in [&raised, &counted, &set] {
+                shared.raise(Mark::new(FIRST, 7));
+            }
+            raised.raise(Mark::new(later, 1));
+            assert_eq!(raised.load(), Mark::new(later, 1), "after {age} epochs");
+            assert_eq!(counted.count(later), Some(1), "after {age} epochs");
+            assert_eq!(set.value_or_set(later, 5), 5);
+            assert_eq!(set.load(), Mark::new(later, 5), "after {age} epochs");
+        }
     }
 
     #[test]

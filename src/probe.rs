@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_stamp_so_old_that_it_looks_newer_gives_way_to_the_first_caller_that_is_refused() {
         let (newest, epoch) = (NewestProbe::new(), Epoch::new(300_000));
-        newest.stamp(Epoch::new(5), at(1));
+        newest.stamp(Epoch::new(300_500), at(1));
         newest.stamp(epoch, at(100));
         assert_eq!(newest.overdue_at(epoch, TIMEOUT), None);
         assert!(newest.overdue(epoch, at(104), TIMEOUT).is_none());

@@ -67,7 +67,15 @@ mod imp {
 
         /// Every thread's `T`, those of threads that have ended among them.
         pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-            self.slots.iter().take(self.known.load(Ordering::SeqCst))
+            let (mut slots, mut seen) = (self.slots.iter(), 0);
+            std::iter::from_fn(move || {
+                // Asked at each step: a slot that is made during the walk must not take the turn of another.
+                if seen >= self.known.load(Ordering::SeqCst) {
+                    return None;
+                }
+                seen += 1;
+                slots.next()
+            })
         }
     }
 }

@@ -98,8 +98,13 @@ impl Epoch {
 
     /// Whether this epoch comes after `other`, which was not long ago.
     pub(crate) const fn is_after(self, other: Self) -> bool {
+        self.is_shortly_after(other, EPOCH.max() / 2)
+    }
+
+    /// Whether this is one of the `most` epochs after `other`.
+    pub(crate) const fn is_shortly_after(self, other: Self, most: u64) -> bool {
         let ahead = Epoch::new(self.number() + EPOCH.max() + 1 - other.number()).number();
-        ahead != 0 && ahead <= EPOCH.max() / 2
+        ahead != 0 && ahead <= most
     }
 }
 
@@ -374,6 +379,8 @@ mod tests {
         assert!(!LAST.is_after(LAST.next()));
         assert!(!LAST.is_after(LAST));
         assert!(Epoch::new(7).is_after(Epoch::new(3)));
+        assert!(Epoch::new(1).is_shortly_after(LAST, 2));
+        assert!(!Epoch::new(2).is_shortly_after(LAST, 2));
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn a_window_of_calls_holds_one_to_a_million() {
         accepts(|settings| settings.error_rate(0.5).window(Window::calls(calls)));
     }
     for calls in [0, 1_000_001, u32::MAX] {
-        refuses("window", &calls.to_string(), "1 to 1000000", |settings| {
+        refuses("window", &format!("{calls} calls"), "1 to 1000000 calls", |settings| {
             settings.error_rate(0.5).window(Window::calls(calls))
         });
     }
@@ -100,8 +100,8 @@ fn the_minimum_is_reached_within_the_window() {
 #[test]
 fn what_belongs_to_a_rate_is_refused_without_one() {
     let allowed = "unset, as neither error_rate nor slow_call_rate is set";
-    refuses("window", "set", allowed, |settings| settings.window(Window::calls(10)));
-    refuses("minimum_calls", "set", allowed, |settings| settings.minimum_calls(5));
+    refuses("window", "10 calls", allowed, |settings| settings.window(Window::calls(10)));
+    refuses("minimum_calls", "5", allowed, |settings| settings.minimum_calls(5));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod count;
 mod hung;
 mod time;
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::metrics::WindowMetrics;
@@ -55,6 +56,16 @@ impl Window {
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
+    }
+}
+
+/// `100 calls` or `10s`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Span::Calls(calls) => write!(f, "{calls} calls"),
+            Span::Time(time) => write!(f, "{time:?}"),
+        }
     }
 }
 
