@@ -25,6 +25,23 @@ fn of_two_callers_past_the_silence_one_is_admitted() {
 }
 
 #[test]
+fn a_probe_that_has_just_been_admitted_is_not_taken_for_the_one_before_it() {
+    explore(&BOTH, [(false, true), (true, false)], || {
+        let (builder, clock) = builder();
+        let breaker = shared(builder.probe_timeout(SECOND));
+        breaker.transition_to(State::HalfOpen);
+        breaker.try_acquire().unwrap().ignore();
+        clock.advance(SECOND);
+        let callers = [(); 2].map(|()| {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.try_acquire_owned().ok())
+        });
+        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        (a.is_some(), b.is_some())
+    });
+}
+
+#[test]
 fn a_silent_probe_that_answers_meanwhile_leaves_no_slot_behind() {
     explore(&BOTH, [(true, 0)], || {
         let (builder, clock) = builder();
