@@ -65,7 +65,7 @@ fn a_silent_probe_that_answers_meanwhile_leaves_no_slot_behind() {
 fn a_silent_probe_that_answers_while_its_place_is_taken_gives_its_slot_back_besides() {
     // Both are admitted if one has taken the place of the silent probe, and the other the slot that came
     // back before the first could enter.
-    explore_crowded(&BOTH, [(false, true), (true, false), (true, true)], || {
+    explore_crowded(&BOTH, [(false, true, 0), (true, false, 0), (true, true, 0)], || {
         let (builder, clock) = builder();
         let breaker = shared(builder.probe_timeout(SECOND));
         breaker.transition_to(State::HalfOpen);
@@ -78,6 +78,7 @@ fn a_silent_probe_that_answers_while_its_place_is_taken_gives_its_slot_back_besi
         });
         answer.join().unwrap();
         let [a, b] = callers.map(|caller| caller.join().unwrap());
-        (a.is_some(), b.is_some())
+        let more = [(); 2].map(|()| breaker.try_acquire_owned().ok());
+        (a.is_some(), b.is_some(), more.iter().flatten().count())
     });
 }

@@ -21,6 +21,7 @@ fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) ->
     let counts = breaker.metrics();
     let told = diary.told();
     if breaker.state() != State::HalfOpen {
+        assert!(told.ends_with(breaker.state().as_str()), "what is told holds");
         return (told, 0, 0);
     }
     let held = [(); 3].map(|()| breaker.try_acquire_owned().ok());
