@@ -8,7 +8,7 @@ use tripcoil::State;
 
 const TOLD: &str = "1 closed open, 2 open half_open";
 
-/// Who of two callers at the deadline is admitted, and what the observer was told.
+/// Who of two callers at the deadline is admitted, and what the observer was told. No slot is free then.
 fn admitted_and_told(half_open_capacity: u32) -> (bool, bool, String) {
     let diary = Diary::default();
     let (builder, clock) = builder();
@@ -20,6 +20,7 @@ fn admitted_and_told(half_open_capacity: u32) -> (bool, bool, String) {
         thread::spawn(move || breaker.try_acquire_owned().ok())
     });
     let [a, b] = callers.map(|caller| caller.join().unwrap());
+    assert!(breaker.try_acquire().is_err(), "each caller has a slot of its own");
     (a.is_some(), b.is_some(), diary.told())
 }
 

@@ -9,26 +9,20 @@ use loom_tests::parcel::Parcel;
 use loom_tests::{Plain, Sched, builder, explore, shared};
 use tripcoil::{CircuitBreaker, State};
 
-/// Works on a parcel and then does `enter`, while another thread looks into it if `looks` says that it may.
+/// Works on a parcel and then does `enter`, while another thread does `looks`, which looks into it if it may.
 /// Which of the two is spawned first is up to `reader_first`. Whether it was looked into is the outcome.
 fn hand_over<T: 'static>(
     reader_first: bool,
     prepare: impl FnOnce(&Arc<CircuitBreaker>) -> T,
     enter: impl FnOnce(&CircuitBreaker, T) + 'static,
-    looks: fn(&CircuitBreaker) -> bool,
+    looks: fn(&CircuitBreaker, &Parcel) -> bool,
 ) -> bool {
     let breaker = shared(builder().0);
     let prepared = prepare(&breaker);
     let parcel = Arc::new(Parcel::new());
     let read = {
         let (breaker, parcel) = (breaker.clone(), parcel.clone());
-        move || {
-            let seen = looks(&breaker);
-            if seen {
-                assert_eq!(parcel.look(), 1);
-            }
-            seen
-        }
+        move || looks(&breaker, &parcel)
     };
     let write = {
         let breaker = breaker.clone();
@@ -48,12 +42,27 @@ fn hand_over<T: 'static>(
     }
 }
 
+/// Looks while the permit is held: giving it back would synchronize as well.
+fn looks_if_admitted(breaker: &CircuitBreaker, parcel: &Parcel) -> bool {
+    let permit = breaker.try_acquire();
+    permit.is_ok() && has_arrived(parcel)
+}
+
+fn has_arrived(parcel: &Parcel) -> bool {
+    assert_eq!(parcel.look(), 1);
+    true
+}
+
 #[test]
 fn a_state_that_is_seen_shows_what_came_before_it() {
     for reader_first in [false, true] {
         explore(&[Plain, Sched], [false, true], move || {
-            let looks = |breaker: &CircuitBreaker| breaker.state() == State::ForcedOpen;
-            hand_over(reader_first, |_| (), |breaker, ()| breaker.force_open(), looks)
+            hand_over(
+                reader_first,
+                |_| (),
+                |breaker, ()| breaker.force_open(),
+                |breaker, parcel| breaker.state() == State::ForcedOpen && has_arrived(parcel),
+            )
         });
     }
 }
@@ -63,8 +72,7 @@ fn an_admission_shows_what_came_before_the_close() {
     for reader_first in [false, true] {
         explore(&[Plain, Sched], [false, true], move || {
             let prepare = |breaker: &Arc<CircuitBreaker>| breaker.force_open();
-            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_ok();
-            hand_over(reader_first, prepare, |breaker, ()| breaker.reset(), looks)
+            hand_over(reader_first, prepare, |breaker, ()| breaker.reset(), looks_if_admitted)
         });
     }
 }
@@ -74,8 +82,12 @@ fn a_rejection_shows_what_came_before_the_trip() {
     for reader_first in [false, true] {
         explore(&[Plain, Sched], [false, true], move || {
             let prepare = |breaker: &Arc<CircuitBreaker>| breaker.try_acquire_owned().unwrap();
-            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_err();
-            hand_over(reader_first, prepare, |_, call| call.failure(), looks)
+            hand_over(
+                reader_first,
+                prepare,
+                |_, call| call.failure(),
+                |breaker, parcel| breaker.try_acquire().is_err() && has_arrived(parcel),
+            )
         });
     }
 }
@@ -88,8 +100,7 @@ fn a_slot_that_came_back_shows_what_its_probe_did() {
                 breaker.transition_to(State::HalfOpen);
                 breaker.try_acquire_owned().unwrap()
             };
-            let looks = |breaker: &CircuitBreaker| breaker.try_acquire().is_ok();
-            hand_over(reader_first, prepare, |_, probe| probe.ignore(), looks)
+            hand_over(reader_first, prepare, |_, probe| probe.ignore(), looks_if_admitted)
         });
     }
 }

@@ -63,18 +63,19 @@ fn a_reader_sees_a_call_admitted_before_it_sees_it_settled() {
 #[test]
 fn a_reader_sees_a_call_admitted_that_was_settled_by_another_thread() {
     model_tallies(true);
-    let outcomes = [(0, 0), (0, 1), (1, 0)];
+    let outcomes = [(0, 0), (0, 1), (0, 2), (1, 1)];
     explore(&[Plain, Sched], outcomes, || {
         let breaker = shared(builder().0);
         let caller = thread::spawn({
             let breaker = breaker.clone();
             move || {
-                let call = breaker.try_acquire_owned().unwrap();
+                let [call, other] = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
                 thread::spawn(move || call.success()).join().unwrap();
+                other
             }
         });
         let reader = metrics_elsewhere(&breaker);
-        caller.join().unwrap();
+        let _active = caller.join().unwrap();
         let metrics = reader.join().unwrap();
         (metrics.total_success_count, metrics.active_calls)
     });

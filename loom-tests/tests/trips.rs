@@ -2,8 +2,11 @@
 
 #![cfg(loom)]
 
+use std::sync::{Arc, Mutex};
+
 use loom::thread;
-use loom_tests::{BOTH, Diary, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Diary, SECOND, Sched, builder, explore, shared};
+use tripcoil::Outcome;
 
 const TRIPPED: &str = "1 closed open";
 
@@ -31,8 +34,21 @@ fn two_failures_at_once_are_both_counted_below_a_threshold_of_three() {
 }
 
 #[test]
-fn two_failures_at_once_trip_once() {
-    explore(&BOTH, [(TRIPPED.to_owned(), 0, 1)], || told_after_failures::<2>(1));
+fn of_two_trips_at_once_the_one_that_is_told_holds() {
+    explore(&BOTH, [(vec![SECOND], SECOND), (vec![2 * SECOND], 2 * SECOND)], || {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let breaker = shared(builder().0.on_transition({
+            let told = told.clone();
+            move |transition| told.lock().unwrap().push(transition.open_for.unwrap())
+        }));
+        let calls = [SECOND, 2 * SECOND].map(|open_for| (breaker.try_acquire_owned().unwrap(), open_for));
+        let threads = calls.map(|(call, open_for)| thread::spawn(move || call.record(Outcome::Trip { open_for })));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let told = told.lock().unwrap().clone();
+        (told, breaker.metrics().retry_after.unwrap())
+    });
 }
 
 #[test]

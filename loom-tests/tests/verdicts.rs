@@ -6,8 +6,8 @@ use loom::thread;
 use loom_tests::{BOTH, Diary, builder, explore, shared};
 use tripcoil::{OwnedPermit, State};
 
-/// What the observer is told when two probes end at once.
-fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) -> String {
+/// What the observer is told when two probes end at once, and the probe successes and errors that are left.
+fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) -> (String, u64, u64) {
     let diary = Diary::default();
     let builder = builder().0.half_open_capacity(2);
     let builder = builder.success_threshold(thresholds.0).half_open_error_threshold(thresholds.1);
@@ -18,7 +18,15 @@ fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) ->
     for thread in threads {
         thread.join().unwrap();
     }
-    diary.told()
+    let counts = breaker.metrics();
+    let told = diary.told();
+    if breaker.state() != State::HalfOpen {
+        assert!(told.ends_with(breaker.state().as_str()), "what is told holds");
+        return (told, 0, 0);
+    }
+    let held = [(); 3].map(|()| breaker.try_acquire_owned().ok());
+    assert_eq!(held.iter().flatten().count(), 2, "two slots have come back");
+    (told, counts.consecutive_success_count, counts.consecutive_error_count)
 }
 
 const UNDECIDED: &str = "1 closed half_open";
@@ -28,22 +36,22 @@ const OPENED: &str = "1 closed half_open, 2 half_open open";
 #[test]
 fn two_successes_at_once_close_once() {
     let success = OwnedPermit::success;
-    explore(&BOTH, [CLOSED.to_owned()], move || told_after(success, success, (2, 1)));
+    explore(&BOTH, [(CLOSED.to_owned(), 0, 0)], move || told_after(success, success, (2, 1)));
 }
 
 #[test]
 fn two_failures_at_once_open_once() {
     let failure = OwnedPermit::failure;
-    explore(&BOTH, [OPENED.to_owned()], move || told_after(failure, failure, (1, 2)));
+    explore(&BOTH, [(OPENED.to_owned(), 0, 0)], move || told_after(failure, failure, (1, 2)));
 }
 
 #[test]
 fn of_a_success_and_a_failure_at_once_the_first_decides() {
-    let outcomes = [CLOSED.to_owned(), OPENED.to_owned()];
+    let outcomes = [(CLOSED.to_owned(), 0, 0), (OPENED.to_owned(), 0, 0)];
     explore(&BOTH, outcomes, || told_after(OwnedPermit::success, OwnedPermit::failure, (1, 1)));
 }
 
 #[test]
 fn a_success_and_a_release_at_once_decide_nothing_below_the_threshold() {
-    explore(&BOTH, [UNDECIDED.to_owned()], || told_after(OwnedPermit::success, OwnedPermit::ignore, (2, 1)));
+    explore(&BOTH, [(UNDECIDED.to_owned(), 1, 0)], || told_after(OwnedPermit::success, OwnedPermit::ignore, (2, 1)));
 }

@@ -11,7 +11,7 @@ use loom::future::block_on;
 use loom::thread;
 use loom_tests::parcel::Parcel;
 use loom_tests::{Crowd, Plain, Sched, builder, explore, explore_crowded, shared};
-use tripcoil::{Changed, CircuitBreaker, Permit, State};
+use tripcoil::{Changed, CircuitBreaker, OwnedPermit, Permit, State};
 
 /// Waits for a change that another thread makes; what was done before it is seen after it. The outcome is
 /// whether there was anything to wait for.
@@ -169,5 +169,25 @@ fn a_waiter_that_gives_up_passes_its_wake_up_on() {
         other.join().unwrap();
         waiter.join().unwrap();
         fickle.join().unwrap()
+    });
+}
+
+#[test]
+fn two_slots_that_come_back_wake_two_waiters() {
+    explore_crowded(&[Plain], [State::HalfOpen.as_str()], || {
+        let breaker = shared(builder().0.half_open_capacity(2));
+        breaker.transition_to(State::HalfOpen);
+        let probes = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+        let waiters = [(); 2].map(|()| {
+            let breaker = breaker.clone();
+            // It keeps its slot, so that the other one needs a wake-up of its own.
+            thread::spawn(move || std::mem::forget(acquire_in_a_thread(&breaker)))
+        });
+        let other = thread::spawn(move || probes.map(OwnedPermit::ignore));
+        other.join().unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        breaker.state().as_str()
     });
 }
