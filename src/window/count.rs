@@ -83,7 +83,8 @@ struct Log {
     places: Box<[SharedMark]>,
 }
 
-/// How many threads may write between another's look at the end of the log and at a place in it.
+/// How many calls may be written down between a look at the end of the log and one at the farthest place in it.
+/// If there are more, that look finds nothing.
 const SLACK: u64 = 64;
 
 #[cfg(test)]
@@ -114,6 +115,11 @@ impl Log {
         }
     }
 
+    /// Whether the place of the `number`th was still its own just now.
+    fn keeps(&self, epoch: Epoch, number: u64) -> bool {
+        self.written.load().of(epoch).is_some_and(|written| written < number + self.depth())
+    }
+
     fn read(&self, epoch: Epoch) -> Reading<'_> {
         Reading { log: self, epoch, written: self.written.load().of(epoch).unwrap_or(0) }
     }
@@ -141,8 +147,10 @@ impl Reading<'_> {
         (oldest..=self.written).rev().take_while(|number| self.is_after(*number, out)).count() as u64
     }
 
-    /// A place that has been taken and not been written yet is not: its thread will look once it has.
+    /// A place that has been taken and not been written yet is not: its thread will look once it has. Nor is one
+    /// that has been taken again since: those who did will look, too.
     fn is_after(&self, number: u64, out: u64) -> bool {
-        self.log.place(number).load().of(self.epoch).is_some_and(|settled| settled > out)
+        let settled = self.log.place(number).load().of(self.epoch);
+        settled.is_some_and(|settled| settled > out) && self.log.keeps(self.epoch, number)
     }
 }
