@@ -1,0 +1,178 @@
+//! Loom's models of them.
+
+use loom::sync::atomic::AtomicU64;
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// How a model sees the load that begins a compare-and-swap loop.
+///
+/// Loom remembers one last access for each atomic, so a plain leading load hides interleavings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The load of production.
+    Plain,
+    /// A read-modify-write that changes nothing: every interleaving, but only newest values.
+    RmwLoad,
+    /// A read-modify-write on another atomic first: a point to switch at, and stale values too.
+    Sched,
+}
+
+std::thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Plain) };
+}
+
+/// Chooses the mode of the models that run on this thread.
+pub fn set_mode(mode: Mode) {
+    MODE.set(mode);
+}
+
+/// An `AtomicU64` that is changed by compare-and-swap loops.
+pub(crate) struct SwapU64 {
+    value: AtomicU64,
+    /// Touched before each access in [`Mode::Sched`], so that loom may switch threads there.
+    turnstile: AtomicU64,
+}
+
+impl SwapU64 {
+    pub(crate) fn new(value: u64) -> Self {
+        SwapU64 { value: AtomicU64::new(value), turnstile: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        self.pass_turnstile();
+        self.value.load(order)
+    }
+
+    pub(crate) fn load_to_swap(&self, order: Ordering) -> u64 {
+        self.pass_turnstile();
+        match MODE.get() {
+            Mode::RmwLoad => self.value.fetch_or(0, order),
+            Mode::Plain | Mode::Sched => self.value.load(order),
+        }
+    }
+
+    pub(crate) fn compare_exchange_weak(&self, seen: u64, next: u64, ok: Ordering, err: Ordering) -> Result<u64, u64> {
+        self.pass_turnstile();
+        self.value.compare_exchange_weak(seen, next, ok, err)
+    }
+
+    fn pass_turnstile(&self) {
+        if MODE.get() == Mode::Sched {
+            self.turnstile.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// `loom`'s mutex with `parking_lot`'s signature.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap()
+    }
+}
+
+std::thread_local! {
+    static TALLIES_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Chooses whether loom sees the totals of the models that run on this thread; it does not by default,
+/// as they decide nothing and would multiply the executions.
+pub fn model_tallies(modelled: bool) {
+    TALLIES_ARE_MODELLED.set(modelled);
+}
+
+/// An `AtomicU64` of the totals, which has one writer.
+#[derive(Debug)]
+pub(crate) enum TallyU64 {
+    Modelled(AtomicU64),
+    Unmodelled(std::sync::atomic::AtomicU64),
+}
+
+impl Default for TallyU64 {
+    fn default() -> Self {
+        if TALLIES_ARE_MODELLED.get() {
+            TallyU64::Modelled(AtomicU64::new(0))
+        } else {
+            TallyU64::Unmodelled(std::sync::atomic::AtomicU64::new(0))
+        }
+    }
+}
+
+impl TallyU64 {
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        match self {
+            TallyU64::Modelled(value) => value.load(order),
+            TallyU64::Unmodelled(value) => value.load(order),
+        }
+    }
+
+    pub(crate) fn store(&self, new: u64, order: Ordering) {
+        match self {
+            TallyU64::Modelled(value) => value.store(new, order),
+            TallyU64::Unmodelled(value) => value.store(new, order),
+        }
+    }
+
+    fn add_one(&self) {
+        match self {
+            TallyU64::Modelled(value) => value.fetch_add(1, Ordering::SeqCst),
+            TallyU64::Unmodelled(value) => value.fetch_add(1, Ordering::SeqCst),
+        };
+    }
+}
+
+/// One `T` for each thread of the model.
+pub(crate) struct PerThread<T> {
+    /// In a list that loom does not see.
+    slots: List<T>,
+    /// How many there are; loom sees by it that a slot was made before another thread finds it.
+    known: TallyU64,
+}
+
+struct List<T>(OnceLock<Box<Slot<T>>>);
+
+struct Slot<T> {
+    owner: loom::thread::ThreadId,
+    value: T,
+    next: List<T>,
+}
+
+impl<T: Default> PerThread<T> {
+    pub(crate) fn new() -> Self {
+        PerThread { slots: List(OnceLock::new()), known: TallyU64::default() }
+    }
+
+    pub(crate) fn here(&self) -> &T {
+        let owner = loom::thread::current().id();
+        if let Some(slot) = self.slots.iter().find(|slot| slot.owner == owner) {
+            return &slot.value;
+        }
+        let mut new = Box::new(Slot { owner, value: T::default(), next: List(OnceLock::new()) });
+        // Loom switches threads before this and not after it, so the list is in the order of the count.
+        self.known.add_one();
+        let mut end = &self.slots;
+        while let Err(refused) = end.0.set(new) {
+            new = refused;
+            end = &end.0.get().expect("it refuses because it is set").next;
+        }
+        &end.0.get().expect("it has just been set").value
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let known = usize::try_from(self.known.load(Ordering::SeqCst)).unwrap_or(usize::MAX);
+        self.slots.iter().take(known).map(|slot| &slot.value)
+    }
+}
+
+impl<T> List<T> {
+    fn iter(&self) -> impl Iterator<Item = &Slot<T>> {
+        std::iter::successors(self.0.get(), |slot| slot.next.0.get()).map(|slot| &**slot)
+    }
+}
