@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
-use crate::config::{Approved, ConfigError, Settings};
+use crate::config::{Approved, Config, ConfigError};
 use crate::engine::Parts;
 use crate::observers::Observer;
 use crate::outcome::Dropped;
@@ -56,7 +56,7 @@ use crate::window::{Lately, Window};
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct Builder {
     name: Cow<'static, str>,
-    settings: Settings,
+    config: Config,
     clock: Option<Box<dyn Clock>>,
     observers: Vec<Observer>,
 }
@@ -64,7 +64,7 @@ pub struct Builder {
 impl CircuitBreaker {
     /// Begins a breaker with settings of its own, which [`Builder`] lists.
     pub fn builder(name: impl Into<Cow<'static, str>>) -> Builder {
-        Builder { name: name.into(), settings: Settings::default(), clock: None, observers: Vec::new() }
+        Builder { name: name.into(), config: Config::default(), clock: None, observers: Vec::new() }
     }
 }
 
@@ -82,7 +82,7 @@ impl Builder {
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
     pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
-        self.settings.error_threshold = Some(errors.into());
+        self.config.error_threshold = Some(errors.into());
         self
     }
 
@@ -91,7 +91,7 @@ impl Builder {
     ///
     /// The share is exact: 0.7 of 10 calls is 7.
     pub fn error_rate(mut self, share: f64) -> Self {
-        self.settings.error_rate = Some(share);
+        self.config.error_rate = Some(share);
         self
     }
 
@@ -111,14 +111,14 @@ impl Builder {
     /// begin are not seen to hang. This takes 384 bytes for each thread that makes calls, and half a KiB for the
     /// breaker.
     pub fn slow_call_rate(mut self, share: f64) -> Self {
-        self.settings.slow_call_rate = Some(share);
+        self.config.slow_call_rate = Some(share);
         self
     }
 
     /// From how long on a call is slow; above zero. Has to be set together with
     /// [`slow_call_rate`](Self::slow_call_rate).
     pub fn slow_call_duration(mut self, duration: Duration) -> Self {
-        self.settings.slow_call_duration = Some(duration);
+        self.config.slow_call_duration = Some(duration);
         self
     }
 
@@ -126,13 +126,13 @@ impl Builder {
     ///
     /// A window begins empty whenever the breaker closes. Ignored calls and neutral drops are not in it.
     pub fn window(mut self, window: Window) -> Self {
-        self.settings.window = Some(window);
+        self.config.window = Some(window);
         self
     }
 
     /// On fewer calls in the window no rate is judged. Default: 20, or the window's calls if they are fewer.
     pub fn minimum_calls(mut self, calls: u32) -> Self {
-        self.settings.minimum_calls = Some(calls);
+        self.config.minimum_calls = Some(calls);
         self
     }
 
@@ -140,7 +140,7 @@ impl Builder {
     ///
     /// No timer ends it: the first call at or after the deadline is the first probe.
     pub fn reset_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.reset_timeout = timeout;
+        self.config.reset_timeout = Some(timeout);
         self
     }
 
@@ -149,8 +149,7 @@ impl Builder {
     ///
     /// A close, also one by hand, and a [`reset`](CircuitBreaker::reset) start it anew.
     pub fn reset_backoff(mut self, factor: f64, max: Duration) -> Self {
-        self.settings.backoff_factor = factor;
-        self.settings.backoff_max = max;
+        self.config.reset_backoff = Some((factor, max));
         self
     }
 
@@ -160,32 +159,32 @@ impl Builder {
     /// It is added after the backoff: with a share of 0.1 an opening lasts up to 1.1 times the backoff's `max`.
     /// It never shortens a wait.
     pub fn reset_jitter(mut self, share: f64) -> Self {
-        self.settings.jitter = share;
+        self.config.reset_jitter = Some(share);
         self
     }
 
     /// How many probes in a row have to succeed for the breaker to close. Default: 2.
     pub fn success_threshold(mut self, successes: u32) -> Self {
-        self.settings.success_threshold = successes;
+        self.config.success_threshold = Some(successes);
         self
     }
 
     /// How many probes of one half-open episode have to fail for the breaker to open again. Default: 1.
     pub fn half_open_error_threshold(mut self, errors: u32) -> Self {
-        self.settings.half_open_error_threshold = errors;
+        self.config.half_open_error_threshold = Some(errors);
         self
     }
 
     /// How many probes may be in flight at the same time. Default: 1.
     pub fn half_open_capacity(mut self, probes: u32) -> Self {
-        self.settings.half_open_capacity = probes;
+        self.config.half_open_capacity = Some(probes);
         self
     }
 
     /// Slow start: each probe that succeeds raises the capacity of this half-open episode by one, up to
     /// this. Default: the `half_open_capacity`, so no raise.
     pub fn half_open_max_capacity(mut self, probes: u32) -> Self {
-        self.settings.half_open_max_capacity = Some(probes);
+        self.config.half_open_max_capacity = Some(probes);
         self
     }
 
@@ -195,13 +194,22 @@ impl Builder {
     /// So a probe that never ends does not block the breaker for good. The silent one still counts when it ends.
     /// At most 4095 probes can be in flight in one half-open episode.
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.probe_timeout = Some(timeout);
+        self.config.probe_timeout = Some(timeout);
         self
     }
 
     /// How a call counts that was dropped unfinished. Default: [`Dropped::Ignore`].
     pub fn dropped_calls(mut self, dropped: Dropped) -> Self {
-        self.settings.dropped_calls = dropped;
+        self.config.dropped_calls = Some(dropped);
+        self
+    }
+
+    /// Takes over every setting that `config` gives; the others stay as they are.
+    ///
+    /// What is given last counts: settings before this are defaults that `config` may change, settings after it are fixed.
+    /// [`Config`] shows it.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config.or(self.config);
         self
     }
 
@@ -229,7 +237,7 @@ impl Builder {
     /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
     /// value and what is allowed. Nothing is adjusted in silence.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        let Approved { rules, rates } = self.settings.approve()?;
+        let Approved { rules, rates } = self.config.approve()?;
         Ok(CircuitBreaker::with(Parts {
             name: self.name.into(),
             rules,
@@ -244,7 +252,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
-            .field("settings", &self.settings)
+            .field("config", &self.config)
             .field("observers", &self.observers.len())
             .finish_non_exhaustive()
     }

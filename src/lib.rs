@@ -41,7 +41,7 @@ pub use builder::Builder;
 pub use call::Call;
 #[doc(inline)]
 pub use clock::Clock;
-pub use config::ConfigError;
+pub use config::{Config, ConfigError};
 pub use error::{Error, Rejected};
 pub use guarded::Guarded;
 pub use judge::{ByResult, Ignoring, Judge};

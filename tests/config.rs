@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use tripcoil::{Builder, CircuitBreaker, ConfigError, Dropped};
+use tripcoil::{Builder, CircuitBreaker, Config, ConfigError, Dropped, State};
 
 const MOST: u32 = 1023;
 
@@ -183,6 +183,46 @@ fn a_setting_that_is_given_twice_counts_as_given_last() {
 fn settings_may_be_given_in_any_order() {
     accepts(|settings| settings.reset_backoff(2.0, SECOND).half_open_max_capacity(9).reset_timeout(SECOND));
     accepts(|settings| settings.reset_timeout(SECOND).reset_backoff(2.0, SECOND));
+}
+
+#[test]
+fn a_config_takes_the_place_of_what_was_given_before_and_gives_way_to_what_comes_after() {
+    let mut config = Config::default();
+    config.error_threshold = Some(Some(2));
+    config.reset_timeout = Some(SECOND);
+    let settings = |settings: Builder| settings.error_threshold(1).success_threshold(1);
+    let (breaker, clock) = manual(|builder| settings(builder).config(config.clone()));
+    fail(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker);
+    assert!(is_open_for(&breaker, SECOND));
+    clock.advance(SECOND);
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+
+    let (breaker, _) = manual(|builder| settings(builder.config(config)));
+    fail(&breaker);
+    assert!(is_open_for(&breaker, SECOND));
+}
+
+#[test]
+fn a_config_is_refused_as_the_same_settings_are() {
+    let mut config = Config::default();
+    config.reset_backoff = Some((0.5, Duration::MAX));
+    let error = build(|settings| settings.config(config)).unwrap_err();
+    assert_eq!(error, build(|settings| settings.reset_backoff(0.5, Duration::MAX)).unwrap_err());
+}
+
+#[test]
+fn a_config_can_turn_the_threshold_off() {
+    let mut config = Config::default();
+    config.error_threshold = Some(None);
+    config.error_rate = Some(1.0);
+    let (breaker, _) = manual(|settings| settings.error_threshold(1).config(config));
+    for _ in 0..19 {
+        fail(&breaker);
+    }
+    assert_eq!(breaker.state(), State::Closed);
 }
 
 #[test]

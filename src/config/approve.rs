@@ -1,0 +1,190 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::{Config, ConfigError};
+use crate::outcome::Dropped;
+use crate::rules::Rules;
+use crate::window::{Rates, SlowRate, Span, Window};
+use crate::word::MAX_PROBES;
+
+/// Settings that a breaker can be made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Approved {
+    pub(crate) rules: Rules,
+    pub(crate) rates: Option<Rates>,
+}
+
+impl Config {
+    /// The rules that these settings are, with the defaults where they say nothing.
+    pub(crate) fn approve(&self) -> Result<Approved, ConfigError> {
+        self.check()?;
+        let rates = self.rates()?;
+        let default = Rules::DEFAULT;
+        let error_threshold = match self.error_threshold {
+            Some(threshold) => threshold,
+            None if rates.is_some() => None,
+            None => default.error_threshold,
+        };
+        if error_threshold.is_none() && rates.is_none() {
+            refuse("error_threshold", format_args!("none"), "1 to 4294967295, as no other rule would open")?;
+        }
+        let reset_timeout = self.reset_timeout.unwrap_or(default.reset_timeout);
+        let (backoff_factor, backoff_max) = self.reset_backoff.unwrap_or((default.backoff_factor, default.backoff_max));
+        within_backoff(reset_timeout, backoff_max)?;
+        let half_open_capacity = self.half_open_capacity.unwrap_or(default.half_open_capacity);
+        let half_open_max_capacity = self.half_open_max_capacity.unwrap_or(half_open_capacity);
+        within("half_open_max_capacity", half_open_max_capacity, half_open_capacity, MAX_PROBES)?;
+        let rules = Rules {
+            error_threshold,
+            reset_timeout,
+            backoff_factor,
+            backoff_max,
+            jitter: self.reset_jitter.unwrap_or(default.jitter),
+            success_threshold: self.success_threshold.unwrap_or(default.success_threshold),
+            half_open_error_threshold: self.half_open_error_threshold.unwrap_or(default.half_open_error_threshold),
+            half_open_capacity,
+            half_open_max_capacity,
+            probe_timeout: self.probe_timeout.unwrap_or(reset_timeout),
+            dropped_calls: self.dropped_calls.unwrap_or(default.dropped_calls),
+        };
+        Ok(Approved { rules, rates })
+    }
+
+    /// Refuses what no further setting could put right.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
+            if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {
+                refuse(setting, format_args!("{rate:?}"), SHARE)?;
+            }
+        }
+        let dropped_calls = match self.dropped_calls {
+            Some(Dropped::FailureAfter(limit)) => Some(limit),
+            _ => None,
+        };
+        for (setting, duration) in [
+            ("slow_call_duration", self.slow_call_duration),
+            ("reset_timeout", self.reset_timeout),
+            ("probe_timeout", self.probe_timeout),
+            ("dropped_calls", dropped_calls),
+        ] {
+            if duration == Some(Duration::ZERO) {
+                refuse(setting, format_args!("0ns"), "any duration above zero")?;
+            }
+        }
+        let most_calls = self.window.map_or(Ok(u32::MAX), most_calls)?;
+        let capacity = self.half_open_capacity.unwrap_or(1);
+        for (setting, count, least, most) in [
+            ("minimum_calls", self.minimum_calls, 1, most_calls),
+            ("error_threshold", self.error_threshold.flatten(), 1, u32::MAX),
+            ("success_threshold", self.success_threshold, 1, MAX_PROBES),
+            ("half_open_error_threshold", self.half_open_error_threshold, 1, MAX_PROBES),
+            ("half_open_capacity", self.half_open_capacity, 1, MAX_PROBES),
+            ("half_open_max_capacity", self.half_open_max_capacity, capacity, MAX_PROBES),
+        ] {
+            count.map_or(Ok(()), |count| within(setting, count, least, most))?;
+        }
+        if let Some((factor, max)) = self.reset_backoff {
+            if !(factor >= 1.0 && factor.is_finite()) {
+                refuse("reset_backoff", format_args!("{factor:?}"), FACTOR)?;
+            }
+            self.reset_timeout.map_or(Ok(()), |timeout| within_backoff(timeout, max))?;
+        }
+        if let Some(share) = self.reset_jitter.filter(|share| !(0.0..=1.0).contains(share)) {
+            refuse("reset_jitter", format_args!("{share:?}"), JITTER)?;
+        }
+        Ok(())
+    }
+
+    fn rates(&self) -> Result<Option<Rates>, ConfigError> {
+        let slow = match (self.slow_call_rate, self.slow_call_duration) {
+            (Some(rate), Some(duration)) => Some(SlowRate { rate, duration }),
+            (Some(_), None) => return unset("slow_call_duration", "a duration, as slow_call_rate is set"),
+            (None, Some(_)) => return unset("slow_call_rate", "a rate, as slow_call_duration is set"),
+            (None, None) => None,
+        };
+        if self.error_rate.is_none() && slow.is_none() {
+            let needless = "unset, as neither error_rate nor slow_call_rate is set";
+            if let Some(window) = self.window {
+                refuse("window", format_args!("{window}"), needless)?;
+            }
+            if let Some(calls) = self.minimum_calls {
+                refuse("minimum_calls", format_args!("{calls}"), needless)?;
+            }
+            return Ok(None);
+        }
+        let window = self.window.unwrap_or(Window::calls(100));
+        let most = most_calls(window)?;
+        let minimum_calls = self.minimum_calls.unwrap_or(most.min(20));
+        within("minimum_calls", minimum_calls, 1, most)?;
+        Ok(Some(Rates { error_rate: self.error_rate, slow, minimum_calls: minimum_calls.into(), span: window.0 }))
+    }
+}
+
+/// What is allowed where a text makes no sense.
+pub(super) fn form(setting: &str) -> String {
+    match setting {
+        "error_threshold" => format!("1 to {}, or none", u32::MAX),
+        "error_rate" | "slow_call_rate" => SHARE.into(),
+        "window" => {
+            format!("1 to {MOST} calls, such as 100 calls, or a duration of {SHORTEST:?} to {LONGEST:?}, such as 10s")
+        }
+        "minimum_calls" => format!("1 to {}", u32::MAX),
+        "reset_backoff" => format!("{FACTOR}, with a maximum if there is one, such as 2.0 up to 5m"),
+        "reset_jitter" => JITTER.into(),
+        "dropped_calls" => "ignore, failure, or failure after a duration, such as failure after 2s".into(),
+        "slow_call_duration" | "reset_timeout" | "probe_timeout" => {
+            "any duration above zero with its unit, such as 250ms, 30s or 1m 30s".into()
+        }
+        _ => format!("1 to {MAX_PROBES}"),
+    }
+}
+
+const SHARE: &str = "above 0.0, up to 1.0";
+const JITTER: &str = "0.0 to 1.0";
+const FACTOR: &str = "a finite factor of at least 1.0";
+
+/// Calls.
+const MOST: u32 = 1_000_000;
+const SHORTEST: Duration = Duration::from_millis(16);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Whether a window can hold this share of something, and holds it only if there is something.
+fn is_share(rate: f64) -> bool {
+    rate > 0.0 && rate <= 1.0
+}
+
+fn within(setting: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    refuse(setting, format_args!("{value}"), format!("{least} to {most}"))
+}
+
+/// The most calls that a window can hold.
+fn most_calls(window: Window) -> Result<u32, ConfigError> {
+    match window.0 {
+        Span::Calls(calls) if (1..=MOST).contains(&calls) => Ok(calls),
+        Span::Time(time) if (SHORTEST..=LONGEST).contains(&time) => Ok(u32::MAX),
+        Span::Calls(_) => refuse("window", format_args!("{window}"), format!("1 to {MOST} calls")),
+        Span::Time(_) => {
+            let allowed = format!("{SHORTEST:?} to {LONGEST:?}, in sixteen slices of at least 1ms");
+            refuse("window", format_args!("{window}"), allowed)
+        }
+    }
+}
+
+fn within_backoff(reset_timeout: Duration, max: Duration) -> Result<(), ConfigError> {
+    if max >= reset_timeout {
+        return Ok(());
+    }
+    let allowed = format!("a maximum of at least the reset_timeout, {reset_timeout:?}");
+    refuse("reset_backoff", format_args!("{max:?}"), allowed)
+}
+
+fn unset<T>(setting: &'static str, allowed: &str) -> Result<T, ConfigError> {
+    refuse(setting, format_args!("not set"), allowed)
+}
+
+fn refuse<T>(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::new(setting, value, allowed))
+}

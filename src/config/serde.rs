@@ -1,0 +1,124 @@
+use std::fmt;
+
+use serde_core::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_core::ser::{Serialize, SerializeMap, Serializer};
+
+use super::vars::nearest;
+use super::{Config, ConfigError, Value};
+
+/// Writes the settings that were given. Reading them back gives an equal [`Config`].
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.given().count()))?;
+        for (name, value) in self.given() {
+            match value {
+                Value::Count(count) => map.serialize_entry(name, &count)?,
+                Value::Share(share) => map.serialize_entry(name, &share)?,
+                Value::Words(words) => map.serialize_entry(name, &words)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Refuses unknown names, and values that are out of range or contradict each other, with the text of [`ConfigError`].
+/// A number may be given as text too, and null gives nothing. The format has to be self-describing.
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("Config", Config::NAMES, Settings)
+    }
+}
+
+struct Settings;
+
+impl<'de> Visitor<'de> for Settings {
+    type Value = Config;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings of a circuit breaker")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
+        let mut config = Config::default();
+        let mut given = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            if given.contains(&name) {
+                return Err(de::Error::duplicate_field(name));
+            }
+            given.push(name);
+            if let Given::As(text) = map.next_value()? {
+                config.read(name, &text).map_err(de::Error::custom)?;
+            }
+        }
+        config.check().map_err(de::Error::custom)?;
+        Ok(config)
+    }
+}
+
+/// One of [`Config::NAMES`].
+struct Name(&'static str);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(Names)
+    }
+}
+
+struct Names;
+
+impl Visitor<'_> for Names {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a setting")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
+        Config::NAMES.iter().find(|name| **name == text).map(|name| Name(name)).ok_or_else(|| {
+            let nearest = nearest(&text.to_ascii_lowercase());
+            E::custom(ConfigError::unknown(nearest, text.into(), nearest.into()))
+        })
+    }
+}
+
+/// A value as text, whatever the format made of it.
+enum Given {
+    As(String),
+    Not,
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalars)
+    }
+}
+
+struct Scalars;
+
+impl Visitor<'_> for Scalars {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+        Ok(Given::As(text.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Given, E> {
+        Ok(Given::As(number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Given, E> {
+        Ok(Given::As(number.to_string()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Given, E> {
+        Ok(Given::As(format!("{number:?}")))
+    }
+
+    fn visit_unit<E>(self) -> Result<Given, E> {
+        Ok(Given::Not)
+    }
+}

@@ -1,0 +1,150 @@
+use std::env;
+use std::ffi::OsStr;
+
+use super::{Config, ConfigError, approve};
+
+impl Config {
+    /// Reads the settings that the environment variables with this prefix give: with the prefix `PAYMENTS_BREAKER_`,
+    /// `PAYMENTS_BREAKER_RESET_TIMEOUT=10s` is the `reset_timeout`. [`Config`] lists the names and the forms.
+    ///
+    /// Names are matched exactly, in capitals. Let the prefix be the breaker's own: what else begins with it is
+    /// refused. Variables that are not set give nothing, so there may be none.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Config};
+    ///
+    /// # fn main() -> Result<(), tripcoil::ConfigError> {
+    /// let payments = CircuitBreaker::builder("payments")
+    ///     .error_threshold(3) // unless PAYMENTS_BREAKER_ERROR_THRESHOLD says else
+    ///     .config(Config::from_env("PAYMENTS_BREAKER_")?)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the variable if its value makes no sense, is out of range or contradicts another one,
+    /// and if there is no such setting; it then tells the nearest. What contradicts a setting from elsewhere is
+    /// found by [`Builder::build`](crate::Builder::build).
+    pub fn from_env(prefix: &str) -> Result<Config, ConfigError> {
+        Config::from_vars(prefix, env::vars_os())
+    }
+
+    /// As [`from_env`](Self::from_env), from pairs of a name and a value; of two with the same name the later one
+    /// counts. What does not begin with the prefix is passed over.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::Config;
+    ///
+    /// let config = Config::from_vars("PAYMENTS_BREAKER_", [
+    ///     ("PAYMENTS_BREAKER_RESET_TIMEOUT", "1m 30s"),
+    ///     ("PAYMENTS_URL", "https://payments.example"),
+    /// ])?;
+    /// assert_eq!(config.reset_timeout, Some(Duration::from_secs(90)));
+    ///
+    /// let typo = Config::from_vars("PAYMENTS_BREAKER_", [("PAYMENTS_BREAKER_RESET_TIMEUOT", "90s")]);
+    /// assert_eq!(
+    ///     typo.unwrap_err().to_string(),
+    ///     "`PAYMENTS_BREAKER_RESET_TIMEUOT` is no setting, the nearest is `PAYMENTS_BREAKER_RESET_TIMEOUT`",
+    /// );
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_vars<N, V>(prefix: &str, vars: impl IntoIterator<Item = (N, V)>) -> Result<Config, ConfigError>
+    where
+        N: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        let variable = |setting: &str| format!("{prefix}{}", setting.to_ascii_uppercase());
+        let mut config = Config::default();
+        for (name, value) in vars {
+            if !name.as_ref().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                continue;
+            }
+            let (name, value) = (name.as_ref().to_string_lossy(), value.as_ref().to_string_lossy());
+            let Some(setting) = Config::NAMES.iter().find(|setting| *name == variable(setting)) else {
+                let meant = nearest(&name[prefix.len()..].to_ascii_lowercase());
+                return Err(ConfigError::unknown(meant, name.into_owned(), variable(meant)));
+            };
+            config.read(setting, &value).map_err(|error| error.called(name.into_owned()))?;
+        }
+        config.check().map_err(|error| {
+            let name = variable(error.setting());
+            error.called(name)
+        })?;
+        Ok(config)
+    }
+
+    /// Gives the setting `name`, one of [`NAMES`](Self::NAMES), as text.
+    pub(super) fn read(&mut self, name: &'static str, text: &str) -> Result<(), ConfigError> {
+        if self.give(name, text) {
+            Ok(())
+        } else {
+            Err(ConfigError::new(name, format_args!("{text:?}"), approve::form(name)))
+        }
+    }
+}
+
+/// The setting whose name is nearest to `text`: by the insertions, removals, replacements and swaps of neighbours that
+/// it takes; beyond two of them a name that is a part of the text, or that the text is a part of, comes first.
+pub(super) fn nearest(text: &str) -> &'static str {
+    let rank = |name: &&&str| {
+        let slips = distance(text.as_bytes(), name.as_bytes());
+        let is_part = name.contains(text) || text.contains(**name);
+        (slips > 2 && !is_part, slips)
+    };
+    Config::NAMES.iter().min_by_key(rank).copied().unwrap_or_default()
+}
+
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    // Of the last rows of the table, the newest last; each tells what it takes from a beginning of `from`.
+    let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=to.len()).collect()];
+    for (i, &a) in from.iter().enumerate() {
+        let [_, before, last] = rows;
+        let mut row = vec![i + 1];
+        for (j, &b) in to.iter().enumerate() {
+            let mut slips = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a == to[j - 1] && b == from[i - 1] {
+                slips = slips.min(before[j - 1] + 1);
+            }
+            row.push(slips);
+        }
+        rows = [before, last, row];
+    }
+    rows[2][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_is_the_number_of_slips() {
+        for (from, to, slips) in
+            [("", "abc", 3), ("abc", "", 3), ("abc", "abc", 0), ("acb", "abc", 1), ("xbcd", "abc", 2)]
+        {
+            assert_eq!(distance(from.as_bytes(), to.as_bytes()), slips, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_slip_leads_back_to_the_setting() {
+        for name in Config::NAMES {
+            for at in 0..name.len() {
+                let removed = [&name[..at], &name[at + 1..]].concat();
+                let doubled = [&name[..=at], &name[at..]].concat();
+                assert_eq!((nearest(&removed), nearest(&doubled)), (*name, *name));
+            }
+        }
+        assert_eq!(nearest("reset_timeuot"), "reset_timeout");
+        assert_eq!(nearest("max_half_open_capacity"), "half_open_capacity");
+        assert_eq!(nearest("threshold"), "error_threshold");
+        assert_eq!(nearest("timeout"), "reset_timeout");
+        assert_eq!(nearest(""), "window");
+    }
+}
