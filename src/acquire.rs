@@ -6,7 +6,6 @@ use futures_lite::future;
 use crate::breaker::CircuitBreaker;
 use crate::error::Rejected;
 use crate::permit::Permit;
-use crate::watch::blocking;
 
 impl CircuitBreaker {
     /// Waits until the breaker admits a call.
@@ -103,7 +102,7 @@ impl CircuitBreaker {
             }
             let worth_asking = refusal.ask_again_after.and_then(|wait| now.checked_add(wait));
             let wake_up = worth_asking.into_iter().chain(deadline).min();
-            blocking::wait_until(listener, wake_up);
+            listener.wait_until(wake_up);
         }
     }
 }

@@ -1,5 +1,4 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use crate::panics::contain;
 use crate::sync::Mutex;
 use crate::transition::Transition;
 
@@ -51,17 +50,8 @@ impl Observers {
 
     fn tell(&self, transition: &Transition) {
         for observer in &self.observers {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(transition))) {
-                discard(panic);
-            }
+            contain(|| observer(transition));
         }
-    }
-}
-
-/// Drops what an observer panicked with, which may panic in turn.
-fn discard(panic: Box<dyn std::any::Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(again);
     }
 }
 

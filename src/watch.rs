@@ -3,11 +3,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use event_listener::EventListener;
 use futures_lite::ready;
 
 use crate::engine::Engine;
 use crate::state::State;
+use crate::waiters::Waiting;
 
 /// Waits for the next change of state; made by [`CircuitBreaker::changed`](crate::CircuitBreaker::changed).
 ///
@@ -23,7 +23,7 @@ pub struct Changed<'a> {
     engine: &'a Engine,
     /// The changes of state when the wait began.
     seen: u32,
-    listener: Option<EventListener>,
+    listener: Option<Waiting>,
 }
 
 impl<'a> Changed<'a> {
@@ -57,7 +57,7 @@ impl<'a> Changed<'a> {
             if let Some(state) = self.state_if_changed() {
                 return state;
             }
-            blocking::wait(listener);
+            listener.wait();
         }
     }
 }
@@ -86,7 +86,7 @@ impl Changed<'_> {
             if let Some(state) = self.state_if_changed() {
                 return Some(state);
             }
-            if !blocking::wait_until(listener, deadline) {
+            if !listener.wait_until(deadline) {
                 return self.state_if_changed();
             }
         }
@@ -114,31 +114,5 @@ impl Future for Changed<'_> {
 impl fmt::Debug for Changed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Changed").field("state", &self.engine.state()).finish_non_exhaustive()
-    }
-}
-
-/// Blocking on a listener.
-pub(crate) mod blocking {
-    use event_listener::{EventListener, Listener};
-
-    pub(crate) fn wait(listener: EventListener) {
-        listener.wait();
-    }
-
-    /// Whether the notification came before the deadline; `None` is no deadline.
-    #[cfg(not(loom))]
-    pub(crate) fn wait_until(listener: EventListener, deadline: Option<std::time::Instant>) -> bool {
-        let Some(deadline) = deadline else {
-            listener.wait();
-            return true;
-        };
-        listener.wait_deadline(deadline).is_some()
-    }
-
-    /// In a model time stands still, and no deadline comes.
-    #[cfg(loom)]
-    pub(crate) fn wait_until(listener: EventListener, _deadline: Option<std::time::Instant>) -> bool {
-        listener.wait();
-        true
     }
 }

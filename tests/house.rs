@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
 const FLOORS: [&[&str]; 10] = [
-    &["name", "outcome", "state", "sync", "time"],
-    &["clock", "error", "judge", "metrics", "rules", "word"],
+    &["name", "outcome", "panics", "state", "sync", "time"],
+    &["clock", "error", "judge", "metrics", "rules", "waiters", "word"],
     &["history", "mark", "transition"],
     &["counters", "failures", "machine", "observers", "probe", "window"],
     &["cell", "config"],

@@ -4,11 +4,11 @@ mod common;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::{Future, IntoFuture, Ready};
+use std::future::{Future, IntoFuture, Ready, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use common::*;
@@ -238,4 +238,49 @@ fn message_that_panics_loses_no_slot() {
     let probe = admitted(&breaker);
     goes_on(|| probe.failure_because(Message));
     assert_eq!((breaker.state(), breaker.metrics().active_calls), (State::Open, 0));
+}
+
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        boom::<()>();
+    }
+}
+
+fn wait_with_a_bomb<F: Future>(future: F) -> Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    assert!(future.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Bomb)))).is_pending());
+    future
+}
+
+#[test]
+fn waker_that_panics_keeps_nobody_asleep_and_no_observer_untold() {
+    let recorder = Recorder::default();
+    let (breaker, _clock) = manual(|settings| settings.on_transition(recorder.observer()));
+    breaker.force_open();
+    for round in 2..5 {
+        let _watching = wait_with_a_bomb(breaker.changed());
+        let _queueing = wait_with_a_bomb(breaker.acquire(|_| pending::<()>()));
+        let watcher = Task::waiting(breaker.changed());
+        let queued = Task::waiting(breaker.acquire(|_| pending::<()>()));
+        breaker.transition_to(if round % 2 == 0 { State::Open } else { State::ForcedOpen });
+        assert!(watcher.is_woken() && queued.is_woken());
+        assert_eq!(recorder.count(), round);
+    }
+}
+
+#[test]
+fn waker_that_panics_at_a_slot_that_comes_free_harms_no_probe() {
+    let (breaker, _clock) = manual(|settings| settings.half_open_capacity(2).success_threshold(9));
+    breaker.transition_to(State::HalfOpen);
+    let probes = [admitted(&breaker), admitted(&breaker)];
+    let first = wait_with_a_bomb(breaker.acquire(|_| pending::<()>()));
+    let second = Task::waiting(breaker.acquire(|_| pending::<()>()));
+    let [one, other] = probes;
+    one.success();
+    drop(first);
+    other.success();
+    assert!(second.is_woken());
+    assert_eq!(breaker.metrics().active_calls, 0);
 }

@@ -8,8 +8,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Duration;
 
-use event_listener::Event as Waiters;
-
 use crate::cell::Cell;
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::{Counters, Slot, Totals};
@@ -21,6 +19,7 @@ use crate::observers::{Observer, Observers};
 use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::Mutex;
+use crate::waiters::Waiters;
 use crate::window::Lately;
 use crate::word::Word;
 
