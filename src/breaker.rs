@@ -128,6 +128,24 @@ impl CircuitBreaker {
         self.engine.metrics()
     }
 
+    /// A snapshot as [`metrics`](Self::metrics) takes it, but with totals and changes of state that
+    /// [`reset`](Self::reset) does not clear.
+    ///
+    /// For exporters, whose counters must never fall.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.try_acquire().unwrap().success();
+    /// breaker.reset();
+    /// assert_eq!(breaker.metrics().total_success_count, 0);
+    /// assert_eq!(breaker.lifetime_metrics().total_success_count, 1);
+    /// ```
+    pub fn lifetime_metrics(&self) -> Metrics {
+        self.engine.lifetime_metrics()
+    }
+
     /// Waits for the next change of state after this call: await it, or block on it with
     /// [`Changed::wait`].
     ///

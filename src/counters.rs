@@ -183,6 +183,11 @@ impl Counters {
         self.calls_in(epoch).saturating_sub(at_error)
     }
 
+    /// The calls that were not let through.
+    pub(crate) fn rejections(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.rejected.get()).sum()
+    }
+
     /// The sums of all slots.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::ZERO;

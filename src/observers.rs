@@ -18,15 +18,18 @@ pub(crate) struct Observers {
 struct Log {
     reported: Vec<Transition>,
     told: u64,
+    /// The rejections before the last transition that was told.
+    rejections: u64,
     telling: bool,
 }
 
 impl Observers {
     pub(crate) fn new(observers: Vec<Observer>) -> Self {
-        Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, telling: false }) }
+        Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, rejections: 0, telling: false }) }
     }
 
-    /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here.
+    /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here; the
+    /// rejections are all that there have been, until those before the transition before are taken off.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
         let mut log = self.log.lock();
         transition.sequence = log.sequence_of(changes);
@@ -66,7 +69,12 @@ impl Log {
     fn next(&mut self) -> Option<Transition> {
         let place = self.reported.iter().position(|transition| transition.sequence == self.told + 1)?;
         self.told += 1;
-        Some(self.reported.swap_remove(place))
+        let mut next = self.reported.swap_remove(place);
+        // Of two threads that report, the one with the later transition may have counted first.
+        let rejections = next.rejected_count.max(self.rejections);
+        next.rejected_count = rejections - self.rejections;
+        self.rejections = rejections;
+        Some(next)
     }
 }
 
@@ -90,6 +98,7 @@ mod tests {
             open_for: None,
             consecutive_error_count: 0,
             consecutive_success_count: 0,
+            rejected_count: 0,
             window: None,
         }
     }
@@ -123,6 +132,18 @@ mod tests {
         }
         observers.tell_all();
         assert_eq!(*seen.lock(), [0xFFFF_FFFF, 0x1_0000_0000, 0x1_0000_0001]);
+    }
+
+    #[test]
+    fn rejections_are_told_once_each_whatever_the_order_of_the_reports() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = told.clone();
+        let observers = Observers::new(vec![Box::new(move |transition| sink.lock().push(transition.rejected_count))]);
+        for (changes, rejections) in [(1, 3), (3, 7), (2, 8), (4, 9)] {
+            observers.report(Transition { rejected_count: rejections, ..transition() }, changes);
+            observers.tell_all();
+        }
+        assert_eq!(*told.lock(), [3, 5, 0, 1]);
     }
 
     #[test]

@@ -108,6 +108,9 @@ pub struct Transition {
     /// Successes since the last failure if it was closed, successful probes since the last failed
     /// one if it was half-open, else 0.
     pub consecutive_success_count: u64,
+    /// Calls that were rejected in the state that was left. One that was being turned away at that very
+    /// moment may be counted to the state that was entered.
+    pub rejected_count: u64,
     /// What the window held, if there are rate rules and the breaker was closed.
     pub window: Option<WindowMetrics>,
 }

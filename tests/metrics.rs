@@ -250,6 +250,28 @@ fn retry_after_counts_down_to_zero_and_is_full_again_after_reopening() {
 }
 
 #[test]
+fn lifetime_metrics_are_what_the_metrics_would_be_without_resets() {
+    let (breaker, _clock) = manual(|settings| settings.error_threshold(2));
+    let count = || {
+        succeed(&breaker);
+        ignore(&breaker);
+        drop(admitted(&breaker));
+        fail(&breaker);
+        fail(&breaker);
+        refused(&breaker);
+    };
+    count();
+    assert_eq!(breaker.lifetime_metrics(), breaker.metrics());
+    breaker.reset();
+    count();
+    let metrics = breaker.lifetime_metrics();
+    let outcomes = [metrics.total_success_count, metrics.total_ignored_count, metrics.total_dropped_count];
+    assert_eq!(outcomes, [2; 3]);
+    assert_eq!((metrics.total_error_count, metrics.total_rejected_count, metrics.transition_count), (4, 2, 3));
+    assert_eq!((metrics.state, metrics.active_calls), (State::Open, 0));
+}
+
+#[test]
 fn reset_clears_every_count_total_and_the_last_error() {
     for state in STATES {
         let (breaker, _clock) = manual(|settings| settings.success_threshold(9));

@@ -103,6 +103,26 @@ fn a_transition_tells_the_counts_of_the_state_that_was_left() {
 }
 
 #[test]
+fn a_transition_tells_how_many_calls_were_rejected_in_the_state_that_was_left() {
+    let recorder = Recorder::default();
+    let (breaker, clock) = manual(|settings| settings.error_threshold(1).on_transition(recorder.observer()));
+    let reject = |times: usize| (0..times).for_each(|_| drop(refused(&breaker)));
+    fail(&breaker);
+    reject(4);
+    clock.advance(30 * SECOND);
+    let probe = admitted(&breaker);
+    reject(2);
+    probe.failure();
+    reject(3);
+    breaker.reset();
+    breaker.force_open();
+    reject(5);
+    breaker.force_closed();
+    let rejected: Vec<_> = recorder.seen().iter().map(|seen| seen.rejected_count).collect();
+    assert_eq!(rejected, [0, 4, 2, 3, 0, 5]);
+}
+
+#[test]
 fn a_transition_is_displayed_as_one_line() {
     let recorder = Recorder::default();
     let (breaker, _clock) = manual(|settings| settings.error_threshold(1).on_transition(recorder.observer()));

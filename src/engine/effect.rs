@@ -61,6 +61,7 @@ impl Engine {
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
             consecutive_error_count: errors,
             consecutive_success_count: self.successes_in_a_row(before, errors, successes),
+            rejected_count: self.counters.rejections(),
             window: lately.map(|lately| lately.metrics(epoch, at, || self.counters.calls_in(epoch))),
         }
     }

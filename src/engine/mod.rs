@@ -181,6 +181,14 @@ impl Engine {
     pub(crate) fn metrics(&self) -> Metrics {
         // What was cleared comes first: whatever is read after it is at least as new.
         let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
+        self.metrics_since(cleared)
+    }
+
+    pub(crate) fn lifetime_metrics(&self) -> Metrics {
+        self.metrics_since(Cleared::NOTHING)
+    }
+
+    fn metrics_since(&self, cleared: Cleared) -> Metrics {
         let (word, history) = self.cell.load_with_history();
         let (state, epoch) = (word.state(), word.epoch());
         let totals = self.counters.totals().since(cleared.totals);
