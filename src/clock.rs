@@ -18,11 +18,22 @@
 //! # Ok::<(), tripcoil::ConfigError>(())
 //! ```
 
+#[cfg(feature = "tokio")]
+mod tokio;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use std::time::Instant;
+
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+use web_time::Instant; // The standard library's panics there.
 
 use crate::sync::unmodelled::{AtomicU64, OnceLock, Ordering};
 use crate::time::whole_nanos;
+
+#[cfg(feature = "tokio")]
+pub use self::tokio::TokioClock;
 
 /// A source of time: how long it has been since an origin of the clock's own.
 ///
