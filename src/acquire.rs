@@ -4,6 +4,7 @@ use std::time::Duration;
 use futures_lite::future;
 
 use crate::breaker::CircuitBreaker;
+#[cfg(not(target_family = "wasm"))]
 use crate::error::Rejected;
 use crate::permit::Permit;
 
@@ -82,6 +83,7 @@ impl CircuitBreaker {
     /// probe.success();
     /// # Ok::<(), tripcoil::Rejected>(())
     /// ```
+    #[cfg(not(target_family = "wasm"))]
     pub fn acquire_blocking(&self, timeout: Duration) -> Result<Permit<'_>, Rejected> {
         use std::time::Instant;
 

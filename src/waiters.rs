@@ -3,7 +3,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use event_listener::{Event, EventListener, Listener};
+#[cfg(not(target_family = "wasm"))]
+use event_listener::Listener;
+use event_listener::{Event, EventListener};
 
 use crate::panics::contain;
 
@@ -38,6 +40,7 @@ pub(crate) struct Waiting {
     waker: Option<Arc<Contained>>,
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl Waiting {
     pub(crate) fn wait(self) {
         self.listener.wait();

@@ -47,6 +47,7 @@ impl<'a> Changed<'a> {
     /// thread::spawn(|| BREAKER.force_open());
     /// assert_eq!(changed.wait(), State::ForcedOpen);
     /// ```
+    #[cfg(not(target_family = "wasm"))]
     #[allow(clippy::must_use_candidate, reason = "it may be the wait alone that is wanted")]
     pub fn wait(self) -> State {
         loop {
@@ -62,7 +63,7 @@ impl<'a> Changed<'a> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, target_family = "wasm")))]
 impl Changed<'_> {
     /// Blocks the thread until the state has changed, or for at most `timeout` of real time.
     ///
