@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 10] = [
     &["permit", "watch"],
     &["breaker"],
     &["acquire", "builder", "call", "owned"],
-    &["guarded"],
+    &["guarded", "guarded_by"],
 ];
 
 /// The files that own atomics, and so may name an ordering.

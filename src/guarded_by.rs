@@ -1,0 +1,53 @@
+use std::future::Future;
+
+use crate::breaker::CircuitBreaker;
+use crate::call::Call;
+
+/// [`CircuitBreaker::call`] from the future's side, for the end of a chain of methods.
+///
+/// Every future that yields a `Result` has it.
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, GuardedBy};
+///
+/// static QUOTES: CircuitBreaker = CircuitBreaker::new("quotes");
+///
+/// async fn fetch(symbol: &str) -> Result<f64, std::io::Error> {
+///     Ok(42.1)
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// let quote = fetch("TRIP").guarded_by(&QUOTES).await?;
+/// assert_eq!(QUOTES.metrics().total_success_count, 1);
+/// # Ok::<(), tripcoil::Error<std::io::Error>>(())
+/// # }).unwrap();
+/// ```
+///
+/// Time-outs go inside here too: `timeout(limit, fetch()).guarded_by(&QUOTES)` and not the other way round; see
+/// [`CircuitBreaker::call`] for how the two errors become one.
+pub trait GuardedBy: Future + Sized {
+    /// Protects the future: `Ok` is a success, `Err` a failure. Admission is asked for at the first poll.
+    ///
+    /// # Errors
+    ///
+    /// As [`CircuitBreaker::call`].
+    ///
+    /// # Panics
+    ///
+    /// As [`CircuitBreaker::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`CircuitBreaker::call`]: it can be dropped at any time, which counts as
+    /// [`dropped_calls`](crate::Builder::dropped_calls) says.
+    fn guarded_by(self, breaker: &CircuitBreaker) -> Call<'_, Self>;
+}
+
+impl<F, T, E> GuardedBy for F
+where
+    F: Future<Output = Result<T, E>>,
+{
+    fn guarded_by(self, breaker: &CircuitBreaker) -> Call<'_, Self> {
+        breaker.call(self)
+    }
+}
