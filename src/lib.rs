@@ -20,6 +20,8 @@ mod guarded_by;
 mod history;
 mod judge;
 mod machine;
+#[cfg(feature = "macros")]
+mod macros;
 mod mark;
 mod metrics;
 mod name;
@@ -58,6 +60,15 @@ pub use state::State;
 pub use transition::{Cause, Transition};
 pub use watch::Changed;
 pub use window::Window;
+
+#[cfg(feature = "macros")]
+pub use tripcoil_macros::guarded;
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::macros::{Flat, Guardable, never};
+}
 
 /// How the models of `loom-tests` look at the atomics.
 #[cfg(loom)]

@@ -8,7 +8,7 @@ use std::path::Path;
 const FLOORS: [&[&str]; 10] = [
     &["name", "outcome", "panics", "state", "sync", "time"],
     &["clock", "error", "judge", "metrics", "rules", "waiters", "word"],
-    &["history", "mark", "transition"],
+    &["history", "macros", "mark", "transition"],
     &["counters", "failures", "machine", "observers", "probe", "window"],
     &["cell", "config"],
     &["engine"],
