@@ -74,5 +74,5 @@ pub mod __macros {
 #[cfg(loom)]
 #[doc(hidden)]
 pub mod loom_mode {
-    pub use crate::sync::{Mode, model_tallies, set_mode};
+    pub use crate::sync::{Mode, model_rings, model_tallies, set_mode};
 }

@@ -13,13 +13,13 @@ use real as imp;
 
 use imp::fence;
 #[cfg(loom)]
-pub use imp::{Mode, model_tallies, set_mode};
-pub(crate) use imp::{Mutex, Ordering, PerThread, SwapU64, TallyU64};
+pub use imp::{Mode, model_rings, model_tallies, set_mode};
+pub(crate) use imp::{Mutex, Ordering, PerThread, RingI64, RingU64, SwapU64, TallyU64};
 
 /// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 }
 
 /// Orders what this thread wrote before with what it reads after, for all threads that do the same.

@@ -80,50 +80,97 @@ impl<T> Mutex<T> {
 
 std::thread_local! {
     static TALLIES_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
+    static RINGS_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Chooses whether loom sees the totals of the models that run on this thread; it does not by default,
-/// as they decide nothing and would multiply the executions.
+/// as they decide nothing in most models and would multiply the executions.
 pub fn model_tallies(modelled: bool) {
     TALLIES_ARE_MODELLED.set(modelled);
 }
 
-/// An `AtomicU64` of the totals, which has one writer.
-#[derive(Debug)]
-pub(crate) enum TallyU64 {
+/// Chooses whether loom sees the slices that the windows keep for each thread; it does not by default.
+pub fn model_rings(modelled: bool) {
+    RINGS_ARE_MODELLED.set(modelled);
+}
+
+/// An atomic with one writer, which loom sees if the model wants it to.
+macro_rules! single_writer {
+    ($(#[$meta:meta])* $name:ident, $value:ident, $atomic:ident, $is_modelled:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub(crate) enum $name {
+            Modelled(loom::sync::atomic::$atomic),
+            Unmodelled(std::sync::atomic::$atomic),
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                if $is_modelled {
+                    $name::Modelled(loom::sync::atomic::$atomic::new(0))
+                } else {
+                    $name::Unmodelled(std::sync::atomic::$atomic::new(0))
+                }
+            }
+        }
+
+        impl $name {
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                match self {
+                    $name::Modelled(value) => value.load(order),
+                    $name::Unmodelled(value) => value.load(order),
+                }
+            }
+
+            pub(crate) fn store(&self, new: $value, order: Ordering) {
+                match self {
+                    $name::Modelled(value) => value.store(new, order),
+                    $name::Unmodelled(value) => value.store(new, order),
+                }
+            }
+        }
+    };
+}
+
+single_writer! {
+    /// Of the totals.
+    TallyU64, u64, AtomicU64, TALLIES_ARE_MODELLED.get()
+}
+single_writer! {
+    /// Of the windows' slices.
+    RingU64, u64, AtomicU64, RINGS_ARE_MODELLED.get()
+}
+single_writer! {
+    /// Of the windows' slices.
+    RingI64, i64, AtomicI64, RINGS_ARE_MODELLED.get()
+}
+
+/// How many slots there are.
+enum Known {
     Modelled(AtomicU64),
     Unmodelled(std::sync::atomic::AtomicU64),
 }
 
-impl Default for TallyU64 {
-    fn default() -> Self {
-        if TALLIES_ARE_MODELLED.get() {
-            TallyU64::Modelled(AtomicU64::new(0))
+impl Known {
+    fn new() -> Self {
+        if TALLIES_ARE_MODELLED.get() || RINGS_ARE_MODELLED.get() {
+            Known::Modelled(AtomicU64::new(0))
         } else {
-            TallyU64::Unmodelled(std::sync::atomic::AtomicU64::new(0))
-        }
-    }
-}
-
-impl TallyU64 {
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
-        match self {
-            TallyU64::Modelled(value) => value.load(order),
-            TallyU64::Unmodelled(value) => value.load(order),
+            Known::Unmodelled(std::sync::atomic::AtomicU64::new(0))
         }
     }
 
-    pub(crate) fn store(&self, new: u64, order: Ordering) {
+    fn load(&self) -> u64 {
         match self {
-            TallyU64::Modelled(value) => value.store(new, order),
-            TallyU64::Unmodelled(value) => value.store(new, order),
+            Known::Modelled(value) => value.load(Ordering::SeqCst),
+            Known::Unmodelled(value) => value.load(Ordering::SeqCst),
         }
     }
 
     fn add_one(&self) {
         match self {
-            TallyU64::Modelled(value) => value.fetch_add(1, Ordering::SeqCst),
-            TallyU64::Unmodelled(value) => value.fetch_add(1, Ordering::SeqCst),
+            Known::Modelled(value) => value.fetch_add(1, Ordering::SeqCst),
+            Known::Unmodelled(value) => value.fetch_add(1, Ordering::SeqCst),
         };
     }
 }
@@ -133,7 +180,7 @@ pub(crate) struct PerThread<T> {
     /// In a list that loom does not see.
     slots: List<T>,
     /// How many there are; loom sees by it that a slot was made before another thread finds it.
-    known: TallyU64,
+    known: Known,
 }
 
 struct List<T>(OnceLock<Box<Slot<T>>>);
@@ -146,7 +193,7 @@ struct Slot<T> {
 
 impl<T: Default> PerThread<T> {
     pub(crate) fn new() -> Self {
-        PerThread { slots: List(OnceLock::new()), known: TallyU64::default() }
+        PerThread { slots: List(OnceLock::new()), known: Known::new() }
     }
 
     pub(crate) fn here(&self) -> &T {
@@ -166,7 +213,7 @@ impl<T: Default> PerThread<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let known = usize::try_from(self.known.load(Ordering::SeqCst)).unwrap_or(usize::MAX);
+        let known = usize::try_from(self.known.load()).unwrap_or(usize::MAX);
         self.slots.iter().take(known).map(|slot| &slot.value)
     }
 }

@@ -1,7 +1,8 @@
 //! The standard library's atomics and `parking_lot`'s lock.
 
 pub(crate) use parking_lot::Mutex;
-pub(crate) use std::sync::atomic::{AtomicU64 as TallyU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicI64 as RingI64, AtomicU64 as RingU64, AtomicU64 as TallyU64};
+pub(crate) use std::sync::atomic::{Ordering, fence};
 
 /// An `AtomicU64` that is changed by compare-and-swap loops.
 pub(crate) struct SwapU64(std::sync::atomic::AtomicU64);

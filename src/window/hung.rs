@@ -1,17 +1,14 @@
 use std::time::Duration;
 
-use crate::sync::PerThread;
-use crate::sync::unmodelled::{AtomicI64, AtomicU64, Ordering};
+use super::SLICES;
+use crate::sync::{Ordering, PerThread, RingI64, RingU64};
 use crate::time::whole_nanos;
 use crate::word::Epoch;
 
 /// How many slices a `slow_call_duration` is cut into.
-const FINENESS: u64 = 8;
-const SLICES: u64 = 2 * FINENESS;
+const FINENESS: u64 = SLICES / 2;
 /// Of a slice, in nanoseconds.
 const SHORTEST: u64 = 1_000_000;
-
-const _: () = assert!(SLICES == 16);
 
 /// Calls in flight, so that one that hangs is seen while it hangs.
 ///
@@ -33,21 +30,21 @@ pub(super) struct Hung {
 #[derive(Default)]
 #[repr(align(64))]
 struct Ring {
-    epoch: AtomicU64,
+    epoch: RingU64,
     /// The latest slice that this thread has counted in.
-    latest: AtomicU64,
+    latest: RingU64,
     /// Admissions less settlements of slices that have left the ring.
-    older: AtomicI64,
+    older: RingI64,
     /// Odd while a balance moves from its slice to `older`.
-    moves: AtomicU64,
-    slices: [Slice; 16],
+    moves: RingU64,
+    slices: [Slice; SLICES as usize],
 }
 
 #[derive(Default)]
 struct Slice {
-    number: AtomicU64,
+    number: RingU64,
     /// Admissions less settlements, on this thread.
-    balance: AtomicI64,
+    balance: RingI64,
 }
 
 impl Hung {
@@ -183,7 +180,7 @@ impl Slice {
     }
 }
 
-fn add(count: &AtomicI64, difference: i64) {
+fn add(count: &RingI64, difference: i64) {
     // Release: so that a reader that sees the new sum sees what was written before it.
     count.store(count.load(Ordering::Relaxed) + difference, Ordering::Release);
 }

@@ -14,6 +14,9 @@ use count::CountWindow;
 use hung::Hung;
 use time::TimeWindow;
 
+/// How many slices a thread's ring is cut into. Loom sees the smallest ring that turns: each slice is atomics more.
+const SLICES: u64 = if cfg!(loom) { 2 } else { 16 };
+
 /// What the rate rules are taken over.
 ///
 /// The default is the last 100 calls.

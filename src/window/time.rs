@@ -1,13 +1,10 @@
 use std::time::Duration;
 
-use super::{Ended, Tally};
+use super::{Ended, SLICES, Tally};
 use crate::mark::{Mark, SharedMark};
-use crate::sync::unmodelled::{AtomicU64, Ordering};
-use crate::sync::{PerThread, full_fence};
+use crate::sync::{Ordering, PerThread, RingU64, full_fence};
 use crate::time::whole_nanos;
 use crate::word::Epoch;
-
-const SLICES: u64 = 16;
 
 /// The calls of the last so many seconds, in slices: each thread has a ring of them to itself, and who wants to
 /// know sums the rings.
@@ -23,21 +20,21 @@ pub(super) struct TimeWindow {
 #[derive(Default)]
 #[repr(align(64))]
 struct Ring {
-    epoch: AtomicU64,
+    epoch: RingU64,
     /// The slice that calls are counted in: the latest. A clock that steps back does not leave it.
-    current: AtomicU64,
+    current: RingU64,
     /// When it ends, in nanoseconds; 0 before the first.
-    ends: AtomicU64,
-    slices: [Slice; 16],
+    ends: RingU64,
+    slices: [Slice; SLICES as usize],
 }
 
 #[derive(Default)]
 struct Slice {
     /// The epoch, and the number of the slice plus one: a mark of zero is that of no slice.
-    mark: AtomicU64,
-    calls: AtomicU64,
-    errors: AtomicU64,
-    slow: AtomicU64,
+    mark: RingU64,
+    calls: RingU64,
+    errors: RingU64,
+    slow: RingU64,
 }
 
 impl TimeWindow {
@@ -175,6 +172,6 @@ impl Slice {
 }
 
 #[inline]
-fn add_one(count: &AtomicU64) {
+fn add_one(count: &RingU64) {
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
 }

@@ -1,0 +1,99 @@
+//! Rates over the last calls: failures at once are not missed, and none counts in another epoch.
+
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use loom_tests::{BOTH, Plain, SECOND, Sched, builder, explore, shared};
+use tripcoil::loom_mode::model_tallies;
+use tripcoil::{Builder, CircuitBreaker, OwnedPermit, Window};
+
+fn over_calls(rate: f64, calls: u32) -> Builder {
+    model_tallies(true);
+    builder().0.error_threshold(None).error_rate(rate).window(Window::calls(calls)).minimum_calls(calls)
+}
+
+/// The state, the changes of it, and the calls and errors in the window.
+fn state_and_window(breaker: &CircuitBreaker) -> (&'static str, u64, u64, u64) {
+    let metrics = breaker.metrics();
+    let window = metrics.window.expect("there is a rate rule");
+    (metrics.state.as_str(), metrics.transition_count, window.calls, window.errors)
+}
+
+/// Lets two calls fail at once, and tells the state.
+fn after_two_failures(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64, u64, u64) {
+    let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+    let threads = calls.map(|call| thread::spawn(move || call.failure()));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    state_and_window(breaker)
+}
+
+#[test]
+fn two_failures_at_once_meet_a_rate() {
+    explore(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(&shared(over_calls(1.0, 2))));
+}
+
+#[test]
+fn two_failures_at_once_are_both_in_a_window_that_they_do_not_fill() {
+    explore(&BOTH, [("closed", 0, 2, 2)], || after_two_failures(&shared(over_calls(1.0, 3))));
+}
+
+#[test]
+fn two_slow_calls_at_once_meet_a_rate() {
+    explore(&[Plain, Sched], [("open", 1)], || {
+        model_tallies(true);
+        let (builder, clock) = builder();
+        let builder = builder.error_threshold(None).slow_call_rate(1.0).slow_call_duration(SECOND);
+        let breaker = shared(builder.window(Window::calls(2)).minimum_calls(2));
+        let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+        clock.advance(SECOND);
+        let threads = calls.map(|call| thread::spawn(move || call.success()));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let (state, changes, ..) = state_and_window(&breaker);
+        (state, changes)
+    });
+}
+
+#[test]
+fn a_success_is_counted_and_never_opens() {
+    // Open, if the success came before the second failure looked. The last failure opens in any case.
+    let outcomes = [("closed", 0, 3, 2, "open"), ("open", 1, 0, 0, "open")];
+    explore(&[Plain, Sched], outcomes, || {
+        let breaker = shared(over_calls(0.6, 3));
+        let bad = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+        let (good, last) = (breaker.try_acquire_owned().unwrap(), breaker.try_acquire_owned().unwrap());
+        let failing = thread::spawn(move || bad.map(OwnedPermit::failure));
+        let succeeding = thread::spawn(move || good.success());
+        failing.join().unwrap();
+        succeeding.join().unwrap();
+        let (state, changes, calls, errors) = state_and_window(&breaker);
+        last.failure();
+        (state, changes, calls, errors, breaker.state().as_str())
+    });
+}
+
+/// A failure of before a reset, at the same time as the reset and a failure after it.
+fn a_failure_across_a_reset(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64, u64, u64) {
+    let old = breaker.try_acquire_owned().unwrap();
+    let failing = thread::spawn(move || old.failure());
+    let operator = thread::spawn({
+        let breaker = breaker.clone();
+        move || {
+            breaker.reset();
+            breaker.try_acquire().unwrap().failure();
+        }
+    });
+    failing.join().unwrap();
+    operator.join().unwrap();
+    state_and_window(breaker)
+}
+
+#[test]
+fn no_failure_crosses_an_epoch() {
+    explore(&BOTH, [("closed", 0, 1, 1)], || a_failure_across_a_reset(&shared(over_calls(1.0, 2))));
+}

@@ -1,0 +1,82 @@
+//! Calls that hang are found while they do, and calls that do not are never taken for them.
+
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{BOTH, Diary, Plain, SECOND, Sched, builder, explore, shared};
+use tripcoil::clock::ManualClock;
+use tripcoil::loom_mode::model_rings;
+use tripcoil::{Builder, Window};
+
+/// One call that takes a second is too many.
+fn against_slow_calls() -> (Builder, ManualClock) {
+    model_rings(true);
+    let (builder, clock) = builder();
+    let builder = builder.error_threshold(None).slow_call_rate(1.0).slow_call_duration(SECOND);
+    (builder.window(Window::calls(1)).minimum_calls(1), clock)
+}
+
+#[test]
+fn a_call_that_another_thread_has_settled_does_not_hang() {
+    // The settler's ring turns while the looker adds up the rings: the balance of the settlement must not be
+    // missed where it was and where it goes.
+    explore(&[Plain, Sched], [("closed", true, true)], || {
+        let (builder, clock) = against_slow_calls();
+        let breaker = shared(builder);
+        let call = breaker.try_acquire_owned().unwrap();
+        let settler = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                call.success();
+                clock.advance(2 * SECOND);
+                let looker = thread::spawn({
+                    let breaker = breaker.clone();
+                    move || breaker.try_acquire_owned().ok()
+                });
+                (breaker.try_acquire_owned().ok(), looker.join().unwrap())
+            }
+        });
+        let (turning, looking) = settler.join().unwrap();
+        (breaker.state().as_str(), turning.is_some(), looking.is_some())
+    });
+}
+
+#[test]
+fn two_callers_that_find_a_call_hanging_open_once() {
+    explore(&BOTH, [("1 closed open".to_owned(), false, false)], || {
+        let diary = Diary::default();
+        let (builder, clock) = against_slow_calls();
+        let breaker = shared(diary.kept_by(builder));
+        let _hangs = breaker.try_acquire_owned().unwrap();
+        clock.advance(2 * SECOND);
+        let callers = [(); 2].map(|()| {
+            let breaker = breaker.clone();
+            thread::spawn(move || breaker.try_acquire_owned().ok())
+        });
+        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        (diary.told(), a.is_some(), b.is_some())
+    });
+}
+
+#[test]
+fn a_settlement_of_an_earlier_epoch_hides_no_call_that_hangs() {
+    explore(&BOTH, [("closed", "open")], || {
+        let (builder, clock) = against_slow_calls();
+        let breaker = shared(builder);
+        let old = breaker.try_acquire_owned().unwrap();
+        let settler = thread::spawn(move || old.success());
+        let operator = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                breaker.reset();
+                breaker.try_acquire_owned().unwrap()
+            }
+        });
+        settler.join().unwrap();
+        let _hangs = operator.join().unwrap();
+        let before = breaker.state().as_str();
+        clock.advance(2 * SECOND);
+        assert!(breaker.try_acquire().is_err());
+        (before, breaker.state().as_str())
+    });
+}
