@@ -2,15 +2,20 @@
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom -C debug-assertions" cargo test --release -p loom-tests --target-dir target-loom
+//! loom-tests/explore          # tells how many executions each model has, in EXPLORED.md
+//! loom-tests/explore 5        # with up to 5 preemptions instead of 3; `none` is no bound
+//! loom-tests/mutants/run      # breaks the library and expects the models to notice, in short
+//! loom-tests/mutants/run --all # every mutant; the matrix is in MUTANTS.md
 //! ```
 
 #![cfg(loom)]
 #![allow(clippy::similar_names, reason = "a model runs in modes")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use tripcoil::clock::ManualClock;
@@ -23,7 +28,7 @@ pub use loom_mode::Mode::{self, Plain, RmwLoad, Sched};
 /// Both ways to see what [`Plain`] hides.
 pub const BOTH: [Mode; 2] = [RmwLoad, Sched];
 
-/// How often threads are preempted in one execution, unless `LOOM_MAX_PREEMPTIONS` says else.
+/// How often threads are preempted in one execution, unless `LOOM_MAX_PREEMPTIONS` says else: a number, or `none`.
 const PREEMPTIONS: usize = 3;
 
 /// Runs `model` in every execution that loom finds, once for each of `modes`.
@@ -54,15 +59,19 @@ pub fn explore_crowded<T, const N: usize>(
 ) where
     T: Ord + Debug + Send + 'static,
 {
-    explore_to_depth(preemptions() - 1, modes, outcomes, model);
+    explore_to_depth(preemptions().map(|most| most - 1), modes, outcomes, model);
 }
 
-fn preemptions() -> usize {
-    std::env::var("LOOM_MAX_PREEMPTIONS").map_or(PREEMPTIONS, |number| number.parse().expect("a number"))
+fn preemptions() -> Option<usize> {
+    match std::env::var("LOOM_MAX_PREEMPTIONS").as_deref() {
+        Ok("none") => None,
+        Ok(number) => Some(number.parse().expect("LOOM_MAX_PREEMPTIONS is a number, or `none`")),
+        Err(_) => Some(PREEMPTIONS),
+    }
 }
 
 fn explore_to_depth<T, const N: usize>(
-    preemptions: usize,
+    preemptions: Option<usize>,
     modes: &[Mode],
     outcomes: [T; N],
     model: impl Fn() -> T + Copy + Send + Sync + 'static,
@@ -74,32 +83,59 @@ fn explore_to_depth<T, const N: usize>(
     for &mode in modes {
         loom_mode::set_mode(mode);
         let started = Instant::now();
-        let (found, executions) = run(preemptions, model);
-        let name = std::thread::current().name().unwrap_or("model").to_owned();
-        let seconds = started.elapsed().as_secs_f64();
-        println!("explored: {name} {mode:?} {executions} executions {} outcomes {seconds:.1} s", found.len());
+        let (found, executions) = run(preemptions, mode, model);
+        let bound = preemptions.map_or("none".to_owned(), |most| most.to_string());
+        let (name, outcomes, seconds) = (model_name(), found.len(), started.elapsed().as_secs_f64());
+        println!("explored: {name} {mode:?} bound {bound}: {executions} executions {outcomes} outcomes {seconds:.1} s");
         assert!(executions > 1, "{mode:?}: only one execution was explored");
         assert!(found.keys().eq(&expected), "{mode:?}: found {found:#?}, expected {expected:#?}");
     }
 }
 
+fn model_name() -> String {
+    std::thread::current().name().unwrap_or("model").to_owned()
+}
+
+std::thread_local! {
+    /// Of the model that this thread runs: loom switches between its threads on this one.
+    static EXECUTION: Cell<Option<(Mode, usize)>> = const { Cell::new(None) };
+}
+
+/// Tells at the first panic of a model in which execution it came, before loom unwinds: a deadlock aborts then.
+fn tell_what_fails() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if let Some((mode, executions)) = EXECUTION.take() {
+                println!("failed: {} {mode:?} in execution {executions}", model_name());
+            }
+            hook(panic);
+        }));
+    });
+}
+
 fn run<T: Ord + Send + 'static>(
-    preemptions: usize,
+    preemptions: Option<usize>,
+    mode: Mode,
     model: impl Fn() -> T + Copy + Send + Sync + 'static,
 ) -> (BTreeMap<T, usize>, usize) {
     let found = Arc::new(Mutex::new(BTreeMap::new()));
     let executions = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 20_000;
-    builder.preemption_bound = Some(preemptions);
+    builder.preemption_bound = preemptions;
+    tell_what_fails();
     builder.check({
         let (found, executions) = (found.clone(), executions.clone());
         move || {
-            executions.fetch_add(1, Ordering::Relaxed);
+            let before = executions.fetch_add(1, Ordering::Relaxed);
+            EXECUTION.set(Some((mode, before + 1)));
             let outcome = model();
             *found.lock().unwrap_or_else(PoisonError::into_inner).entry(outcome).or_insert(0) += 1;
         }
     });
+    EXECUTION.set(None);
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     (found, executions.load(Ordering::Relaxed))
 }

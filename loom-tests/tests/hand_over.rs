@@ -17,8 +17,17 @@ fn hand_over<T: 'static>(
     enter: impl FnOnce(&CircuitBreaker, T) + 'static,
     looks: fn(&CircuitBreaker, &Parcel) -> bool,
 ) -> bool {
-    let breaker = shared(builder().0);
-    let prepared = prepare(&breaker);
+    hand_over_by(&shared(builder().0), reader_first, prepare, enter, looks)
+}
+
+fn hand_over_by<T: 'static>(
+    breaker: &Arc<CircuitBreaker>,
+    reader_first: bool,
+    prepare: impl FnOnce(&Arc<CircuitBreaker>) -> T,
+    enter: impl FnOnce(&CircuitBreaker, T) + 'static,
+    looks: fn(&CircuitBreaker, &Parcel) -> bool,
+) -> bool {
+    let prepared = prepare(breaker);
     let parcel = Arc::new(Parcel::new());
     let read = {
         let (breaker, parcel) = (breaker.clone(), parcel.clone());
@@ -101,6 +110,21 @@ fn a_slot_that_came_back_shows_what_its_probe_did() {
                 breaker.try_acquire_owned().unwrap()
             };
             hand_over(reader_first, prepare, |_, probe| probe.ignore(), looks_if_admitted)
+        });
+    }
+}
+
+#[test]
+fn a_failure_that_is_counted_shows_what_came_before_it() {
+    for reader_first in [false, true] {
+        explore(&[Plain, Sched], [false, true], move || {
+            hand_over_by(
+                &shared(builder().0.error_threshold(2)),
+                reader_first,
+                |breaker| breaker.try_acquire_owned().unwrap(),
+                |_, call| call.failure(),
+                |breaker, parcel| breaker.metrics().consecutive_error_count == 1 && has_arrived(parcel),
+            )
         });
     }
 }

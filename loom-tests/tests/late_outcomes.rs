@@ -9,7 +9,9 @@ use tripcoil::{OwnedPermit, State};
 /// Settles a call that was admitted while closed, while another thread begins a half-open episode with a
 /// probe; tells the state and the slots that are free afterwards, and the changes of state.
 fn state_and_free_slots_after(settle: fn(OwnedPermit)) -> (State, usize, u64) {
-    let breaker = shared(builder().0.half_open_capacity(2));
+    // An error is there: otherwise the call would see by itself that it is late, and not ask the word.
+    let breaker = shared(builder().0.error_threshold(2).half_open_capacity(2));
+    breaker.try_acquire().unwrap().failure();
     let call = breaker.try_acquire_owned().unwrap();
     let settler = thread::spawn(move || settle(call));
     let prober = thread::spawn({

@@ -2,6 +2,7 @@
 
 #![cfg(loom)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use loom::thread;
@@ -87,5 +88,33 @@ fn a_transition_that_an_observer_makes_is_told_after_the_one_it_hears_of() {
             operator.join().unwrap();
         }
         diary.told()
+    });
+}
+
+#[test]
+fn an_observer_sees_what_was_done_before_each_transition() {
+    // Of whichever thread tells it.
+    explore(&BOTH, [2], || {
+        let parcels = [State::ForcedOpen, State::ForcedClosed].map(|state| (state, Arc::new(Parcel::new())));
+        let told = Arc::new(AtomicUsize::new(0));
+        let breaker = shared(builder().0.on_transition({
+            let (parcels, told) = (parcels.clone(), told.clone());
+            move |transition| {
+                let (_, parcel) = parcels.iter().find(|(state, _)| *state == transition.to).expect("one of both");
+                assert_eq!(parcel.look(), 1);
+                told.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        let operators = parcels.map(|(state, parcel)| {
+            let breaker = breaker.clone();
+            thread::spawn(move || {
+                parcel.work_on();
+                breaker.transition_to(state);
+            })
+        });
+        for operator in operators {
+            operator.join().unwrap();
+        }
+        told.load(Ordering::Relaxed)
     });
 }
