@@ -154,3 +154,60 @@ impl Reading<'_> {
         settled.is_some_and(|settled| settled > out) && self.log.keeps(self.epoch, number)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch::new(3);
+    const DEPTH: u64 = 4;
+
+    /// A log in which every second call of the epoch is written down, `failures` of them so far.
+    fn every_second_call(failures: u64) -> Log {
+        let log = Log::new(DEPTH);
+        for number in 1..=failures {
+            log.write(EPOCH, 2 * number);
+        }
+        log
+    }
+
+    #[test]
+    fn a_place_that_is_taken_again_during_a_look_tells_nothing() {
+        // The look began when three of the last four calls could not have failed; it must not find so many now.
+        let log = every_second_call(10);
+        let reading = log.read(EPOCH);
+        assert!(reading.has(2, 20 - 4));
+        assert!(!reading.has(3, 20 - 4));
+        for number in 11..=10 + DEPTH + SLACK {
+            log.write(EPOCH, 2 * number);
+        }
+        for least in 1..=DEPTH {
+            assert!(!reading.has(least, 20 - 4), "{least}");
+        }
+        assert_eq!(reading.count(20 - 4), 0);
+    }
+
+    #[test]
+    fn a_place_that_is_not_taken_again_during_a_look_still_tells() {
+        let log = every_second_call(10);
+        let reading = log.read(EPOCH);
+        for number in 11..=10 + SLACK {
+            log.write(EPOCH, 2 * number);
+        }
+        assert!(reading.has(DEPTH, 2 * 6));
+        assert!(!reading.has(DEPTH + 1, 2 * 6));
+        assert_eq!(reading.count(2 * 6), 4);
+    }
+
+    #[test]
+    fn each_epoch_has_a_log_of_its_own() {
+        let log = every_second_call(10);
+        assert!(log.read(EPOCH).has(DEPTH, 0));
+        assert!(!log.read(EPOCH.next()).has(1, 0));
+        log.write(EPOCH.next(), 1);
+        log.write(EPOCH, 22);
+        assert!(log.read(EPOCH.next()).has(1, 0));
+        assert!(!log.read(EPOCH.next()).has(2, 0));
+        assert_eq!((log.read(EPOCH).written, log.read(EPOCH.next()).count(0)), (0, 1));
+    }
+}

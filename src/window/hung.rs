@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::SLICES;
+use super::{PLACES, SLICES};
 use crate::sync::{Ordering, PerThread, RingI64, RingU64};
 use crate::time::whole_nanos;
 use crate::word::Epoch;
@@ -37,7 +37,7 @@ struct Ring {
     older: RingI64,
     /// Odd while a balance moves from its slice to `older`.
     moves: RingU64,
-    slices: [Slice; SLICES as usize],
+    slices: [Slice; PLACES],
 }
 
 #[derive(Default)]

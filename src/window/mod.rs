@@ -15,7 +15,8 @@ use hung::Hung;
 use time::TimeWindow;
 
 /// How many slices a thread's ring is cut into. Loom sees the smallest ring that turns: each slice is atomics more.
-const SLICES: u64 = if cfg!(loom) { 2 } else { 16 };
+const PLACES: usize = if cfg!(loom) { 2 } else { 16 };
+const SLICES: u64 = PLACES as u64;
 
 /// What the rate rules are taken over.
 ///

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Ended, SLICES, Tally};
+use super::{Ended, PLACES, SLICES, Tally};
 use crate::mark::{Mark, SharedMark};
 use crate::sync::{Ordering, PerThread, RingU64, full_fence};
 use crate::time::whole_nanos;
@@ -25,7 +25,7 @@ struct Ring {
     current: RingU64,
     /// When it ends, in nanoseconds; 0 before the first.
     ends: RingU64,
-    slices: [Slice; SLICES as usize],
+    slices: [Slice; PLACES],
 }
 
 #[derive(Default)]
