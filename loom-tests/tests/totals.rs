@@ -69,8 +69,9 @@ fn a_reader_sees_a_call_admitted_that_was_settled_by_another_thread() {
         let caller = thread::spawn({
             let breaker = breaker.clone();
             move || {
-                let [call, other] = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
-                thread::spawn(move || call.success()).join().unwrap();
+                let other = breaker.try_acquire_owned().unwrap();
+                let admitting = thread::spawn(move || breaker.try_acquire_owned().unwrap());
+                admitting.join().unwrap().success();
                 other
             }
         });
