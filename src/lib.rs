@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![doc = include_str!("design.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod acquire;
 mod breaker;
@@ -18,6 +19,9 @@ mod failures;
 mod guarded;
 mod guarded_by;
 mod history;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 mod judge;
 mod machine;
 #[cfg(feature = "macros")]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["name", "outcome", "panics", "state", "sync", "time"],
     &["clock", "error", "judge", "metrics", "rules", "waiters", "word"],
     &["history", "macros", "mark", "transition"],
@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 10] = [
     &["breaker"],
     &["acquire", "builder", "call", "owned"],
     &["guarded", "guarded_by"],
+    &["http"],
 ];
 
 /// The files that own atomics, and so may name an ordering.

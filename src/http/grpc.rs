@@ -1,0 +1,86 @@
+use ::http::header::HeaderName;
+use ::http::{HeaderMap, Response, StatusCode};
+
+use super::ByStatus;
+use crate::judge::Judge;
+use crate::outcome::Outcome;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Judges a gRPC response by its code. An error, which is no response at all, is a failure.
+///
+/// | code | counts as |
+/// |---|---|
+/// | 0 `OK` | success |
+/// | 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 8 `RESOURCE_EXHAUSTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`, 15 `DATA_LOSS` | failure |
+/// | 1 `CANCELLED`, 3 `INVALID_ARGUMENT`, 5 `NOT_FOUND`, 6 `ALREADY_EXISTS`, 7 `PERMISSION_DENIED`, 9 `FAILED_PRECONDITION`, 10 `ABORTED`, 11 `OUT_OF_RANGE`, 12 `UNIMPLEMENTED`, 16 `UNAUTHENTICATED` | ignored: the fault is the caller's, or nobody's |
+/// | any other number | failure, as `UNKNOWN` |
+///
+/// The code of a response is in its headers if the call failed before it sent a message (a "trailers-only" response,
+/// as most errors of unary calls are). **A code that comes after a message, in the trailers, is not seen**: such a
+/// response is a success. To see those too, judge what a generated client returns, by [`outcome`](Self::outcome). A
+/// response without a code and with another HTTP status than 200 comes from a proxy, and is judged as [`ByStatus`]
+/// does.
+///
+/// ```
+/// use tripcoil::Outcome;
+/// use tripcoil::http::ByGrpcStatus;
+///
+/// let judge = ByGrpcStatus::new();
+/// assert_eq!(judge.outcome(14), Outcome::Failure); // with tonic: `status.code() as i32`
+/// assert_eq!(judge.outcome(5), Outcome::Ignored);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByGrpcStatus {
+    proxy: ByStatus,
+}
+
+impl ByGrpcStatus {
+    /// The judge, with [`ByStatus::new`] for the responses of proxies.
+    #[must_use]
+    pub const fn new() -> Self {
+        ByGrpcStatus { proxy: ByStatus::new() }
+    }
+
+    /// The judge, with `judge` for the responses of proxies.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::http::{ByGrpcStatus, ByStatus};
+    ///
+    /// let by_status = ByStatus::new().max_retry_after(Duration::from_secs(30));
+    /// let judge = ByGrpcStatus::new().proxies(by_status);
+    /// ```
+    #[must_use]
+    pub const fn proxies(self, judge: ByStatus) -> Self {
+        ByGrpcStatus { proxy: judge }
+    }
+
+    /// How a call that ended with this code counts.
+    #[must_use]
+    pub const fn outcome(&self, code: i32) -> Outcome {
+        match code {
+            0 => Outcome::Success,
+            1 | 3 | 5..=7 | 9..=12 | 16 => Outcome::Ignored,
+            _ => Outcome::Failure,
+        }
+    }
+
+    fn response(self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        match headers.get(GRPC_STATUS) {
+            // What is no number is UNKNOWN, which is 2.
+            Some(code) => self.outcome(code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2)),
+            None if status == StatusCode::OK => Outcome::Success,
+            None => self.proxy.outcome(status, headers),
+        }
+    }
+}
+
+impl<B, E> Judge<Result<Response<B>, E>> for ByGrpcStatus {
+    fn judge(self, result: &Result<Response<B>, E>) -> Outcome {
+        match result {
+            Ok(response) => self.response(response.status(), response.headers()),
+            Err(_) => Outcome::Failure,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Judges for responses of HTTP and gRPC, and an answer to rejected calls. Behind the feature `http`.
+//!
+//! They work on the types of the crate [`http`], which hyper, axum, reqwest and tonic share. With the feature
+//! `tower` a judge is given to `BreakerLayer::judging`, and [`unavailable()`] to `BreakerLayer::answering`. Without it,
+//! where the response is a [`Response`](::http::Response):
+//!
+//! ```
+//! use http::{Response, StatusCode};
+//! use tripcoil::http::ByStatus;
+//! use tripcoil::{CircuitBreaker, Judge, State};
+//! # async fn fetch() -> Result<Response<String>, std::io::Error> {
+//! #     let response = Response::builder().status(503).header("retry-after", "20").body(String::new());
+//! #     Ok(response.unwrap())
+//! # }
+//!
+//! # futures_lite::future::block_on(async {
+//! let breaker = CircuitBreaker::new("payments");
+//! let response = breaker.call_with(fetch(), |result| ByStatus::new().judge(result)).await.unwrap();
+//! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+//! assert_eq!(breaker.state(), State::Open); // for the 20 seconds that `Retry-After` asked for
+//! # });
+//! ```
+//!
+//! And where it is not, as in reqwest, by [`ByStatus::outcome`] of its status and headers.
+
+mod grpc;
+mod retry_after;
+mod status;
+mod unavailable;
+
+pub use grpc::ByGrpcStatus;
+pub use status::ByStatus;
+pub use unavailable::unavailable;
