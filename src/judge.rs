@@ -17,6 +17,10 @@ use crate::outcome::Outcome;
 /// assert_eq!(breaker.call_sync_with(|| Ok(502), judge), Ok(502));
 /// assert_eq!(breaker.metrics().total_error_count, 1);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not judge a `{R}`",
+    note = "a judge is an `Fn(&Result<T, E>) -> Outcome`, with the `T` and `E` of the call; name them in a closure's argument"
+)]
 pub trait Judge<R> {
     /// How `result` counts.
     fn judge(self, result: &R) -> Outcome;
@@ -70,6 +74,13 @@ pub struct Ignoring<P> {
 impl<P> Ignoring<P> {
     pub(crate) const fn new(predicate: P) -> Self {
         Ignoring { predicate }
+    }
+}
+
+impl<T, E, P: Fn(&E) -> bool> Judge<Result<T, E>> for Ignoring<P> {
+    #[inline]
+    fn judge(self, result: &Result<T, E>) -> Outcome {
+        (&self).judge(result)
     }
 }
 

@@ -39,6 +39,9 @@ mod rules;
 mod state;
 mod sync;
 mod time;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod tower;
 mod transition;
 mod waiters;
 mod watch;

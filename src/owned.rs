@@ -27,17 +27,33 @@ use crate::permit::{Hold, settling};
 /// ```
 #[must_use = "a permit that is dropped says nothing about the call; settle it"]
 pub struct OwnedPermit {
-    hold: Hold<Shared>,
+    hold: Hold<Shared<Arc<CircuitBreaker>>>,
 }
 
-struct Shared(Arc<CircuitBreaker>);
+/// The engine of the breaker that `B` is a handle to.
+pub(crate) struct Shared<B>(B);
 
-impl Deref for Shared {
+impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
         self.0.engine()
     }
+}
+
+/// Asks for leave to make a call, which then keeps a handle to the breaker.
+pub(crate) fn acquire<B>(breaker: &B) -> Result<Hold<Shared<B>>, Rejected>
+where
+    B: Deref<Target = CircuitBreaker> + Clone,
+{
+    let (engine, slot) = (breaker.engine(), breaker.engine().slot());
+    let ticket = match engine.admit_freely(slot) {
+        Some(ticket) => ticket,
+        None => engine.admit_or_reject(slot)?,
+    };
+    // Held while it clones: if that panics, the ticket unwinds with it.
+    let hold = Hold::new(engine, ticket);
+    Ok(hold.kept_by(Shared(breaker.clone())))
 }
 
 settling!(OwnedPermit);
@@ -49,11 +65,6 @@ impl CircuitBreaker {
     ///
     /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Rejected> {
-        let (engine, slot) = (self.engine(), self.engine().slot());
-        let ticket = match engine.admit_freely(slot) {
-            Some(ticket) => ticket,
-            None => engine.admit_or_reject(slot)?,
-        };
-        Ok(OwnedPermit { hold: Hold::new(Shared(self.clone()), ticket) })
+        Ok(OwnedPermit { hold: acquire(self)? })
     }
 }

@@ -121,6 +121,12 @@ impl<E: Deref<Target = Engine>> Hold<E> {
         Hold { engine, ticket: Some(ticket) }
     }
 
+    /// The same call, kept by another handle to the same engine.
+    #[inline]
+    pub(crate) fn kept_by<F: Deref<Target = Engine>>(mut self, engine: F) -> Hold<F> {
+        Hold { engine, ticket: self.ticket.take() }
+    }
+
     #[inline]
     pub(crate) fn settle(mut self, outcome: Outcome, note: impl FnOnce() -> Note) {
         if let Some(ticket) = self.ticket.take() {

@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 11] = [
     &["breaker"],
     &["acquire", "builder", "call", "owned"],
     &["guarded", "guarded_by"],
-    &["http"],
+    &["http", "tower"],
 ];
 
 /// The files that own atomics, and so may name an ordering.

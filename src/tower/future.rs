@@ -1,0 +1,117 @@
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::OnRejection;
+use crate::breaker::CircuitBreaker;
+use crate::error::Rejected;
+use crate::failures::Note;
+use crate::judge::Judge;
+use crate::owned::Shared;
+use crate::permit::Hold;
+
+pin_project! {
+    /// The response of a [`BreakerService`](super::BreakerService).
+    ///
+    /// The call was admitted or rejected when this was made, and the slot is held until it has finished.
+    ///
+    /// # Panics
+    ///
+    /// If the service's own future or the judge does, which counts as a failure; and if it is polled after it has
+    /// finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped at any time: the slot comes back, and the call counts as
+    /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral.
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct BreakerFuture<F, B, J, M>
+    where
+        B: Deref<Target = CircuitBreaker>,
+    {
+        #[pin]
+        stage: Stage<F, B, J, M>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<F, B, J, M>
+    where
+        B: Deref<Target = CircuitBreaker>,
+    {
+        Running {
+            #[pin]
+            future: F,
+            // `None` once it has finished.
+            call: Option<(Hold<Shared<B>>, J)>,
+        },
+        Rejected {
+            // Likewise.
+            rejected: Option<Rejected>,
+            mode: M,
+        },
+    }
+}
+
+impl<F, B: Deref<Target = CircuitBreaker>, J, M> BreakerFuture<F, B, J, M> {
+    pub(super) fn running(future: F, hold: Hold<Shared<B>>, judge: J) -> Self {
+        BreakerFuture { stage: Stage::Running { future, call: Some((hold, judge)) } }
+    }
+
+    pub(super) fn rejected(rejected: Rejected, mode: M) -> Self {
+        BreakerFuture { stage: Stage::Rejected { rejected: Some(rejected), mode } }
+    }
+}
+
+impl<T, E, F, B, J, M> Future for BreakerFuture<F, B, J, M>
+where
+    F: Future<Output = Result<T, E>>,
+    B: Deref<Target = CircuitBreaker>,
+    J: Judge<Result<T, E>>,
+    M: OnRejection<T, E>,
+{
+    type Output = Result<T, M::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().stage.project() {
+            StageProjection::Running { future, call } => {
+                // Taken out for the poll: if the future or the judge panics, the slot comes back as they unwind.
+                let Some((hold, judge)) = call.take() else { polled_again() };
+                match future.poll(cx) {
+                    Poll::Pending => {
+                        *call = Some((hold, judge));
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        hold.settle(judge.judge(&result), || Note::of(&result));
+                        Poll::Ready(result.map_err(M::failed))
+                    }
+                }
+            }
+            StageProjection::Rejected { rejected, mode } => {
+                let Some(rejected) = rejected.take() else { polled_again() };
+                Poll::Ready(mode.rejected(rejected))
+            }
+        }
+    }
+}
+
+fn polled_again() -> ! {
+    panic!("`BreakerFuture` was polled after it had finished")
+}
+
+impl<F, B: Deref<Target = CircuitBreaker>, J, M> fmt::Debug for BreakerFuture<F, B, J, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::Running { call: Some(_), .. } => "running",
+            Stage::Rejected { rejected: Some(_), .. } => "rejected",
+            _ => "finished",
+        };
+        f.debug_struct("BreakerFuture").field("stage", &stage).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::{BreakerFuture, OnRejection, Refusing};
+use crate::breaker::CircuitBreaker;
+use crate::judge::{ByResult, Judge};
+use crate::owned::acquire;
+
+/// A service behind a breaker; made by [`BreakerLayer`](super::BreakerLayer).
+///
+/// The type has a name, so that it can be a field. It is `Clone` and `Send` if the service within is.
+///
+/// ```
+/// use tower_layer::Layer;
+/// use tripcoil::CircuitBreaker;
+/// use tripcoil::tower::{BreakerLayer, BreakerService};
+///
+/// struct Client<S> {
+///     service: BreakerService<S, &'static CircuitBreaker>,
+/// }
+///
+/// static BACKEND: CircuitBreaker = CircuitBreaker::new("backend");
+///
+/// fn client<S>(service: S) -> Client<S> {
+///     Client { service: BreakerLayer::new(&BACKEND).layer(service) }
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct BreakerService<S, B = Arc<CircuitBreaker>, J = ByResult, M = Refusing> {
+    inner: S,
+    breaker: B,
+    judge: J,
+    mode: M,
+}
+
+impl<S, B, J, M> BreakerService<S, B, J, M> {
+    pub(super) const fn new(inner: S, breaker: B, judge: J, mode: M) -> Self {
+        BreakerService { inner, breaker, judge, mode }
+    }
+}
+
+impl<S, Q, B, J, M> Service<Q> for BreakerService<S, B, J, M>
+where
+    S: Service<Q>,
+    B: Deref<Target = CircuitBreaker> + Clone,
+    J: Judge<Result<S::Response, S::Error>> + Clone,
+    M: OnRejection<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = M::Error;
+    type Future = BreakerFuture<S::Future, B, J, M>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(M::failed)
+    }
+
+    fn call(&mut self, request: Q) -> Self::Future {
+        match acquire(&self.breaker) {
+            Ok(hold) => BreakerFuture::running(self.inner.call(request), hold, self.judge.clone()),
+            Err(rejected) => BreakerFuture::rejected(rejected, self.mode.clone()),
+        }
+    }
+}
+
+impl<S: fmt::Debug, B: Deref<Target = CircuitBreaker>, J, M> fmt::Debug for BreakerService<S, B, J, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerService")
+            .field("inner", &self.inner)
+            .field("breaker", &*self.breaker)
+            .finish_non_exhaustive()
+    }
+}
