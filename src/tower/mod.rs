@@ -65,7 +65,8 @@
 //!   [`answering`](BreakerLayer::answering) makes. What the service within had reserved when it was polled ready,
 //!   such as the permit of a concurrency limit, stays reserved for the next call of this clone, or until it is
 //!   dropped.
-//! - An error of the `poll_ready` within is handed on and counts as nothing, for there was no call.
+//! - A service within that is not ready is waited for, also while the breaker is open. An error of its `poll_ready` is
+//!   handed on and counts as nothing, for there was no call.
 //! - A response future that is dropped unfinished is a dropped call, as a [`Call`](crate::Call) would be: the slot
 //!   comes back, and [`dropped_calls`](crate::Builder::dropped_calls) says how it counts. A server drops it when its
 //!   client goes away.
