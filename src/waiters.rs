@@ -24,12 +24,13 @@ impl Waiters {
         Waiting { listener: self.0.listen(), waker: None }
     }
 
-    pub(crate) fn wake_all(&self) {
-        self.0.notify(usize::MAX);
+    /// Sees to it that at least so many of them are woken.
+    pub(crate) fn notify(&self, waiters: usize) {
+        self.0.notify(waiters);
     }
 
     /// Wakes so many of those who are not woken yet.
-    pub(crate) fn wake(&self, waiters: usize) {
+    pub(crate) fn notify_additional(&self, waiters: usize) {
         self.0.notify_additional(waiters);
     }
 }

@@ -26,7 +26,7 @@ impl Engine {
     fn perform_now(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free(slots) if slots > 0 => {
-                self.queue.wake(slots as usize);
+                self.queue.notify_additional(slots as usize);
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
@@ -36,9 +36,9 @@ impl Engine {
                     observers.report(transition, applied.changes);
                 }
                 if has_changed {
-                    self.watchers.wake_all();
+                    self.watchers.notify(usize::MAX);
                 }
-                self.queue.wake_all();
+                self.queue.notify(usize::MAX);
                 if let Some(observers) = observers {
                     observers.tell_all();
                 }

@@ -179,17 +179,20 @@ impl Engine {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
+        self.snapshot(|cleared| cleared)
+    }
+
+    /// The metrics as if nothing had ever been reset.
+    pub(crate) fn lifetime_metrics(&self) -> Metrics {
+        self.snapshot(|_| Cleared::NOTHING)
+    }
+
+    /// `taken_off` tells what of the cleared counts is left out.
+    fn snapshot(&self, taken_off: impl FnOnce(Cleared) -> Cleared) -> Metrics {
         // What was cleared comes first: whatever is read after it is at least as new.
         let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
-        self.metrics_since(cleared)
-    }
-
-    pub(crate) fn lifetime_metrics(&self) -> Metrics {
-        self.metrics_since(Cleared::NOTHING)
-    }
-
-    fn metrics_since(&self, cleared: Cleared) -> Metrics {
         let (word, history) = self.cell.load_with_history();
+        let cleared = taken_off(cleared);
         let (state, epoch) = (word.state(), word.epoch());
         let totals = self.counters.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
