@@ -35,6 +35,8 @@ mod owned;
 mod panics;
 mod permit;
 mod probe;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod roster;
 mod rules;
 mod state;
 mod sync;
@@ -42,6 +44,9 @@ mod time;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
+#[cfg(feature = "tracing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+pub mod trace;
 mod transition;
 mod waiters;
 mod watch;
@@ -63,6 +68,9 @@ pub use name::Name;
 pub use outcome::{Dropped, Outcome};
 pub use owned::OwnedPermit;
 pub use permit::Permit;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
+pub use roster::Roster;
 pub use state::State;
 pub use transition::{Cause, Transition};
 pub use watch::Changed;

@@ -9,13 +9,13 @@ const FLOORS: [&[&str]; 11] = [
     &["name", "outcome", "panics", "state", "sync", "time"],
     &["clock", "error", "judge", "metrics", "rules", "waiters", "word"],
     &["history", "macros", "mark", "transition"],
-    &["counters", "failures", "machine", "observers", "probe", "window"],
+    &["counters", "failures", "machine", "observers", "probe", "trace", "window"],
     &["cell", "config"],
     &["engine"],
     &["permit", "watch"],
     &["breaker"],
     &["acquire", "builder", "call", "owned"],
-    &["guarded", "guarded_by"],
+    &["guarded", "guarded_by", "roster"],
     &["http", "tower"],
 ];
 

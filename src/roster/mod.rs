@@ -1,0 +1,173 @@
+//! The breakers that are exported, and what is exported of them.
+
+mod book;
+#[cfg(feature = "opentelemetry")]
+mod instruments;
+#[cfg(feature = "metrics")]
+mod publish;
+mod source;
+
+use std::fmt;
+use std::sync::Arc;
+
+use book::{Book, Row};
+use source::Source;
+
+use crate::breaker::CircuitBreaker;
+use crate::metrics::Metrics;
+use crate::sync::Mutex;
+use crate::transition::Transition;
+
+/// The breakers that are exported, to `metrics` or to OpenTelemetry (features `metrics` and `opentelemetry`).
+///
+/// List breakers once; everything is read from their counts when it is asked for, so that calls pay
+/// nothing. A clone is another handle to the same roster.
+///
+/// | `metrics` | OpenTelemetry | labels | what it is |
+/// |---|---|---|---|
+/// | `circuit_breaker_calls_total` | `circuit_breaker.calls` | `name`, `outcome` | counter: calls by outcome, one of `success`, `error`, `ignored`, `dropped`, `rejected` |
+/// | `circuit_breaker_slow_calls_total` | `circuit_breaker.slow_calls` | `name` | counter: slow calls, which are successes or errors too |
+/// | `circuit_breaker_transitions_total` | `circuit_breaker.transitions` | `name`, `from`, `to` | counter: changes of state that an [`observer`](Self::observer) was told of |
+/// | `circuit_breaker_state` | `circuit_breaker.state` | `name`, `state` | 1 for the state that holds and 0 for the others; with several breakers of one name, how many are in it |
+/// | `circuit_breaker_active_calls` | `circuit_breaker.active_calls` | `name` | calls in flight |
+///
+/// The counters never fall: they go on over a [`reset`](CircuitBreaker::reset), and when a breaker is
+/// dropped and another of its name is made.
+///
+/// # How many series
+///
+/// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have series of their own, 16 to 32 each, and keep
+/// them for good. The breakers of all further names are summed under the name `other`. So a breaker for each host or tenant
+/// cannot flood the database behind, however many come and go. Breakers that are listed one by one have their
+/// place from then on; those of [`add_each`](Self::add_each) when they are first seen.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::{Arc, LazyLock};
+/// use tripcoil::{CircuitBreaker, Roster};
+///
+/// static ROSTER: LazyLock<Roster> = LazyLock::new(Roster::new);
+/// static PAYMENTS: LazyLock<CircuitBreaker> = LazyLock::new(|| {
+///     CircuitBreaker::builder("payments")
+///         .on_transition(ROSTER.observer())
+///         .build()
+///         .expect("the settings are in range")
+/// });
+///
+/// ROSTER.add_static(&PAYMENTS);
+/// let mail = Arc::new(CircuitBreaker::new("mail")); // without an observer: no count of transitions
+/// ROSTER.add(&mail);
+/// ```
+#[derive(Clone)]
+pub struct Roster(Arc<Shared>);
+
+struct Shared {
+    sources: Mutex<Vec<Source>>,
+    /// Apart from the sources: an observer may be told of a transition while they are read.
+    book: Mutex<Book>,
+}
+
+impl Roster {
+    /// An empty roster.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_max_names(100)
+    }
+
+    /// An empty roster that gives up to so many names series of their own; 0 puts all breakers under `other`.
+    #[must_use]
+    pub fn with_max_names(names: usize) -> Self {
+        Roster(Arc::new(Shared { sources: Mutex::new(Vec::new()), book: Mutex::new(Book::new(names)) }))
+    }
+
+    /// Lists a breaker for as long as it lives; a second time does nothing.
+    ///
+    /// The roster does not keep it alive. What it counts between the last time that the roster is read and its end
+    /// is in no counter.
+    pub fn add(&self, breaker: &Arc<CircuitBreaker>) {
+        self.list(Source::shared(breaker), breaker.name());
+    }
+
+    /// Lists a breaker that lives for ever; a second time does nothing.
+    pub fn add_static(&self, breaker: &'static CircuitBreaker) {
+        self.list(Source::lasting(breaker), breaker.name());
+    }
+
+    /// Lists breakers that come and go: `walk` is called whenever the roster is read, and hands out a name and a
+    /// snapshot for each that there is.
+    ///
+    /// Within one walk each name should come once, as those of one name are summed. A breaker of whose counts one has fallen since the walk before is
+    /// taken for a new one of the same name, so [`lifetime_metrics`](CircuitBreaker::lifetime_metrics) are better
+    /// than [`metrics`](CircuitBreaker::metrics). The roster remembers the counts of every breaker of the
+    /// last walk. `walk` must not use the roster.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::sync::{Arc, Mutex};
+    /// use tripcoil::{CircuitBreaker, Roster};
+    ///
+    /// let tenants: Arc<Mutex<HashMap<u32, CircuitBreaker>>> = Arc::default();
+    /// let roster = Roster::with_max_names(20);
+    /// let listed = tenants.clone();
+    /// roster.add_each(move |hand_out| {
+    ///     for (tenant, breaker) in listed.lock().unwrap().iter() {
+    ///         hand_out(&format!("tenant {tenant}"), &breaker.lifetime_metrics());
+    ///     }
+    /// });
+    /// ```
+    pub fn add_each(&self, walk: impl Fn(&mut dyn FnMut(&str, &Metrics)) + Send + Sync + 'static) {
+        self.0.sources.lock().push(Source::each(walk));
+    }
+
+    /// An observer that counts transitions for the roster, by name, `from` and `to`; one fits all breakers.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Roster};
+    ///
+    /// let roster = Roster::new();
+    /// let breaker = CircuitBreaker::builder("payments").on_transition(roster.observer()).build()?;
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn observer(&self) -> impl Fn(&Transition) + Send + Sync + 'static {
+        let shared = self.0.clone();
+        move |transition| {
+            let Transition { name, from, to, .. } = transition;
+            shared.book.lock().row(name).count_transition(*from, *to);
+        }
+    }
+
+    fn list(&self, source: Source, name: &str) {
+        let mut sources = self.0.sources.lock();
+        if !sources.iter().any(|listed| listed.is_same(&source)) {
+            sources.push(source);
+            self.0.book.lock().row(name);
+        }
+    }
+
+    /// What is to be exported now.
+    fn read(&self) -> Vec<Row> {
+        let mut sources = self.0.sources.lock();
+        sources.retain(Source::lasts);
+        let sights: Vec<_> = sources.iter().map(Source::look).collect();
+        let mut book = self.0.book.lock();
+        book.turn_the_page();
+        for (source, sights) in sources.iter_mut().zip(sights) {
+            source.enter(sights, &mut book);
+        }
+        book.rows().to_vec()
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.book.lock().rows().iter().map(|row| row.name.clone()).collect();
+        f.debug_struct("Roster").field("names", &names).finish_non_exhaustive()
+    }
+}

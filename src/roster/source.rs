@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use super::book::{Book, Counts};
+use crate::breaker::CircuitBreaker;
+use crate::metrics::Metrics;
+use crate::state::State;
+
+/// Hands out the name and a snapshot of each breaker.
+type Walk = dyn Fn(&mut dyn FnMut(&str, &Metrics)) + Send + Sync;
+
+/// Where breakers are found, and what they had counted when they were looked at last.
+pub(super) struct Source {
+    breakers: Breakers,
+    seen: HashMap<Box<str>, Counts>,
+}
+
+enum Breakers {
+    Static(&'static CircuitBreaker),
+    Shared(Weak<CircuitBreaker>),
+    Each(Box<Walk>),
+}
+
+/// What was seen of one breaker.
+pub(super) struct Sight {
+    name: Box<str>,
+    counts: Counts,
+    state: State,
+    active: u64,
+}
+
+impl Sight {
+    fn new(name: &str, metrics: &Metrics) -> Self {
+        Sight { name: name.into(), counts: Counts::of(metrics), state: metrics.state, active: metrics.active_calls }
+    }
+
+    fn of(breaker: &CircuitBreaker) -> Self {
+        Sight::new(breaker.name(), &breaker.lifetime_metrics())
+    }
+}
+
+impl Source {
+    fn new(breakers: Breakers) -> Self {
+        Source { breakers, seen: HashMap::new() }
+    }
+
+    pub(super) fn lasting(breaker: &'static CircuitBreaker) -> Self {
+        Source::new(Breakers::Static(breaker))
+    }
+
+    pub(super) fn shared(breaker: &Arc<CircuitBreaker>) -> Self {
+        Source::new(Breakers::Shared(Arc::downgrade(breaker)))
+    }
+
+    pub(super) fn each(walk: impl Fn(&mut dyn FnMut(&str, &Metrics)) + Send + Sync + 'static) -> Self {
+        Source::new(Breakers::Each(Box::new(walk)))
+    }
+
+    pub(super) fn is_same(&self, other: &Source) -> bool {
+        match (&self.breakers, &other.breakers) {
+            (Breakers::Static(this), Breakers::Static(that)) => std::ptr::eq(*this, *that),
+            (Breakers::Shared(this), Breakers::Shared(that)) => this.ptr_eq(that),
+            _ => false,
+        }
+    }
+
+    /// Whether there may still be something to see.
+    pub(super) fn lasts(&self) -> bool {
+        match &self.breakers {
+            Breakers::Shared(breaker) => breaker.strong_count() > 0,
+            Breakers::Static(_) | Breakers::Each(_) => true,
+        }
+    }
+
+    /// Looks at the breakers, which is all that calls a user's code, and changes nothing.
+    pub(super) fn look(&self) -> Vec<Sight> {
+        match &self.breakers {
+            Breakers::Static(breaker) => vec![Sight::of(breaker)],
+            Breakers::Shared(breaker) => breaker.upgrade().iter().map(|breaker| Sight::of(breaker)).collect(),
+            Breakers::Each(walk) => {
+                let mut sights = Vec::new();
+                walk(&mut |name, metrics| sights.push(Sight::new(name, metrics)));
+                sights
+            }
+        }
+    }
+
+    /// Enters what was seen, and what has been counted since the look before.
+    pub(super) fn enter(&mut self, sights: Vec<Sight>, book: &mut Book) {
+        let mut seen: HashMap<Box<str>, Counts> = HashMap::with_capacity(sights.len());
+        for Sight { name, counts, state, active } in sights {
+            book.row(&name).enter(state, active);
+            seen.entry(name).or_insert(Counts::ZERO).add(counts);
+        }
+        for (name, counts) in &seen {
+            let before = self.seen.get(name).copied().unwrap_or(Counts::ZERO);
+            book.row(name).counts.add(counts.since(before));
+        }
+        self.seen = seen;
+    }
+}

@@ -1,0 +1,75 @@
+//! Tells `tracing` of each change of state (feature `tracing`).
+//!
+//! One event for each transition, and none for a call: what happens on the way of a call stays as it is.
+
+use crate::state::State;
+use crate::sync::Mutex;
+use crate::transition::Transition;
+
+/// An observer that makes one event of each transition; make one for each breaker.
+///
+/// The events have the target `tripcoil`. One into open, forced open or forced closed is a `WARN`, for calls are
+/// rejected from then on, or the protection is off; one into half-open or closed is an `INFO`. The message is the
+/// transition's, such as ``circuit breaker `payments`: closed -> open (error_threshold)``, and the fields are
+///
+/// | field | type | what it is |
+/// |---|---|---|
+/// | `breaker` | text | the name |
+/// | `from`, `to`, `cause` | text | [`State`] and [`Cause`](crate::Cause) in `snake_case` |
+/// | `sequence` | u64 | 1 for the breaker's first transition |
+/// | `errors`, `successes` | u64 | [`consecutive_error_count`](Transition::consecutive_error_count) and [`consecutive_success_count`](Transition::consecutive_success_count) |
+/// | `rejected` | u64 | calls rejected since the breaker was last closed: on a close, what the outage turned away |
+/// | `open_for_ms` | u64 | for how long it opens; only into open |
+/// | `window_calls`, `window_errors`, `window_slow_calls` | u64 | what the window held; only out of closed, with rate rules |
+///
+/// ```
+/// use tripcoil::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .on_transition(tripcoil::trace::observer())
+///     .build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+pub fn observer() -> impl Fn(&Transition) + Send + Sync + 'static {
+    let rejections = Mutex::new(0);
+    move |transition| {
+        let rejected = add_up(&mut rejections.lock(), transition);
+        tell(transition, rejected);
+    }
+}
+
+/// The rejections since the last close.
+fn add_up(rejections: &mut u64, transition: &Transition) -> u64 {
+    let rejected = *rejections + transition.rejected_count;
+    *rejections = if transition.to == State::Closed { 0 } else { rejected };
+    rejected
+}
+
+fn tell(transition: &Transition, rejected: u64) {
+    // The level of an event has to be a constant.
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::event!(
+                target: "tripcoil",
+                tracing::Level::$level,
+                breaker = &*transition.name,
+                from = transition.from.as_str(),
+                to = transition.to.as_str(),
+                cause = transition.cause.as_str(),
+                sequence = transition.sequence,
+                errors = transition.consecutive_error_count,
+                successes = transition.consecutive_success_count,
+                rejected,
+                open_for_ms = transition.open_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                window_calls = transition.window.map(|window| window.calls),
+                window_errors = transition.window.map(|window| window.errors),
+                window_slow_calls = transition.window.map(|window| window.slow_calls),
+                "{transition}",
+            )
+        };
+    }
+    match transition.to {
+        State::Open | State::ForcedOpen | State::ForcedClosed => event!(WARN),
+        State::HalfOpen | State::Closed => event!(INFO),
+    }
+}

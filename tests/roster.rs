@@ -1,0 +1,395 @@
+//! What is exported is what the breakers have counted: it never falls, and its series are bounded.
+#![cfg(feature = "metrics")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder as Facade, SharedString, Unit,
+};
+use tripcoil::{CircuitBreaker, Roster, State};
+
+/// A recorder that keeps the last value of each series, by its text.
+#[derive(Clone, Default)]
+struct Page {
+    series: Arc<Mutex<BTreeMap<String, u64>>>,
+    described: Arc<Mutex<Vec<String>>>,
+}
+
+struct Cell(Page, String);
+
+impl Cell {
+    fn keep(&self, value: u64) {
+        self.0.series.lock().unwrap().insert(self.1.clone(), value);
+    }
+}
+
+impl CounterFn for Cell {
+    fn increment(&self, _: u64) {
+        panic!("counters are set to what the breakers have counted");
+    }
+
+    fn absolute(&self, value: u64) {
+        self.keep(value);
+    }
+}
+
+impl GaugeFn for Cell {
+    fn increment(&self, _: f64) {
+        panic!("gauges are set");
+    }
+
+    fn decrement(&self, _: f64) {
+        panic!("gauges are set");
+    }
+
+    fn set(&self, value: f64) {
+        self.keep(value.to_string().parse().expect("a whole number"));
+    }
+}
+
+impl Page {
+    fn cell(&self, key: &Key) -> Arc<Cell> {
+        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let name = key.name().trim_start_matches("circuit_breaker_");
+        Arc::new(Cell(self.clone(), format!("{name}{{{}}}", labels.join(","))))
+    }
+}
+
+impl Facade for Page {
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.described.lock().unwrap().push(name.as_str().to_owned());
+    }
+
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+        self.described.lock().unwrap().push(name.as_str().to_owned());
+    }
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.cell(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.cell(key))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// What the roster publishes now.
+fn published(roster: &Roster) -> BTreeMap<String, u64> {
+    let page = Page::default();
+    metrics::with_local_recorder(&page, || roster.publish());
+    let series = page.series.lock().unwrap();
+    series.clone()
+}
+
+fn calls(roster: &Roster, name: &str) -> [u64; 5] {
+    let page = published(roster);
+    let of = |outcome| page[&format!("calls_total{{name={name},outcome={outcome}}}")];
+    ["success", "error", "ignored", "dropped", "rejected"].map(of)
+}
+
+fn states(roster: &Roster, name: &str) -> [u64; 5] {
+    let page = published(roster);
+    STATES.map(|state| page[&format!("state{{name={name},state={state}}}")])
+}
+
+fn named(name: &'static str) -> Arc<CircuitBreaker> {
+    Arc::new(CircuitBreaker::new(name))
+}
+
+#[test]
+fn everything_that_was_counted_is_published() {
+    let clock = tripcoil::clock::ManualClock::new();
+    let roster = Roster::new();
+    let breaker = CircuitBreaker::builder("db")
+        .error_threshold(1)
+        .slow_call_rate(1.0)
+        .slow_call_duration(SECOND)
+        .clock(clock.clone())
+        .on_transition(roster.observer())
+        .build()
+        .unwrap();
+    let breaker = Arc::new(breaker);
+    roster.add(&breaker);
+    let slow = admitted(&breaker);
+    clock.advance(SECOND);
+    slow.success();
+    succeed(&breaker);
+    ignore(&breaker);
+    drop(admitted(&breaker));
+    let in_flight = admitted(&breaker);
+    fail(&breaker);
+    refused(&breaker);
+    refused(&breaker);
+
+    let expected = [
+        ("active_calls{name=db}", 1),
+        ("calls_total{name=db,outcome=dropped}", 1),
+        ("calls_total{name=db,outcome=error}", 1),
+        ("calls_total{name=db,outcome=ignored}", 1),
+        ("calls_total{name=db,outcome=rejected}", 2),
+        ("calls_total{name=db,outcome=success}", 2),
+        ("slow_calls_total{name=db}", 1),
+        ("state{name=db,state=closed}", 0),
+        ("state{name=db,state=forced_closed}", 0),
+        ("state{name=db,state=forced_open}", 0),
+        ("state{name=db,state=half_open}", 0),
+        ("state{name=db,state=open}", 1),
+        ("transitions_total{name=db,from=closed,to=open}", 1),
+        ("transitions_total{name=db,from=half_open,to=closed}", 0),
+        ("transitions_total{name=db,from=half_open,to=open}", 0),
+        ("transitions_total{name=db,from=open,to=half_open}", 0),
+    ];
+    let page = published(&roster);
+    let series: Vec<_> = page.iter().map(|(series, value)| (series.as_str(), *value)).collect();
+    assert_eq!(series, expected);
+    drop(in_flight);
+    assert_eq!(published(&roster)["active_calls{name=db}"], 0);
+}
+
+#[test]
+fn every_metric_is_described_whenever_the_recorder_came() {
+    let roster = Roster::new();
+    roster.publish();
+    let page = Page::default();
+    metrics::with_local_recorder(&page, || roster.publish());
+    let mut described = page.described.lock().unwrap().clone();
+    described.sort();
+    let expected = ["active_calls", "calls_total", "slow_calls_total", "state", "transitions_total"];
+    assert_eq!(described, expected.map(|name| format!("circuit_breaker_{name}")));
+}
+
+#[test]
+fn counters_go_on_over_a_reset() {
+    let (roster, breaker) = (Roster::new(), named("db"));
+    roster.add(&breaker);
+    succeed(&breaker);
+    assert_eq!(calls(&roster, "db"), [1, 0, 0, 0, 0]);
+    fail(&breaker);
+    breaker.reset();
+    succeed(&breaker);
+    assert_eq!(calls(&roster, "db"), [2, 1, 0, 0, 0]);
+}
+
+#[test]
+fn counters_go_on_when_a_breaker_is_dropped_and_another_of_its_name_is_made() {
+    let roster = Roster::new();
+    for round in [1, 2, 3] {
+        let breaker = named("db");
+        roster.add(&breaker);
+        succeed(&breaker);
+        assert_eq!(calls(&roster, "db")[0], round);
+        assert_eq!(states(&roster, "db"), [1, 0, 0, 0, 0]);
+        let _in_flight = breaker.try_acquire().unwrap();
+        assert_eq!(published(&roster)["active_calls{name=db}"], 1);
+    }
+    assert_eq!(calls(&roster, "db")[0], 3);
+    assert_eq!(states(&roster, "db"), [0; 5]);
+    assert_eq!(published(&roster)["active_calls{name=db}"], 0);
+}
+
+#[test]
+fn a_breaker_is_not_kept_alive_by_its_roster() {
+    let roster = Roster::new();
+    let breaker = Arc::new(
+        CircuitBreaker::builder("db").on_transition(roster.observer()).build().expect("the settings are valid"),
+    );
+    roster.add(&breaker);
+    let weak = Arc::downgrade(&breaker);
+    drop(breaker);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_breaker_that_is_listed_twice_counts_once() {
+    static BREAKER: CircuitBreaker = CircuitBreaker::new("static");
+    let (roster, breaker) = (Roster::new(), named("shared"));
+    for _ in 0..2 {
+        roster.add(&breaker);
+        roster.add_static(&BREAKER);
+    }
+    succeed(&breaker);
+    fail(&BREAKER);
+    assert_eq!(calls(&roster, "shared"), [1, 0, 0, 0, 0]);
+    assert_eq!(calls(&roster, "static"), [0, 1, 0, 0, 0]);
+    assert_eq!(states(&roster, "static"), [1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn breakers_of_one_name_are_summed() {
+    let (roster, breakers) = (Roster::new(), [named("db"), named("db"), named("db")]);
+    for breaker in &breakers {
+        roster.add(breaker);
+        succeed(breaker);
+    }
+    breakers[1].force_open();
+    assert_eq!(calls(&roster, "db")[0], 3);
+    assert_eq!(states(&roster, "db"), [2, 0, 0, 1, 0]);
+    assert_eq!(calls(&roster, "db")[0], 3);
+}
+
+#[test]
+fn names_beyond_the_maximum_are_summed_under_other() {
+    let roster = Roster::with_max_names(2);
+    let breakers = ["a", "b", "c", "d", "other"].map(named);
+    for breaker in &breakers {
+        roster.add(breaker);
+        succeed(breaker);
+    }
+    breakers[3].force_open();
+    assert_eq!(calls(&roster, "a")[0], 1);
+    assert_eq!(calls(&roster, "b")[0], 1);
+    assert_eq!(calls(&roster, "other")[0], 3);
+    assert_eq!(states(&roster, "other"), [2, 0, 0, 1, 0]);
+    let page = published(&roster);
+    assert_eq!(page.keys().filter(|series| series.starts_with("active_calls")).count(), 3, "{page:#?}");
+    let none = Roster::with_max_names(0);
+    none.add(&breakers[0]);
+    assert_eq!(calls(&none, "other")[0], 1);
+}
+
+#[test]
+fn a_thousand_names_that_come_and_go_make_a_bounded_number_of_series() {
+    let roster = Roster::with_max_names(10);
+    let names = Arc::new(Mutex::new(0));
+    let from = names.clone();
+    roster.add_each(move |hand_out| {
+        let first = *from.lock().unwrap();
+        for number in first..first + 20 {
+            let breaker = CircuitBreaker::new("key");
+            succeed(&breaker);
+            hand_out(&format!("key {number}"), &breaker.lifetime_metrics());
+        }
+    });
+    for round in 0..50 {
+        *names.lock().unwrap() = 20 * round;
+        published(&roster);
+    }
+    let page = published(&roster);
+    assert_eq!(page.len(), 11 * 16);
+    assert_eq!(page["calls_total{name=other,outcome=success}"], 990);
+}
+
+type Exchangeable = Arc<Mutex<Vec<(&'static str, CircuitBreaker)>>>;
+
+/// A roster that walks over breakers that can be exchanged.
+fn walking() -> (Roster, Exchangeable) {
+    let (roster, breakers) = (Roster::new(), Exchangeable::default());
+    let walked = breakers.clone();
+    roster.add_each(move |hand_out| {
+        for (name, breaker) in walked.lock().unwrap().iter() {
+            hand_out(name, &breaker.lifetime_metrics());
+        }
+    });
+    (roster, breakers)
+}
+
+fn with_successes(successes: usize) -> CircuitBreaker {
+    let breaker = CircuitBreaker::new("key");
+    (0..successes).for_each(|_| succeed(&breaker));
+    breaker
+}
+
+#[test]
+fn a_breaker_that_was_evicted_and_made_anew_counts_on() {
+    let (roster, breakers) = walking();
+    breakers.lock().unwrap().push(("a", with_successes(5)));
+    assert_eq!(calls(&roster, "a")[0], 5);
+    breakers.lock().unwrap()[0].1 = with_successes(2);
+    assert_eq!(calls(&roster, "a")[0], 7);
+    breakers.lock().unwrap().clear();
+    assert_eq!(calls(&roster, "a")[0], 7);
+    assert_eq!(states(&roster, "a"), [0; 5]);
+    breakers.lock().unwrap().push(("a", with_successes(9)));
+    assert_eq!(calls(&roster, "a")[0], 16);
+}
+
+#[test]
+fn breakers_of_one_name_within_a_walk_are_summed() {
+    let (roster, breakers) = walking();
+    breakers.lock().unwrap().extend([("a", with_successes(5)), ("a", with_successes(3))]);
+    for _ in 0..3 {
+        assert_eq!(calls(&roster, "a")[0], 8);
+    }
+    succeed(&breakers.lock().unwrap()[0].1);
+    assert_eq!(calls(&roster, "a")[0], 9);
+    assert_eq!(states(&roster, "a")[0], 2);
+}
+
+#[test]
+fn a_walk_that_panics_loses_no_count() {
+    let (roster, breakers) = walking();
+    let breaker = named("listed");
+    roster.add(&breaker);
+    let broken = Arc::new(AtomicBool::new(true));
+    let breaks = broken.clone();
+    roster.add_each(move |_| assert!(!breaks.load(Ordering::SeqCst), "walk"));
+    breakers.lock().unwrap().push(("a", with_successes(5)));
+    succeed(&breaker);
+    assert!(catch_unwind(AssertUnwindSafe(|| roster.publish())).is_err());
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!((calls(&roster, "a")[0], calls(&roster, "listed")[0]), (5, 1));
+}
+
+#[test]
+fn a_transition_during_a_walk_is_counted() {
+    let roster = Roster::new();
+    let breaker = CircuitBreaker::builder("db").on_transition(roster.observer()).build().unwrap();
+    roster.add_each(move |hand_out| {
+        breaker.force_open();
+        breaker.reset();
+        hand_out("db", &breaker.lifetime_metrics());
+    });
+    let page = published(&roster);
+    assert_eq!(page["transitions_total{name=db,from=closed,to=forced_open}"], 1);
+    assert_eq!(page["transitions_total{name=db,from=forced_open,to=closed}"], 1);
+}
+
+#[test]
+fn transitions_of_all_breakers_with_an_observer_are_counted_by_pair() {
+    let roster = Roster::with_max_names(1);
+    let make = |name: &'static str| {
+        CircuitBreaker::builder(name).error_threshold(1).on_transition(roster.observer()).build().unwrap()
+    };
+    let (known, further) = (make("a"), [make("b"), make("c")]);
+    known.transition_to(State::HalfOpen);
+    fail(&known);
+    for breaker in &further {
+        fail(breaker);
+        breaker.force_closed();
+    }
+    let page = published(&roster);
+    assert_eq!(page["transitions_total{name=a,from=closed,to=half_open}"], 1);
+    assert_eq!(page["transitions_total{name=a,from=half_open,to=open}"], 1);
+    assert_eq!(page["transitions_total{name=other,from=closed,to=open}"], 2);
+    assert_eq!(page["transitions_total{name=other,from=open,to=forced_closed}"], 2);
+}
+
+#[test]
+fn reading_from_many_threads_counts_each_call_once() {
+    let (roster, breakers) = walking();
+    breakers.lock().unwrap().push(("a", CircuitBreaker::new("a")));
+    let listed = named("b");
+    roster.add(&listed);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..200).for_each(|_| drop(published(&roster))));
+        }
+        for _ in 0..2_000 {
+            succeed(&listed);
+        }
+    });
+    succeed(&breakers.lock().unwrap()[0].1);
+    assert_eq!((calls(&roster, "a")[0], calls(&roster, "b")[0]), (1, 2_000));
+}
