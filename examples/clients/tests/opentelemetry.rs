@@ -1,0 +1,108 @@
+//! What an OpenTelemetry reader collects: the same as Prometheus sees, by the same attributes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use tripcoil::{CircuitBreaker, Roster};
+
+/// The kind and unit of each instrument, and the value of each of its series.
+#[derive(Debug, Default, PartialEq)]
+struct Collected {
+    instruments: BTreeMap<String, String>,
+    series: BTreeMap<String, i64>,
+}
+
+impl Collected {
+    fn add<T: Copy + TryInto<i64>>(&mut self, name: &str, unit: &str, data: &MetricData<T>) {
+        let MetricData::Sum(sum) = data else { panic!("{name} is no sum") };
+        let kind = if sum.is_monotonic() { "counter" } else { "up-down counter" };
+        self.instruments.insert(name.to_owned(), format!("{kind} of {unit}"));
+        for point in sum.data_points() {
+            let attributes: BTreeMap<_, _> =
+                point.attributes().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect();
+            let attributes: Vec<_> = attributes.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let Ok(value) = point.value().try_into() else { panic!("{name} is above 2^63") };
+            assert_eq!(self.series.insert(format!("{name} {}", attributes.join(" ")), value), None);
+        }
+    }
+}
+
+fn collect(provider: &SdkMeterProvider, exporter: &InMemoryMetricExporter) -> Collected {
+    exporter.reset();
+    provider.force_flush().unwrap();
+    let mut collected = Collected::default();
+    for resource in exporter.get_finished_metrics().unwrap() {
+        for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            match metric.data() {
+                AggregatedMetrics::U64(data) => collected.add(metric.name(), metric.unit(), data),
+                AggregatedMetrics::I64(data) => collected.add(metric.name(), metric.unit(), data),
+                AggregatedMetrics::F64(_) => panic!("{} counts in fractions", metric.name()),
+            }
+        }
+    }
+    collected
+}
+
+#[test]
+fn every_collection_reads_what_the_breakers_have_counted() {
+    let exporter = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
+    let roster = Roster::new();
+    roster.instrument(&provider.meter("tripcoil"));
+    let breaker = CircuitBreaker::builder("payments").error_threshold(2).on_transition(roster.observer()).build();
+    let breaker = Arc::new(breaker.unwrap());
+    roster.add(&breaker);
+    breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
+    let in_flight = breaker.try_acquire().unwrap();
+    for _ in 0..3 {
+        let _ = breaker.call_sync(|| Err::<(), _>("down"));
+    }
+
+    let collected = collect(&provider, &exporter);
+    let instruments: Vec<_> = collected.instruments.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
+    assert_eq!(
+        instruments,
+        [
+            "circuit_breaker.active_calls: up-down counter of {call}",
+            "circuit_breaker.calls: counter of {call}",
+            "circuit_breaker.slow_calls: counter of {call}",
+            "circuit_breaker.state: up-down counter of {circuit_breaker}",
+            "circuit_breaker.transitions: counter of {transition}",
+        ]
+    );
+    let series: Vec<_> = collected.series.iter().map(|(series, value)| format!("{series}: {value}")).collect();
+    assert_eq!(
+        series,
+        [
+            "circuit_breaker.active_calls name=payments: 1",
+            "circuit_breaker.calls name=payments outcome=dropped: 0",
+            "circuit_breaker.calls name=payments outcome=error: 2",
+            "circuit_breaker.calls name=payments outcome=ignored: 0",
+            "circuit_breaker.calls name=payments outcome=rejected: 1",
+            "circuit_breaker.calls name=payments outcome=success: 1",
+            "circuit_breaker.slow_calls name=payments: 0",
+            "circuit_breaker.state name=payments state=closed: 0",
+            "circuit_breaker.state name=payments state=forced_closed: 0",
+            "circuit_breaker.state name=payments state=forced_open: 0",
+            "circuit_breaker.state name=payments state=half_open: 0",
+            "circuit_breaker.state name=payments state=open: 1",
+            "circuit_breaker.transitions from=closed name=payments to=open: 1",
+            "circuit_breaker.transitions from=half_open name=payments to=closed: 0",
+            "circuit_breaker.transitions from=half_open name=payments to=open: 0",
+            "circuit_breaker.transitions from=open name=payments to=half_open: 0",
+        ]
+    );
+
+    in_flight.success();
+    breaker.reset();
+    let later = collect(&provider, &exporter).series;
+    assert_eq!(later["circuit_breaker.calls name=payments outcome=success"], 2);
+    assert_eq!(later["circuit_breaker.calls name=payments outcome=error"], 2);
+    assert_eq!(later["circuit_breaker.active_calls name=payments"], 0);
+    assert_eq!(later["circuit_breaker.state name=payments state=closed"], 1);
+    assert_eq!(later["circuit_breaker.state name=payments state=open"], 0);
+    assert_eq!(later["circuit_breaker.transitions from=open name=payments to=closed"], 1);
+}
