@@ -1,12 +1,14 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Engine, Parts};
+use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::permit::Permit;
 use crate::state::State;
+use crate::terms::Terms;
 use crate::watch::Changed;
 
 /// A circuit breaker.
@@ -53,8 +55,8 @@ impl CircuitBreaker {
         }
     }
 
-    pub(crate) fn with(parts: Parts) -> Self {
-        CircuitBreaker { engine: Engine::with(parts) }
+    pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
+        CircuitBreaker { engine: Engine::with(name, terms) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

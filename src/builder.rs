@@ -1,15 +1,17 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
 use crate::config::{Approved, Config, ConfigError};
-use crate::engine::Parts;
+use crate::name::Name;
 use crate::observers::Observer;
 use crate::outcome::Dropped;
+use crate::terms::Terms;
 use crate::transition::Transition;
-use crate::window::{Lately, Window};
+use crate::window::Window;
 
 /// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
 ///
@@ -237,14 +239,14 @@ impl Builder {
     /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
     /// value and what is allowed. Nothing is adjusted in silence.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
+        let (name, terms) = self.terms()?;
+        Ok(CircuitBreaker::with(name, Arc::new(terms)))
+    }
+
+    fn terms(self) -> Result<(Name, Terms), ConfigError> {
         let Approved { rules, rates } = self.config.approve()?;
-        Ok(CircuitBreaker::with(Parts {
-            name: self.name.into(),
-            rules,
-            lately: rates.map(|rates| Box::new(Lately::new(rates))),
-            clock: self.clock,
-            observers: self.observers,
-        }))
+        let terms = Terms { rules, rates: rates.map(Arc::new), clock: self.clock, observers: self.observers };
+        Ok((self.name.into(), terms))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::time::{Millis, lead, whole_nanos};
 use crate::word::{Epoch, Word};
 
 /// The breaker's one word, and the only loop that swaps it.
+#[repr(C)]
 pub(crate) struct Cell {
     word: SwapU64,
     history: SwapU64,
@@ -34,6 +35,10 @@ pub(crate) struct Applied {
 }
 
 impl Cell {
+    /// Where the word is.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) const WORD: usize = std::mem::offset_of!(Cell, word);
+
     crate::sync::const_unless_loom! {
         pub(crate) fn new() -> Self {
             Cell {

@@ -1,39 +1,48 @@
 use crate::mark::Mark;
-use crate::sync::{Ordering, PerThread, TallyU64};
+use crate::sync::{Here, Ordering, Owner, PerThread, TallyU64};
 use crate::word::Epoch;
 
 /// The totals of a breaker, kept so that a call writes to nothing but its own thread's slot.
 ///
 /// Each thread that settles calls has a slot for good; a thread that begins after it has ended takes it
 /// over. A reader sums the slots.
-pub(crate) struct Counters {
-    slots: PerThread<Slot>,
+///
+/// The breaker holds its parts, far enough from each other: what every call reads, and what its thread writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Counters<'a> {
+    /// Whose `first` is.
+    pub(crate) owner: &'a Owner,
+    pub(crate) first: &'a Slot,
+    /// Those of all other threads.
+    pub(crate) others: &'a PerThread<Slot>,
 }
 
 /// One thread's counts. A slot has a single writer at a time, so a load and a store do for an addition.
 ///
-/// A healthy call touches the first 32 bytes, which lie in one cache line, and no other slot's lie in it.
-#[derive(Default)]
-#[repr(C, align(32))]
+/// A healthy call touches the first three.
+#[repr(C)]
 pub(crate) struct Slot {
     admitted: Tally,
     success: Tally,
-    /// The epoch that the successes and errors beyond `epoch_start` belong to.
-    epoch: TallyU64,
-    epoch_start: TallyU64,
+    /// The epoch that the thread last counted in, and its successes and errors before that, modulo 2⁴⁵.
+    start: TallyU64,
     error: Tally,
     ignored: Tally,
     dropped: Tally,
     rejected: Tally,
-    slow: Tally,
     /// The calls of all threads when this one last counted an error, and the epoch in which it did.
     last_error: TallyU64,
 }
 
-#[derive(Default)]
 struct Tally(TallyU64);
 
 impl Tally {
+    crate::sync::const_unless_loom! {
+        fn new() -> Self {
+            Tally(TallyU64::new(0))
+        }
+    }
+
     #[inline]
     fn add_one(&self) {
         // Release: pairs with the Acquire in `get`, so that who sees a call settled sees it admitted.
@@ -85,14 +94,28 @@ impl Totals {
 }
 
 impl Slot {
-    #[inline]
-    pub(crate) fn count_admission(&self) {
-        self.admitted.add_one();
+    /// The bytes that a healthy call writes to.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) const HOT: usize = std::mem::offset_of!(Slot, error);
+
+    crate::sync::const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Slot {
+                admitted: Tally::new(),
+                success: Tally::new(),
+                start: TallyU64::new(0),
+                error: Tally::new(),
+                ignored: Tally::new(),
+                dropped: Tally::new(),
+                rejected: Tally::new(),
+                last_error: TallyU64::new(0),
+            }
+        }
     }
 
     #[inline]
-    pub(crate) fn count_slow(&self) {
-        self.slow.add_one();
+    pub(crate) fn count_admission(&self) {
+        self.admitted.add_one();
     }
 
     #[inline]
@@ -109,16 +132,15 @@ impl Slot {
 
     #[inline]
     fn enter(&self, epoch: Epoch) {
-        if self.epoch.load(Ordering::Relaxed) != epoch.number() {
+        if Mark::from_bits(self.start.load(Ordering::Relaxed)).epoch() != epoch {
             self.start_epoch(epoch);
         }
     }
 
     #[cold]
     fn start_epoch(&self, epoch: Epoch) {
-        self.epoch_start.store(self.calls(), Ordering::Relaxed);
-        // Release: pairs with the Acquire in `calls_in`, which must not see an older start.
-        self.epoch.store(epoch.number(), Ordering::Release);
+        // Release: pairs with the Acquire in `calls_in`, which must not see older calls.
+        self.start.store(Mark::new(epoch, self.calls() & Mark::MAX).bits(), Ordering::Release);
     }
 
     fn calls(&self) -> u64 {
@@ -127,29 +149,47 @@ impl Slot {
 
     fn calls_in(&self, epoch: Epoch) -> u64 {
         // Acquire: pairs with the Release in `start_epoch`.
-        if self.epoch.load(Ordering::Acquire) == epoch.number() {
-            self.calls().saturating_sub(self.epoch_start.load(Ordering::Relaxed))
-        } else {
-            0
-        }
+        let Some(start) = Mark::from_bits(self.start.load(Ordering::Acquire)).of(epoch) else { return 0 };
+        let calls = self.calls().wrapping_sub(start) & Mark::MAX;
+        // Less than none: a call that does not belong to the epoch is counted just now.
+        if calls > Mark::MAX / 2 { 0 } else { calls }
     }
 }
 
-impl Counters {
-    crate::sync::const_unless_loom! {
-        pub(crate) fn new() -> Self {
-            Counters { slots: PerThread::new() }
-        }
+/// Not inlined: a call on the first thread would have more to save and restore.
+#[inline(never)]
+fn elsewhere<'a>(owner: &Owner, first: &'a Slot, others: &'a PerThread<Slot>, here: Here) -> &'a Slot {
+    match others.find(here) {
+        Some(slot) => slot,
+        None => make(owner, first, others),
     }
+}
 
+#[cold]
+fn make<'a>(owner: &Owner, first: &'a Slot, others: &'a PerThread<Slot>) -> &'a Slot {
+    if owner.claim() { first } else { others.here() }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Slot::new()
+    }
+}
+
+impl<'a> Counters<'a> {
     /// This thread's slot.
     #[inline]
-    pub(crate) fn here(&self) -> &Slot {
-        self.slots.here()
+    pub(crate) fn here(self) -> &'a Slot {
+        let (Counters { owner, first, others }, here) = (self, Here::now());
+        if owner.is(here) { first } else { elsewhere(owner, first, others, here) }
+    }
+
+    fn slots(self) -> impl Iterator<Item = &'a Slot> {
+        self.owner.is_claimed().then_some(self.first).into_iter().chain(self.others.iter())
     }
 
     /// Counts a failure of a call of `epoch`, which had not ended just now. Returns the epoch's calls so far.
-    pub(crate) fn count_error(&self, epoch: Epoch) -> u64 {
+    pub(crate) fn count_error(self, epoch: Epoch) -> u64 {
         let slot = self.here();
         slot.enter(epoch);
         slot.error.add_one();
@@ -159,7 +199,7 @@ impl Counters {
     }
 
     /// Counts a call that is in the totals and nowhere else: a late one, or one without an outcome.
-    pub(crate) fn count_aside(&self, kind: Kind) {
+    pub(crate) fn count_aside(self, kind: Kind) {
         let slot = self.here();
         let tally = match kind {
             Kind::Success => &slot.success,
@@ -167,40 +207,41 @@ impl Counters {
             Kind::Ignored => return slot.ignored.add_one(),
             Kind::Dropped => return slot.dropped.add_one(),
         };
-        slot.epoch_start.store(slot.epoch_start.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let start = Mark::from_bits(slot.start.load(Ordering::Relaxed));
+        // Release: as in `start_epoch`.
+        slot.start.store(start.with_one_more().bits(), Ordering::Release);
         tally.add_one();
     }
 
     /// The successes and errors of `epoch` so far.
-    pub(crate) fn calls_in(&self, epoch: Epoch) -> u64 {
-        self.slots.iter().map(|slot| slot.calls_in(epoch)).sum()
+    pub(crate) fn calls_in(self, epoch: Epoch) -> u64 {
+        self.slots().map(|slot| slot.calls_in(epoch)).sum()
     }
 
     /// The successes of `epoch` since its last error.
-    pub(crate) fn run_of_successes(&self, epoch: Epoch) -> u64 {
+    pub(crate) fn run_of_successes(self, epoch: Epoch) -> u64 {
         let last_error = |slot: &Slot| Mark::from_bits(slot.last_error.load(Ordering::Acquire)).of(epoch);
-        let at_error = self.slots.iter().filter_map(last_error).max().unwrap_or(0);
+        let at_error = self.slots().filter_map(last_error).max().unwrap_or(0);
         self.calls_in(epoch).saturating_sub(at_error)
     }
 
     /// The calls that were not let through.
-    pub(crate) fn rejections(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.rejected.get()).sum()
+    pub(crate) fn rejections(self) -> u64 {
+        self.slots().map(|slot| slot.rejected.get()).sum()
     }
 
-    /// The sums of all slots.
-    pub(crate) fn totals(&self) -> Totals {
+    /// The sums of all slots; slow calls are counted elsewhere.
+    pub(crate) fn totals(self) -> Totals {
         let mut totals = Totals::ZERO;
-        for slot in self.slots.iter() {
+        for slot in self.slots() {
             totals.success += slot.success.get();
             totals.error += slot.error.get();
             totals.ignored += slot.ignored.get();
             totals.dropped += slot.dropped.get();
             totals.rejected += slot.rejected.get();
-            totals.slow += slot.slow.get();
         }
         // Admissions last: every settled call above was admitted before, so the difference is not negative.
-        let admitted: u64 = self.slots.iter().map(|slot| slot.admitted.get()).sum();
+        let admitted: u64 = self.slots().map(|slot| slot.admitted.get()).sum();
         let settled = totals.success + totals.error + totals.ignored + totals.dropped;
         totals.active = admitted.saturating_sub(settled);
         totals
@@ -213,7 +254,23 @@ mod tests {
 
     const EPOCH: Epoch = Epoch::new(4);
 
-    fn succeed(counters: &Counters, epoch: Epoch, times: u64) {
+    struct Parts {
+        owner: Owner,
+        first: Slot,
+        others: PerThread<Slot>,
+    }
+
+    impl Parts {
+        fn new() -> Self {
+            Parts { owner: Owner::nobody(), first: Slot::new(), others: PerThread::new() }
+        }
+
+        fn counters(&self) -> Counters<'_> {
+            Counters { owner: &self.owner, first: &self.first, others: &self.others }
+        }
+    }
+
+    fn succeed(counters: Counters<'_>, epoch: Epoch, times: u64) {
         for _ in 0..times {
             counters.here().count_admission();
             counters.here().count_success(epoch);
@@ -222,10 +279,11 @@ mod tests {
 
     #[test]
     fn the_slots_of_all_threads_add_up() {
-        let counters = Counters::new();
+        let parts = Parts::new();
+        let counters = parts.counters();
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| succeed(&counters, EPOCH, 10_000));
+                scope.spawn(|| succeed(counters, EPOCH, 10_000));
             }
         });
         counters.here().count_admission();
@@ -236,29 +294,44 @@ mod tests {
 
     #[test]
     fn a_run_of_successes_begins_anew_with_a_failure_and_with_an_epoch() {
-        let counters = Counters::new();
-        succeed(&counters, EPOCH, 7);
+        let parts = Parts::new();
+        let counters = parts.counters();
+        succeed(counters, EPOCH, 7);
         assert_eq!(counters.count_error(EPOCH), 8);
         assert_eq!(counters.run_of_successes(EPOCH), 0);
-        succeed(&counters, EPOCH, 3);
+        succeed(counters, EPOCH, 3);
         std::thread::scope(|scope| {
-            scope.spawn(|| succeed(&counters, EPOCH, 2));
+            scope.spawn(|| succeed(counters, EPOCH, 2));
         });
         assert_eq!(counters.run_of_successes(EPOCH), 5);
         assert_eq!(counters.run_of_successes(EPOCH.next()), 0);
-        succeed(&counters, EPOCH.next(), 1);
+        succeed(counters, EPOCH.next(), 1);
         assert_eq!(counters.run_of_successes(EPOCH.next()), 1);
         assert_eq!(counters.totals().success, 13);
     }
 
     #[test]
     fn a_late_call_is_in_the_totals_and_in_no_run() {
-        let counters = Counters::new();
-        succeed(&counters, EPOCH, 2);
+        let parts = Parts::new();
+        let counters = parts.counters();
+        succeed(counters, EPOCH, 2);
         counters.count_aside(Kind::Success);
         counters.count_aside(Kind::Error);
-        succeed(&counters, EPOCH, 1);
+        succeed(counters, EPOCH, 1);
         assert_eq!(counters.run_of_successes(EPOCH), 3);
         assert_eq!(counters.totals().success, 4);
+    }
+
+    #[test]
+    fn a_run_goes_on_where_its_start_wraps() {
+        let parts = Parts::new();
+        let counters = parts.counters();
+        counters.here().success.0.store(Mark::MAX - 1, Ordering::Relaxed);
+        succeed(counters, EPOCH, 5);
+        assert_eq!(counters.calls_in(EPOCH), 5);
+        counters.count_aside(Kind::Error);
+        succeed(counters, EPOCH.next(), 2);
+        assert_eq!(counters.calls_in(EPOCH.next()), 2);
+        assert_eq!(counters.totals().success, Mark::MAX + 6);
     }
 }

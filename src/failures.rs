@@ -3,14 +3,23 @@ use std::time::Duration;
 
 use crate::metrics::LastError;
 use crate::sync::Mutex;
-use crate::sync::unmodelled::{AtomicUsize, Ordering};
+use crate::sync::unmodelled::{AtomicU32, AtomicUsize, Ordering};
+use crate::word::Epoch;
 
 /// The last failure, for the metrics.
 pub(crate) struct Failures {
-    last: Mutex<Option<LastError>>,
-    /// Which type `last` names, if it says nothing else: a further failure of that type need not take
-    /// the lock. 0 if none.
+    last: Mutex<Last>,
+    /// Which type `last` names, if it says nothing else: a further failure of that type in the same epoch need not
+    /// take the lock. 0 if none.
     plain: AtomicUsize,
+    /// The epoch of `plain`.
+    epoch: AtomicU32,
+}
+
+struct Last {
+    error: Option<LastError>,
+    /// That of the error, or that of the reset which cleared it.
+    epoch: Epoch,
 }
 
 /// What a failed call says about itself.
@@ -44,31 +53,55 @@ impl Note {
 }
 
 impl Failures {
-    crate::sync::const_unless_loom! {
-        pub(crate) fn new() -> Self {
-            Failures { last: Mutex::new(None), plain: AtomicUsize::new(0) }
+    pub(crate) fn new() -> Self {
+        let last = Last { error: None, epoch: Epoch::new(0) };
+        Failures { last: Mutex::new(last), plain: AtomicUsize::new(0), epoch: AtomicU32::new(0) }
+    }
+
+    /// A failure counted in `epoch`. `now` tells the epoch that has begun last.
+    #[inline]
+    pub(crate) fn record(&self, note: Note, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
+        let is_plain = note.message.is_none() && at.is_none();
+        let plain = if is_plain { identity(note.type_name) } else { 0 };
+        // Acquire: pairs with the Release below, so that the epoch is not one before that of `plain`.
+        if !is_plain || self.plain.load(Ordering::Acquire) != plain || !self.is_of(epoch) {
+            self.replace(note, at, epoch, plain, now);
         }
     }
 
-    pub(crate) fn record(&self, note: Note, at: Option<Duration>) {
-        let is_plain = note.message.is_none() && at.is_none();
-        let plain = if is_plain { identity(note.type_name) } else { 0 };
-        if is_plain && self.plain.load(Ordering::Relaxed) == plain {
-            return;
-        }
+    #[cold]
+    fn replace(&self, note: Note, at: Option<Duration>, epoch: Epoch, plain: usize, now: impl FnOnce() -> Epoch) {
         let mut last = self.last.lock();
-        *last = Some(LastError { type_name: note.type_name, at, message: note.message });
-        self.plain.store(plain, Ordering::Relaxed);
+        // Else a reset, or a later failure, has come between.
+        if !epoch.is_before(last.epoch, now()) {
+            let error = Some(LastError { type_name: note.type_name, at, message: note.message });
+            *last = Last { error, epoch };
+            self.store_plain(plain, epoch);
+        }
     }
 
     pub(crate) fn last(&self) -> Option<LastError> {
-        self.last.lock().clone()
+        self.last.lock().error.clone()
     }
 
-    pub(crate) fn clear(&self) {
+    /// A reset began `epoch`: what is of an epoch before it is no longer told. `now` as above.
+    pub(crate) fn clear(&self, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let mut last = self.last.lock();
-        *last = None;
+        if last.epoch.is_before(epoch, now()) {
+            *last = Last { error: None, epoch };
+            self.store_plain(0, epoch);
+        }
+    }
+
+    fn is_of(&self, epoch: Epoch) -> bool {
+        u64::from(self.epoch.load(Ordering::Relaxed)) == epoch.number()
+    }
+
+    fn store_plain(&self, plain: usize, epoch: Epoch) {
         self.plain.store(0, Ordering::Relaxed);
+        // Release, both: pairs with the Acquire in `record`.
+        self.epoch.store(epoch.number_u32(), Ordering::Release);
+        self.plain.store(plain, Ordering::Release);
     }
 }
 
@@ -83,9 +116,9 @@ mod tests {
 
     #[test]
     fn the_last_failure_is_the_one_that_is_told() {
-        let failures = Failures::new();
+        let (failures, epoch) = (Failures::new(), Epoch::new(3));
         let told = |note: Note, at: Option<Duration>| {
-            failures.record(note, at);
+            failures.record(note, at, epoch, || epoch);
             failures.last().map(|last| (last.type_name, last.at, last.message.as_deref().map(String::from)))
         };
         let second = Some(Duration::from_secs(1));
@@ -95,8 +128,42 @@ mod tests {
         assert_eq!(told(Note::because("why".into()), None), Some(("failure", None, Some("why".into()))));
         assert_eq!(told(Note::UNTOLD, None), Some(("failure", None, None)));
         assert_eq!(told(Note::DROPPED, None), Some(("dropped", None, None)));
-        failures.clear();
-        assert_eq!(failures.last(), None);
-        assert_eq!(told(Note::DROPPED, None), Some(("dropped", None, None)));
+    }
+
+    #[test]
+    fn a_failure_of_before_a_reset_is_not_told_after_it() {
+        let failures = Failures::new();
+        let now = || Epoch::new(9);
+        let last = || failures.last().map(|last| last.type_name);
+        failures.record(Note::PANIC, None, Epoch::new(3), now);
+        failures.clear(Epoch::new(5), now);
+        assert_eq!(last(), None);
+        failures.record(Note::PANIC, None, Epoch::new(4), now);
+        assert_eq!(last(), None);
+        failures.record(Note::PANIC, None, Epoch::new(5), now);
+        failures.record(Note::DROPPED, None, Epoch::new(4), now);
+        assert_eq!(last(), Some("panic"));
+    }
+
+    #[test]
+    fn a_failure_of_after_a_reset_is_told_though_the_reset_clears_only_now() {
+        let failures = Failures::new();
+        let now = || Epoch::new(9);
+        failures.record(Note::PANIC, None, Epoch::new(4), now);
+        failures.record(Note::PANIC, None, Epoch::new(5), now);
+        failures.clear(Epoch::new(5), now);
+        assert_eq!(failures.last().map(|last| last.type_name), Some("panic"));
+    }
+
+    #[test]
+    fn a_failure_is_told_however_long_ago_the_last_one_was() {
+        let failures = Failures::new();
+        for epoch in [0, 300_000, 100_000, 400_000] {
+            let epoch = Epoch::new(epoch);
+            failures.record(Note::PANIC, None, epoch, || epoch);
+            assert!(failures.last().is_some());
+            failures.clear(epoch.next(), || epoch.next());
+            assert_eq!(failures.last(), None);
+        }
     }
 }

@@ -35,11 +35,13 @@ mod owned;
 mod panics;
 mod permit;
 mod probe;
+mod rare;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod roster;
 mod rules;
 mod state;
 mod sync;
+mod terms;
 mod time;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]

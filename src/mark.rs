@@ -29,8 +29,14 @@ impl Mark {
         self.0
     }
 
-    fn epoch(self) -> Epoch {
+    #[inline]
+    pub(crate) fn epoch(self) -> Epoch {
         Epoch::new(EPOCH_MARK.get(self.0))
+    }
+
+    /// With a value that is one larger; 0 follows the largest.
+    pub(crate) const fn with_one_more(self) -> Self {
+        Mark(self.0.wrapping_add(1 << EPOCH_MARK.end()))
     }
 
     pub(crate) const fn value(self) -> u64 {

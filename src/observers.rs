@@ -10,12 +10,9 @@ pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 /// Threads may report transitions out of order. Whoever finds the next one in the log, and nobody
 /// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
 /// observer itself, is left in the log for the one who tells.
-pub(crate) struct Observers {
-    observers: Vec<Observer>,
-    log: Mutex<Log>,
-}
+pub(crate) struct Log(Mutex<Untold>);
 
-struct Log {
+struct Untold {
     reported: Vec<Transition>,
     told: u64,
     /// The rejections before the last transition that was told.
@@ -23,42 +20,42 @@ struct Log {
     telling: bool,
 }
 
-impl Observers {
-    pub(crate) fn new(observers: Vec<Observer>) -> Self {
-        Observers { observers, log: Mutex::new(Log { reported: Vec::new(), told: 0, rejections: 0, telling: false }) }
+impl Log {
+    pub(crate) fn new() -> Self {
+        Log(Mutex::new(Untold { reported: Vec::new(), told: 0, rejections: 0, telling: false }))
     }
 
     /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here; the
     /// rejections are all that there have been, until those before the transition before are taken off.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
-        let mut log = self.log.lock();
+        let mut log = self.0.lock();
         transition.sequence = log.sequence_of(changes);
         log.reported.push(transition);
     }
 
     /// Tells what stands in the log, unless someone is telling already.
-    pub(crate) fn tell_all(&self) {
-        let mut log = self.log.lock();
+    pub(crate) fn tell_all(&self, observers: &[Observer]) {
+        let mut log = self.0.lock();
         if log.telling {
             return;
         }
         log.telling = true;
         while let Some(transition) = log.next() {
             drop(log);
-            self.tell(&transition);
-            log = self.log.lock();
+            tell(observers, &transition);
+            log = self.0.lock();
         }
         log.telling = false;
     }
+}
 
-    fn tell(&self, transition: &Transition) {
-        for observer in &self.observers {
-            contain(|| observer(transition));
-        }
+fn tell(observers: &[Observer], transition: &Transition) {
+    for observer in observers {
+        contain(|| observer(transition));
     }
 }
 
-impl Log {
+impl Untold {
     fn sequence_of(&self, changes: u32) -> u64 {
         #[expect(clippy::cast_possible_truncation, reason = "the distance is taken modulo 2³²")]
         let ahead = changes.wrapping_sub(self.told as u32);
@@ -103,34 +100,34 @@ mod tests {
         }
     }
 
-    fn recording() -> (Observers, Arc<Mutex<Vec<u64>>>) {
+    fn recording() -> (Vec<Observer>, Arc<Mutex<Vec<u64>>>) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
-        (Observers::new(vec![Box::new(move |transition| sink.lock().push(transition.sequence))]), seen)
+        (vec![Box::new(move |transition| sink.lock().push(transition.sequence))], seen)
     }
 
     #[test]
     fn transitions_reported_out_of_order_are_told_in_order_and_once() {
-        let (observers, seen) = recording();
+        let (log, (observers, seen)) = (Log::new(), recording());
         for changes in [3, 2, 5, 1] {
-            observers.report(transition(), changes);
-            observers.tell_all();
+            log.report(transition(), changes);
+            log.tell_all(&observers);
         }
         assert_eq!(*seen.lock(), [1, 2, 3]);
-        observers.report(transition(), 4);
+        log.report(transition(), 4);
         assert_eq!(*seen.lock(), [1, 2, 3]);
-        observers.tell_all();
+        log.tell_all(&observers);
         assert_eq!(*seen.lock(), [1, 2, 3, 4, 5]);
     }
 
     #[test]
     fn a_sequence_goes_on_where_the_count_of_changes_wraps() {
-        let (observers, seen) = recording();
-        observers.log.lock().told = u64::from(u32::MAX) - 1;
+        let (log, (observers, seen)) = (Log::new(), recording());
+        log.0.lock().told = u64::from(u32::MAX) - 1;
         for changes in [0, u32::MAX, 1] {
-            observers.report(transition(), changes);
+            log.report(transition(), changes);
         }
-        observers.tell_all();
+        log.tell_all(&observers);
         assert_eq!(*seen.lock(), [0xFFFF_FFFF, 0x1_0000_0000, 0x1_0000_0001]);
     }
 
@@ -138,10 +135,11 @@ mod tests {
     fn rejections_are_told_once_each_whatever_the_order_of_the_reports() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = told.clone();
-        let observers = Observers::new(vec![Box::new(move |transition| sink.lock().push(transition.rejected_count))]);
+        let observers: Vec<Observer> = vec![Box::new(move |transition| sink.lock().push(transition.rejected_count))];
+        let log = Log::new();
         for (changes, rejections) in [(1, 3), (3, 7), (2, 8), (4, 9)] {
-            observers.report(Transition { rejected_count: rejections, ..transition() }, changes);
-            observers.tell_all();
+            log.report(Transition { rejected_count: rejections, ..transition() }, changes);
+            log.tell_all(&observers);
         }
         assert_eq!(*told.lock(), [3, 5, 0, 1]);
     }
@@ -156,11 +154,12 @@ mod tests {
         }
         let seen = Arc::new(Mutex::new(0));
         let sink = seen.clone();
-        let observers =
-            Observers::new(vec![Box::new(|_| std::panic::panic_any(Bomb)), Box::new(move |_| *sink.lock() += 1)]);
-        observers.report(transition(), 1);
-        observers.report(transition(), 2);
-        observers.tell_all();
+        let observers: Vec<Observer> =
+            vec![Box::new(|_| std::panic::panic_any(Bomb)), Box::new(move |_| *sink.lock() += 1)];
+        let log = Log::new();
+        log.report(transition(), 1);
+        log.report(transition(), 2);
+        log.tell_all(&observers);
         assert_eq!(*seen.lock(), 2);
     }
 }

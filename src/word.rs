@@ -92,6 +92,10 @@ impl Epoch {
         self.0 as u64
     }
 
+    pub(crate) const fn number_u32(self) -> u32 {
+        self.0
+    }
+
     pub(crate) const fn next(self) -> Self {
         Epoch::new(self.number() + 1)
     }
@@ -103,8 +107,17 @@ impl Epoch {
 
     /// Whether this is one of the `most` epochs after `other`.
     pub(crate) const fn is_shortly_after(self, other: Self, most: u64) -> bool {
-        let ahead = Epoch::new(self.number() + EPOCH.max() + 1 - other.number()).number();
+        let ahead = self.since(other);
         ahead != 0 && ahead <= most
+    }
+
+    /// Whether this epoch came before `other`, when it has come to `now`. None of them is more than 524 287 ago.
+    pub(crate) const fn is_before(self, other: Self, now: Self) -> bool {
+        now.since(self) > now.since(other)
+    }
+
+    const fn since(self, other: Self) -> u64 {
+        Epoch::new(self.number() + EPOCH.max() + 1 - other.number()).number()
     }
 }
 

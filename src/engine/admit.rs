@@ -99,7 +99,7 @@ impl Engine {
         if word.state() == State::Closed {
             self.look_for_calls_that_hang(word.epoch(), now);
         }
-        let applied = self.cell.admit(now, &self.rules);
+        let applied = self.cell.admit(now, self.rules());
         if let Some(refusal) = self.refusal(&applied, now) {
             return Err(refusal);
         }
@@ -112,17 +112,17 @@ impl Engine {
         if !self.times_calls {
             return Ticket { word, admitted: Ticket::UNTIMED };
         }
-        let lately = self.lately.as_ref().filter(|_| word.state() == State::Closed);
+        let lately = self.lately().filter(|_| word.state() == State::Closed);
         Ticket::timed(word, now, lately.is_some_and(|lately| lately.enter(word.epoch(), now)))
     }
 
     /// Opens the breaker if the calls in flight say so. An admission does this now and then, because a
     /// dependency that hangs brings no settlements.
     fn look_for_calls_that_hang(&self, epoch: Epoch, now: Duration) {
-        let Some(lately) = self.lately.as_deref().filter(|lately| lately.is_look_due(epoch, now)) else { return };
-        if let Some(cause) = lately.met_by_hanging(epoch, now, || self.counters.calls_in(epoch)) {
+        let Some(lately) = self.lately().filter(|lately| lately.is_look_due(epoch, now)) else { return };
+        if let Some(cause) = lately.met_by_hanging(epoch, now, || self.counters().calls_in(epoch)) {
             let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
-            let applied = self.cell.apply(event, &self.rules);
+            let applied = self.cell.apply(event, self.rules());
             self.perform(&applied, Some(now));
         }
     }
@@ -134,7 +134,7 @@ impl Engine {
                 Some(Refusal { state: State::Open, ask_again_after: Some(left) })
             }
             Effect::RefuseFull => {
-                let overdue_at = self.cell.overdue_at(applied.after.epoch(), &self.rules);
+                let overdue_at = self.cell.overdue_at(applied.after.epoch(), self.rules());
                 // Already overdue, and yet refused: the word has no room for one more. Time will not help.
                 let left = overdue_at.map(|at| at.left(whole_nanos(now))).filter(|left| !left.is_zero());
                 Some(Refusal { state: State::HalfOpen, ask_again_after: left })

@@ -12,7 +12,7 @@ impl Engine {
     /// It is read before the event: a clock that panics must not swallow a transition, for the observers would
     /// wait for its number for ever.
     pub(super) fn time_to_tell(&self) -> Option<Duration> {
-        self.observers.is_some().then(|| self.now())
+        (!self.observers().is_empty()).then(|| self.now())
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
@@ -30,17 +30,17 @@ impl Engine {
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
-                let observers = self.observers.as_ref().filter(|_| has_changed);
-                if let Some(observers) = observers {
+                let log = (has_changed && !self.observers().is_empty()).then(|| &self.rare().log);
+                if let Some(log) = log {
                     let transition = self.transition(applied, cause, errors, successes, at.unwrap_or_default());
-                    observers.report(transition, applied.changes);
+                    log.report(transition, applied.changes);
                 }
                 if has_changed {
                     self.watchers.notify(usize::MAX);
                 }
                 self.queue.notify(usize::MAX);
-                if let Some(observers) = observers {
-                    observers.tell_all();
+                if let Some(log) = log {
+                    log.tell_all(self.observers());
                 }
             }
             _ => {}
@@ -50,7 +50,7 @@ impl Engine {
     fn transition(&self, applied: &Applied, cause: Cause, errors: u64, successes: u64, at: Duration) -> Transition {
         let Applied { before, after, .. } = *applied;
         let epoch = before.epoch();
-        let lately = self.lately.as_ref().filter(|_| before.state() == State::Closed);
+        let lately = self.lately().filter(|_| before.state() == State::Closed);
         Transition {
             name: self.name.clone(),
             from: before.state(),
@@ -61,8 +61,8 @@ impl Engine {
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
             consecutive_error_count: errors,
             consecutive_success_count: self.successes_in_a_row(before, errors, successes),
-            rejected_count: self.counters.rejections(),
-            window: lately.map(|lately| lately.metrics(epoch, at, || self.counters.calls_in(epoch))),
+            rejected_count: self.counters().rejections(),
+            window: lately.map(|lately| lately.metrics(epoch, at, || self.counters().calls_in(epoch))),
         }
     }
 }

@@ -6,46 +6,53 @@ mod settle;
 
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cell::Cell;
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::{Counters, Slot, Totals};
-use crate::failures::Failures;
 use crate::machine::{self, Event, Moment, Order};
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
-use crate::observers::{Observer, Observers};
+use crate::observers::Observer;
+use crate::rare::{Cleared, Rare};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::sync::Mutex;
+use crate::sync::{OnceBox, Owner, PerThread};
+use crate::terms::Terms;
 use crate::waiters::Waiters;
 use crate::window::Lately;
-use crate::word::Word;
+use crate::word::{Epoch, Word};
 
 pub(crate) use admit::Ticket;
 
 /// All of a breaker but its public face.
+///
+/// In this order: what every call reads, then what few calls touch, then what the first thread's calls write, first of
+/// all what its healthy calls do. So these share no cache line, wherever the breaker begins, and it need not be aligned
+/// to one.
+#[repr(C)]
 pub(crate) struct Engine {
-    cell: Cell,
     /// Whether each admission reads the clock.
     times_calls: bool,
     /// Whether each settlement does.
     times_settlements: bool,
-    counters: Counters,
-    rules: Rules,
+    /// Whose `first_slot` is.
+    owner: Owner,
+    /// Those of all other threads.
+    slots: PerThread<Slot>,
+    /// `None`: the default rules and the default clock, which a `const fn` can name.
+    terms: Option<Arc<Terms>>,
     lately: Option<Box<Lately>>,
-    /// `None`: [`MonotonicClock`], which a `const fn` can name and the compiler can inline.
-    clock: Option<Box<dyn Clock>>,
-    name: Name,
-    failures: Failures,
-    /// What [`reset`](Self::reset) takes off the counts.
-    cleared: Mutex<Option<Box<Cleared>>>,
-    observers: Option<Box<Observers>>,
+    cell: Cell,
     /// Those who wait for a change of state.
     watchers: Waiters,
     /// Those who wait to be admitted.
     queue: Waiters,
+    rare: OnceBox<Rare>,
+    name: Name,
+    first_slot: Slot,
 }
 
 // The only user code that an engine holds is called where a panic leaves nothing half done: the clock
@@ -53,57 +60,35 @@ pub(crate) struct Engine {
 impl UnwindSafe for Engine {}
 impl RefUnwindSafe for Engine {}
 
-#[derive(Clone, Copy)]
-struct Cleared {
-    totals: Totals,
-    changes: u32,
-}
-
-impl Cleared {
-    const NOTHING: Cleared = Cleared { totals: Totals::ZERO, changes: 0 };
-}
-
-/// What a breaker is made of.
-pub(crate) struct Parts {
-    pub(crate) name: Name,
-    pub(crate) rules: Rules,
-    pub(crate) lately: Option<Box<Lately>>,
-    pub(crate) clock: Option<Box<dyn Clock>>,
-    pub(crate) observers: Vec<Observer>,
-}
-
 impl Engine {
     crate::sync::const_unless_loom! {
-        /// An engine with the default rules.
+        /// An engine on the default terms.
         pub(crate) fn new(name: Name) -> Self {
             Engine {
-                cell: Cell::new(),
                 times_calls: false,
                 times_settlements: false,
-                counters: Counters::new(),
-                rules: Rules::DEFAULT,
+                owner: Owner::nobody(),
+                slots: PerThread::new(),
+                terms: None,
                 lately: None,
-                clock: None,
-                name,
-                failures: Failures::new(),
-                cleared: Mutex::new(None),
-                observers: None,
+                cell: Cell::new(),
                 watchers: Waiters::new(),
                 queue: Waiters::new(),
+                rare: OnceBox::new(),
+                name,
+                first_slot: Slot::new(),
             }
         }
     }
 
-    pub(crate) fn with(parts: Parts) -> Self {
-        let Parts { name, rules, lately, clock, observers } = parts;
+    pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
+        let lately = terms.new_windows();
         let times_windows = lately.as_ref().is_some_and(|lately| lately.times_calls());
         Engine {
-            times_calls: rules.times_calls() || times_windows,
+            times_calls: terms.rules.times_calls() || times_windows,
             times_settlements: lately.as_ref().is_some_and(|lately| lately.times_settlements()),
-            rules,
             lately,
-            clock,
-            observers: (!observers.is_empty()).then(|| Box::new(Observers::new(observers))),
+            terms: Some(terms),
             ..Engine::new(name)
         }
     }
@@ -132,18 +117,51 @@ impl Engine {
     /// This thread's totals.
     #[inline]
     pub(crate) fn slot(&self) -> &Slot {
-        self.counters.here()
+        self.counters().here()
+    }
+
+    #[inline]
+    fn counters(&self) -> Counters<'_> {
+        Counters { owner: &self.owner, first: &self.first_slot, others: &self.slots }
+    }
+
+    fn rules(&self) -> &Rules {
+        const DEFAULT: &Rules = &Rules::DEFAULT;
+        self.terms.as_deref().map_or(DEFAULT, |terms| &terms.rules)
+    }
+
+    fn observers(&self) -> &[Observer] {
+        self.terms.as_deref().map_or(&[], |terms| &terms.observers)
+    }
+
+    fn lately(&self) -> Option<&Lately> {
+        self.lately.as_deref()
     }
 
     fn now(&self) -> Duration {
-        match &self.clock {
-            None => MonotonicClock.now(),
-            Some(clock) => clock.now(),
+        self.terms.as_deref().map_or_else(|| MonotonicClock.now(), Terms::now)
+    }
+
+    #[inline]
+    fn rare(&self) -> &Rare {
+        match self.rare.get() {
+            Some(rare) => rare,
+            None => self.make_rare(),
         }
     }
 
+    #[cold]
+    fn make_rare(&self) -> &Rare {
+        self.rare.get_or_init(|| Box::new(Rare::new()))
+    }
+
+    /// The epoch that has begun last.
+    fn epoch(&self) -> Epoch {
+        self.cell.load().epoch()
+    }
+
     fn moment_at(&self, now: Duration) -> Moment {
-        Moment { now, draw: if self.rules.jitter == 0.0 { 0.0 } else { draw() } }
+        Moment { now, draw: if self.rules().jitter == 0.0 { 0.0 } else { draw() } }
     }
 
     pub(crate) fn transition_to(&self, state: State) {
@@ -163,17 +181,18 @@ impl Engine {
     fn operate(&self, order: Order) {
         let event = Event::Operate(order);
         let at = event.opens_at().or_else(|| self.time_to_tell());
-        let applied = self.cell.apply(event, &self.rules);
+        let applied = self.cell.apply(event, self.rules());
         self.perform(&applied, at);
     }
 
     pub(crate) fn reset(&self) {
         let at = self.time_to_tell();
         // Locked first, so that of two resets the later one is also the one that is remembered.
-        let mut cleared = self.cleared.lock();
-        let applied = self.cell.apply(Event::Operate(Order::Reset), &self.rules);
-        *cleared = Some(Box::new(Cleared { totals: self.counters.totals(), changes: applied.changes }));
-        self.failures.clear();
+        let rare = self.rare();
+        let mut cleared = rare.cleared.lock();
+        let applied = self.cell.apply(Event::Operate(Order::Reset), self.rules());
+        *cleared = Some(Box::new(Cleared { totals: self.totals(), changes: applied.changes }));
+        rare.failures.clear(applied.after.epoch(), || self.epoch());
         drop(cleared);
         self.perform(&applied, at);
     }
@@ -190,11 +209,11 @@ impl Engine {
     /// `taken_off` tells what of the cleared counts is left out.
     fn snapshot(&self, taken_off: impl FnOnce(Cleared) -> Cleared) -> Metrics {
         // What was cleared comes first: whatever is read after it is at least as new.
-        let cleared = self.cleared.lock().as_deref().copied().unwrap_or(Cleared::NOTHING);
+        let cleared = self.cleared();
         let (word, history) = self.cell.load_with_history();
         let cleared = taken_off(cleared);
         let (state, epoch) = (word.state(), word.epoch());
-        let totals = self.counters.totals().since(cleared.totals);
+        let totals = self.totals().since(cleared.totals);
         let (errors, successes) = machine::counts(word);
         Metrics {
             name: self.name.clone(),
@@ -210,12 +229,23 @@ impl Engine {
             consecutive_success_count: self.successes_in_a_row(word, errors, successes),
             transition_count: u64::from(history.changes().wrapping_sub(cleared.changes)),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
-            last_error: self.failures.last(),
-            window: self.lately.as_ref().map(|lately| match state {
-                State::Closed => lately.metrics(epoch, self.time_of(lately), || self.counters.calls_in(epoch)),
+            last_error: self.rare.get().and_then(|rare| rare.failures.last()),
+            window: self.lately().map(|lately| match state {
+                State::Closed => lately.metrics(epoch, self.time_of(lately), || self.counters().calls_in(epoch)),
                 _ => WindowMetrics::default(),
             }),
         }
+    }
+
+    fn totals(&self) -> Totals {
+        // First: a slow call that is settled meanwhile is then slow and not yet settled, or neither.
+        let slow = self.rare.get().map_or(0, Rare::slow_calls);
+        Totals { slow, ..self.counters().totals() }
+    }
+
+    fn cleared(&self) -> Cleared {
+        let cleared = self.rare.get().and_then(|rare| rare.cleared.lock().as_deref().copied());
+        cleared.unwrap_or(Cleared::NOTHING)
     }
 
     /// The time, if the windows need it.
@@ -226,7 +256,7 @@ impl Engine {
     /// While closed the word counts no successes, so that they need not write to it.
     fn successes_in_a_row(&self, word: Word, errors: u64, successes: u64) -> u64 {
         if word.state() == State::Closed && errors == 0 {
-            self.counters.run_of_successes(word.epoch())
+            self.counters().run_of_successes(word.epoch())
         } else {
             successes
         }
@@ -237,4 +267,27 @@ impl Engine {
 fn draw() -> f64 {
     let bits = RandomState::new().hash_one(());
     f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn what_every_call_reads_and_what_a_thread_writes_share_no_cache_line() {
+        // Words of eight bytes, so far apart that they cannot lie in the same 64 bytes.
+        const APART: usize = 64;
+        let word = offset_of!(Engine, cell) + Cell::WORD;
+        let others = [offset_of!(Engine, owner), offset_of!(Engine, slots), offset_of!(Engine, terms)];
+        assert!(others.into_iter().chain([offset_of!(Engine, lately)]).all(|other| other < word));
+        assert!(offset_of!(Engine, first_slot) >= word + APART);
+        // On the heap, the next breaker's word follows upon a slot.
+        assert!(size_of::<Slot>() - Slot::HOT + 8 + word >= APART);
+    }
+
+    #[test]
+    fn an_engine_is_no_larger_than_it_was() {
+        assert_eq!((size_of::<Engine>(), size_of::<Slot>()), (176, 64));
+    }
 }

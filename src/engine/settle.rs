@@ -42,7 +42,7 @@ impl Engine {
         if std::thread::panicking() {
             return self.fail(ticket, Note::PANIC);
         }
-        let failed = match self.rules.dropped_calls {
+        let failed = match self.rules().dropped_calls {
             Dropped::Ignore => false,
             Dropped::Failure => true,
             Dropped::FailureAfter(limit) => {
@@ -57,7 +57,7 @@ impl Engine {
         let End { now, slow } = self.end(ticket);
         let epoch = ticket.epoch();
         if !self.is_current(ticket) {
-            return self.counters.count_aside(Kind::Success);
+            return self.counters().count_aside(Kind::Success);
         }
         slot.count_success(epoch);
         let met = self.record(ticket, End { now, slow }, false);
@@ -66,7 +66,7 @@ impl Engine {
         }
         if met.is_some() {
             // The run of errors ends before the breaker opens.
-            let _still_closed = self.cell.apply(Event::Success { epoch }, &self.rules);
+            let _still_closed = self.cell.apply(Event::Success { epoch }, self.rules());
         }
         let event = match (met, now) {
             (Some(cause), Some(now)) => Event::RateMet { epoch, cause, moment: self.moment_at(now) },
@@ -76,7 +76,7 @@ impl Engine {
             _ => Event::Success { epoch },
         };
         let at = now.or_else(|| if ticket.word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        let applied = self.cell.apply(event, &self.rules);
+        let applied = self.cell.apply(event, self.rules());
         self.perform(&applied, at);
     }
 
@@ -85,16 +85,16 @@ impl Engine {
         let end = self.end(ticket);
         let epoch = ticket.epoch();
         if !self.is_current(ticket) {
-            return self.counters.count_aside(Kind::Error);
+            return self.counters().count_aside(Kind::Error);
         }
-        self.counters.count_error(epoch);
+        self.counters().count_error(epoch);
         let met = self.record(ticket, end, true);
         let mut now = None;
-        let mut applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, &self.rules);
+        let mut applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, self.rules());
         if applied.effect == Effect::ReadClock {
             let moment = self.moment_at(end.now.unwrap_or_else(|| self.now()));
             now = Some(moment.now);
-            applied = self.cell.apply(Event::Failure { epoch, met, moment: Some(moment) }, &self.rules);
+            applied = self.cell.apply(Event::Failure { epoch, met, moment: Some(moment) }, self.rules());
         }
         self.note(&applied, note, now);
         self.perform(&applied, now);
@@ -105,12 +105,12 @@ impl Engine {
         let end = self.end(ticket);
         let epoch = ticket.epoch();
         if !self.is_current(ticket) {
-            return self.counters.count_aside(Kind::Error);
+            return self.counters().count_aside(Kind::Error);
         }
-        self.counters.count_error(epoch);
+        self.counters().count_error(epoch);
         let _opens_anyway = self.record(ticket, end, true);
         let now = end.now.unwrap_or_else(|| self.now());
-        let applied = self.cell.apply(Event::Trip { epoch, now, open_for }, &self.rules);
+        let applied = self.cell.apply(Event::Trip { epoch, now, open_for }, self.rules());
         self.note(&applied, note, Some(now));
         self.perform(&applied, Some(now));
     }
@@ -118,8 +118,8 @@ impl Engine {
     #[cold]
     fn release(&self, ticket: Ticket, kind: Kind) {
         self.leave(ticket);
-        self.counters.count_aside(kind);
-        let applied = self.cell.apply(Event::Release { epoch: ticket.epoch() }, &self.rules);
+        self.counters().count_aside(kind);
+        let applied = self.cell.apply(Event::Release { epoch: ticket.epoch() }, self.rules());
         self.perform(&applied, None);
     }
 
@@ -130,7 +130,7 @@ impl Engine {
 
     fn note(&self, applied: &Applied, note: Note, now: Option<Duration>) {
         if applied.effect != Effect::Late {
-            self.failures.record(note, now);
+            self.rare().failures.record(note, now, applied.before.epoch(), || self.epoch());
         }
     }
 
@@ -141,13 +141,13 @@ impl Engine {
 
     fn timed_end(&self, ticket: Ticket) -> End {
         let now = self.now();
-        let slow = match (&self.lately, ticket.admitted()) {
+        let slow = match (self.lately(), ticket.admitted()) {
             (Some(lately), Some(admitted)) => lately.is_slow(now.saturating_sub(admitted)),
             _ => false,
         };
         self.leave(ticket);
         if slow {
-            self.slot().count_slow();
+            self.rare().count_slow();
         }
         End { now: Some(now), slow }
     }
@@ -155,7 +155,7 @@ impl Engine {
     /// Records in the window a call that has been counted, and tells which rule it meets.
     #[inline]
     fn record(&self, ticket: Ticket, end: End, failed: bool) -> Option<Cause> {
-        match self.lately.as_deref() {
+        match self.lately() {
             Some(lately) if ticket.word.state() == State::Closed => self.record_lately(lately, ticket, end, failed),
             _ => None,
         }
@@ -168,9 +168,9 @@ impl Engine {
             lately.record_success(epoch, now);
             return None;
         }
-        let calls = self.counters.calls_in(epoch);
+        let calls = self.counters().calls_in(epoch);
         lately.record(Ended { epoch, calls, now, failed, slow: end.slow });
-        lately.met(epoch, now, || self.counters.calls_in(epoch))
+        lately.met(epoch, now, || self.counters().calls_in(epoch))
     }
 
     /// The call is no longer timed: it hangs for nobody, and cannot be slow.
@@ -181,7 +181,7 @@ impl Engine {
 
     /// Takes a call out of those that might hang. A late one is in none: the epoch that now is has its own.
     fn leave(&self, ticket: Ticket) {
-        if let (Some(lately), Some(admitted), true) = (&self.lately, ticket.watched(), self.is_current(ticket)) {
+        if let (Some(lately), Some(admitted), true) = (self.lately(), ticket.watched(), self.is_current(ticket)) {
             lately.leave(ticket.epoch(), admitted);
         }
     }

@@ -4,7 +4,11 @@
 #[cfg(loom)]
 mod model;
 #[cfg(not(loom))]
+mod numbers;
+#[cfg(not(loom))]
 mod real;
+#[cfg(not(loom))]
+mod slots;
 
 #[cfg(loom)]
 use model as imp;
@@ -12,14 +16,15 @@ use model as imp;
 use real as imp;
 
 use imp::fence;
+pub(crate) use imp::{Here, Mutex, Ordering, Owner, PerThread, RingI64, RingU64, SwapU64, TallyU64};
 #[cfg(loom)]
 pub use imp::{Mode, model_rings, model_tallies, set_mode};
-pub(crate) use imp::{Mutex, Ordering, PerThread, RingI64, RingU64, SwapU64, TallyU64};
+pub(crate) use once_cell::race::OnceBox;
 
 /// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }
 
 /// Orders what this thread wrote before with what it reads after, for all threads that do the same.

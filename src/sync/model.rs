@@ -106,15 +106,19 @@ macro_rules! single_writer {
 
         impl Default for $name {
             fn default() -> Self {
-                if $is_modelled {
-                    $name::Modelled(loom::sync::atomic::$atomic::new(0))
-                } else {
-                    $name::Unmodelled(std::sync::atomic::$atomic::new(0))
-                }
+                $name::new(0)
             }
         }
 
         impl $name {
+            pub(crate) fn new(value: $value) -> Self {
+                if $is_modelled {
+                    $name::Modelled(loom::sync::atomic::$atomic::new(value))
+                } else {
+                    $name::Unmodelled(std::sync::atomic::$atomic::new(value))
+                }
+            }
+
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 match self {
                     $name::Modelled(value) => value.load(order),
@@ -175,6 +179,37 @@ impl Known {
     }
 }
 
+/// A thread of the model.
+#[derive(Clone, Copy)]
+pub(crate) struct Here;
+
+impl Here {
+    pub(crate) fn now() -> Self {
+        Here
+    }
+}
+
+/// In a model no slot is inlined: each is made by its thread.
+pub(crate) struct Owner;
+
+impl Owner {
+    pub(crate) const fn nobody() -> Self {
+        Owner
+    }
+
+    pub(crate) fn is(&self, _here: Here) -> bool {
+        false
+    }
+
+    pub(crate) fn claim(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn is_claimed(&self) -> bool {
+        false
+    }
+}
+
 /// One `T` for each thread of the model.
 pub(crate) struct PerThread<T> {
     /// In a list that loom does not see.
@@ -196,11 +231,16 @@ impl<T: Default> PerThread<T> {
         PerThread { slots: List(OnceLock::new()), known: Known::new() }
     }
 
-    pub(crate) fn here(&self) -> &T {
+    pub(crate) fn find(&self, _here: Here) -> Option<&T> {
         let owner = loom::thread::current().id();
-        if let Some(slot) = self.slots.iter().find(|slot| slot.owner == owner) {
-            return &slot.value;
+        self.slots.iter().find(|slot| slot.owner == owner).map(|slot| &slot.value)
+    }
+
+    pub(crate) fn here(&self) -> &T {
+        if let Some(value) = self.find(Here) {
+            return value;
         }
+        let owner = loom::thread::current().id();
         let mut new = Box::new(Slot { owner, value: T::default(), next: List(OnceLock::new()) });
         // Loom switches threads before this and not after it, so the list is in the order of the count.
         self.known.add_one();

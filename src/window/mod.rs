@@ -5,6 +5,7 @@ mod hung;
 mod time;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::WindowMetrics;
@@ -114,21 +115,21 @@ pub(crate) struct Ended {
 
 /// The windows of a breaker with rate rules.
 pub(crate) struct Lately {
-    rates: Rates,
+    rates: Arc<Rates>,
     past: Past,
     hung: Option<Hung>,
 }
 
 enum Past {
     Count(CountWindow),
-    Time(Box<TimeWindow>),
+    Time(TimeWindow),
 }
 
 impl Lately {
-    pub(crate) fn new(rates: Rates) -> Self {
+    pub(crate) fn new(rates: Arc<Rates>) -> Self {
         let past = match rates.span {
             Span::Calls(calls) => Past::Count(CountWindow::new(calls, &rates)),
-            Span::Time(time) => Past::Time(Box::new(TimeWindow::new(time))),
+            Span::Time(time) => Past::Time(TimeWindow::new(time)),
         };
         let hung = rates.slow.map(|slow| Hung::new(slow.duration));
         Lately { rates, past, hung }

@@ -8,15 +8,17 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tripcoil::{CircuitBreaker, Clock, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 14] = [
+const PATHS: [(&str, Run); 15] = [
     ("nothing", nothing),
     ("sync", sync),
+    ("second-thread", second_thread),
     ("async", with_a_future),
     ("permit", permit),
     ("last-100", last_100),
@@ -89,6 +91,15 @@ fn alternate(calls: u64, breaker: &CircuitBreaker) {
 
 fn sync(calls: u64) {
     succeed(calls, &CircuitBreaker::new("counts"));
+}
+
+/// By another thread than the one that used the breaker first.
+fn second_thread(calls: u64) {
+    let breaker = CircuitBreaker::new("counts");
+    succeed(1, &breaker);
+    thread::scope(|scope| {
+        scope.spawn(|| succeed(calls, &breaker));
+    });
 }
 
 fn with_a_future(calls: u64) {

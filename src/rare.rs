@@ -1,0 +1,40 @@
+use crate::counters::Totals;
+use crate::failures::Failures;
+use crate::observers::Log;
+use crate::sync::Mutex;
+use crate::sync::unmodelled::{AtomicU64, Ordering};
+
+/// What a healthy breaker does without, in a box that is made when it is first needed.
+pub(crate) struct Rare {
+    pub(crate) failures: Failures,
+    /// What a reset takes off the counts.
+    pub(crate) cleared: Mutex<Option<Box<Cleared>>>,
+    /// What the observers have not been told yet.
+    pub(crate) log: Log,
+    /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
+    slow: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Cleared {
+    pub(crate) totals: Totals,
+    pub(crate) changes: u32,
+}
+
+impl Cleared {
+    pub(crate) const NOTHING: Cleared = Cleared { totals: Totals::ZERO, changes: 0 };
+}
+
+impl Rare {
+    pub(crate) fn new() -> Self {
+        Rare { failures: Failures::new(), cleared: Mutex::new(None), log: Log::new(), slow: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn count_slow(&self) {
+        self.slow.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn slow_calls(&self) -> u64 {
+        self.slow.load(Ordering::Relaxed)
+    }
+}

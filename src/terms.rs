@@ -1,0 +1,30 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, MonotonicClock};
+use crate::observers::Observer;
+use crate::rules::Rules;
+use crate::window::{Lately, Rates};
+
+/// All that a breaker is told by its maker, but its name. Breakers that are made alike share it.
+pub(crate) struct Terms {
+    pub(crate) rules: Rules,
+    pub(crate) rates: Option<Arc<Rates>>,
+    /// `None`: [`MonotonicClock`].
+    pub(crate) clock: Option<Box<dyn Clock>>,
+    pub(crate) observers: Vec<Observer>,
+}
+
+impl Terms {
+    pub(crate) fn now(&self) -> Duration {
+        match &self.clock {
+            None => MonotonicClock.now(),
+            Some(clock) => clock.now(),
+        }
+    }
+
+    /// The windows of one more breaker, if there are rate rules.
+    pub(crate) fn new_windows(&self) -> Option<Box<Lately>> {
+        self.rates.as_ref().map(|rates| Box::new(Lately::new(rates.clone())))
+    }
+}
