@@ -1,3 +1,5 @@
+//! Two clients of the service: one for async tasks, one for threads.
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,11 +14,11 @@ use tokio::time::timeout;
 use ureq::Agent;
 
 /// How long a caller waits for an answer.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(400);
+pub const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// There was no connection.
     Refused,
     /// There was one, and no good answer in time.
@@ -25,26 +27,35 @@ pub(crate) enum Failure {
 
 /// The client of the async tasks.
 #[derive(Clone, Debug)]
-pub(crate) struct AsyncClient {
+pub struct AsyncClient {
     client: Client<HttpConnector, Empty<Bytes>>,
-    uri: Uri,
+    server: SocketAddr,
 }
 
 impl AsyncClient {
-    pub(crate) fn new(server: SocketAddr) -> Self {
-        let uri = Uri::builder().scheme("http").authority(server.to_string()).path_and_query("/pay").build();
-        AsyncClient {
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            uri: uri.expect("an address and a path are a URI"),
-        }
+    /// A client with connections of its own.
+    #[must_use]
+    pub fn new(server: SocketAddr) -> Self {
+        AsyncClient { client: Client::builder(TokioExecutor::new()).build_http(), server }
     }
 
-    pub(crate) async fn fetch(&self) -> Result<(), Failure> {
-        timeout(PATIENCE, self.exchange()).await.unwrap_or(Err(Failure::Unanswered))
+    /// Asks for `path`, which begins with a slash.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if there was no good answer within [`PATIENCE`].
+    ///
+    /// # Panics
+    ///
+    /// If `path` is not the path of a URI.
+    pub async fn fetch(&self, path: &str) -> Result<(), Failure> {
+        timeout(PATIENCE, self.exchange(path)).await.unwrap_or(Err(Failure::Unanswered))
     }
 
-    async fn exchange(&self) -> Result<(), Failure> {
-        let response = self.client.get(self.uri.clone()).await.map_err(|error| Failure::from(&error))?;
+    async fn exchange(&self, path: &str) -> Result<(), Failure> {
+        let uri = Uri::builder().scheme("http").authority(self.server.to_string()).path_and_query(path).build();
+        let uri = uri.expect("an address and a path are a URI");
+        let response = self.client.get(uri).await.map_err(|error| Failure::from(&error))?;
         let good = response.status().is_success();
         // Read to its end, so that the connection can be used again.
         response.into_body().collect().await.map_err(|_| Failure::Unanswered)?;
@@ -60,20 +71,28 @@ impl From<&legacy::Error> for Failure {
 
 /// The client of the threads.
 #[derive(Clone, Debug)]
-pub(crate) struct ThreadClient {
+pub struct ThreadClient {
     agent: Agent,
-    url: String,
+    server: SocketAddr,
 }
 
 impl ThreadClient {
-    pub(crate) fn new(server: SocketAddr) -> Self {
+    /// A client with connections of its own.
+    #[must_use]
+    pub fn new(server: SocketAddr) -> Self {
         // Whatever proxy the environment names, the server is on this machine.
         let config = Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build();
-        ThreadClient { agent: Agent::new_with_config(config), url: format!("http://{server}/pay") }
+        ThreadClient { agent: Agent::new_with_config(config), server }
     }
 
-    pub(crate) fn fetch(&self) -> Result<(), Failure> {
-        let mut response = self.agent.get(&self.url).call().map_err(|error| Failure::from(&error))?;
+    /// Asks for `path`, which begins with a slash.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if there was no good answer within [`PATIENCE`].
+    pub fn fetch(&self, path: &str) -> Result<(), Failure> {
+        let url = format!("http://{}{path}", self.server);
+        let mut response = self.agent.get(&url).call().map_err(|error| Failure::from(&error))?;
         response.body_mut().read_to_vec().map_err(|error| Failure::from(&error))?;
         Ok(())
     }

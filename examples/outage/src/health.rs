@@ -1,3 +1,6 @@
+//! How well the server is, and what it makes of a request.
+
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,9 +21,32 @@ const GAIN: f64 = 0.13;
 /// of the overload, until their callers give up on them; and only an answered request makes it
 /// stronger. So a crowd that keeps asking keeps it weak.
 #[derive(Debug)]
-pub(crate) struct Health {
+pub struct Health {
     start: Instant,
     vitals: Mutex<Vitals>,
+    porter: Porter,
+}
+
+/// Is told of every request that comes and goes, by its path.
+struct Porter(Box<Told>);
+
+type Told = dyn Fn(&str, Passage) + Send + Sync;
+
+impl fmt::Debug for Porter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Porter")
+    }
+}
+
+/// What a request has just done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It came in.
+    Came,
+    /// It is about to be answered.
+    Answered,
+    /// It was dropped unanswered: its caller went away.
+    Left,
 }
 
 #[derive(Debug)]
@@ -34,15 +60,17 @@ struct Vitals {
 
 /// What was observed of the service in one run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Chart {
+pub struct Chart {
     /// What it turned into, and when.
-    pub(crate) turns: Vec<(Duration, Condition)>,
+    pub turns: Vec<(Duration, Condition)>,
     /// The requests that reached it while it was sick.
-    pub(crate) sick_requests: u32,
+    pub sick_requests: u32,
 }
 
 impl Health {
-    pub(crate) fn new(start: Instant, seed: u64) -> Self {
+    /// A healthy service.
+    #[must_use]
+    pub fn new(start: Instant, seed: u64) -> Self {
         let vitals = Vitals {
             condition: Condition::Healthy,
             strength: STRONG,
@@ -50,10 +78,18 @@ impl Health {
             rng: Rng::with_seed(seed),
             chart: Chart { turns: vec![(Duration::ZERO, Condition::Healthy)], sick_requests: 0 },
         };
-        Health { start, vitals: Mutex::new(vitals) }
+        Health { start, vitals: Mutex::new(vitals), porter: Porter(Box::new(|_, _| {})) }
     }
 
-    pub(crate) fn turn(&self, condition: Condition) {
+    /// Tells `porter` of every request, by its path.
+    #[must_use]
+    pub fn with_porter(mut self, porter: impl Fn(&str, Passage) + Send + Sync + 'static) -> Self {
+        self.porter = Porter(Box::new(porter));
+        self
+    }
+
+    /// Turns into something else.
+    pub fn turn(&self, condition: Condition) {
         let at = self.start.elapsed();
         let mut vitals = self.vitals();
         if condition == Condition::Recovering {
@@ -63,7 +99,9 @@ impl Health {
     }
 
     /// A request comes in.
-    pub(crate) fn visit(self: &Arc<Self>) -> Visit {
+    #[must_use]
+    pub fn visit(self: &Arc<Self>, path: &str) -> Visit {
+        (self.porter.0)(path, Passage::Came);
         let mut vitals = self.vitals();
         vitals.in_flight += 1;
         vitals.chart.sick_requests += u32::from(vitals.condition.is_sick());
@@ -78,10 +116,12 @@ impl Health {
             _ => 1.0,
         };
         let delay = Duration::from_millis(millis).mul_f64(overload * overload);
-        Visit { health: Arc::clone(self), delay, good }
+        Visit { health: Arc::clone(self), path: path.into(), delay, good, answered: false }
     }
 
-    pub(crate) fn chart(&self) -> Chart {
+    /// What was observed so far.
+    #[must_use]
+    pub fn chart(&self) -> Chart {
         self.vitals().chart.clone()
     }
 
@@ -102,19 +142,24 @@ impl Vitals {
 
 /// A request that is being served; dropped unanswered if its caller goes away.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub struct Visit {
     health: Arc<Health>,
+    path: Box<str>,
     delay: Duration,
     good: bool,
+    answered: bool,
 }
 
 impl Visit {
-    pub(crate) fn delay(&self) -> Duration {
+    /// How long it takes.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
         self.delay
     }
 
     /// Answers it: whether that is a good answer.
-    pub(crate) fn answer(self) -> bool {
+    #[must_use]
+    pub fn answer(mut self) -> bool {
         let at = self.health.start.elapsed();
         let mut vitals = self.health.vitals();
         if vitals.condition == Condition::Recovering {
@@ -123,6 +168,8 @@ impl Visit {
                 vitals.turn(Condition::Healthy, at);
             }
         }
+        drop(vitals);
+        self.answered = true;
         self.good
     }
 }
@@ -130,6 +177,8 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         self.health.vitals().in_flight -= 1;
+        let passage = if self.answered { Passage::Answered } else { Passage::Left };
+        (self.health.porter.0)(&self.path, passage);
     }
 }
 
@@ -146,22 +195,22 @@ mod tests {
     #[test]
     fn recovering_a_few_are_served_soon_and_a_crowd_is_not() {
         let health = health(Condition::Recovering);
-        let visits: Vec<_> = (0..40).map(|_| health.visit()).collect();
+        let visits: Vec<_> = (0..40).map(|_| health.visit("/pay")).collect();
         assert!(visits[1].delay() < Duration::from_millis(50));
         assert!(visits[39].delay() > Duration::from_secs(5));
         drop(visits);
-        assert!(health.visit().delay() < Duration::from_millis(50));
+        assert!(health.visit("/pay").delay() < Duration::from_millis(50));
     }
 
     #[test]
     fn answered_requests_make_it_healthy_and_abandoned_ones_do_not() {
         let health = health(Condition::Recovering);
         for _ in 0..100 {
-            drop(health.visit());
+            drop(health.visit("/pay"));
         }
         assert_eq!(health.chart().turns.last().unwrap().1, Condition::Recovering);
         for _ in 0..100 {
-            assert!(health.visit().answer());
+            assert!(health.visit("/pay").answer());
         }
         assert_eq!(health.chart().turns.last().unwrap().1, Condition::Healthy);
     }
@@ -180,9 +229,9 @@ mod tests {
     #[test]
     fn only_requests_of_a_sick_service_are_counted() {
         let health = health(Condition::Failing);
-        assert!(!health.visit().answer());
+        assert!(!health.visit("/pay").answer());
         health.turn(Condition::Healthy);
-        assert!(health.visit().answer());
+        assert!(health.visit("/pay").answer());
         assert_eq!(health.chart().sick_requests, 1);
     }
 }

@@ -15,6 +15,8 @@ pub(crate) const TASK_RATE: u32 = 240;
 pub(crate) const THREADS: u32 = 8;
 /// Calls a second of each thread.
 pub(crate) const THREAD_RATE: u32 = 10;
+/// What every caller asks for.
+const PATH: &str = "/pay";
 
 /// What the clients of one run have in common.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ impl Load {
             tokio::spawn(async move {
                 let at = load.start.elapsed();
                 let result = match &load.breaker {
-                    Some(breaker) => breaker.call(client.fetch()).await,
-                    None => client.fetch().await.map_err(Error::Inner),
+                    Some(breaker) => breaker.call(client.fetch(PATH)).await,
+                    None => client.fetch(PATH).await.map_err(Error::Inner),
                 };
                 load.note(Caller::Task, at, result.into());
             });
@@ -57,8 +59,8 @@ impl Load {
             thread::sleep(wait);
             let at = self.start.elapsed();
             let result = match &self.breaker {
-                Some(breaker) => breaker.call_sync(|| client.fetch()),
-                None => client.fetch().map_err(Error::Inner),
+                Some(breaker) => breaker.call_sync(|| client.fetch(PATH)),
+                None => client.fetch(PATH).map_err(Error::Inner),
             };
             self.note(Caller::Thread, at, result.into());
         }

@@ -5,17 +5,13 @@
 mod args;
 mod axis;
 mod breaker;
-mod client;
 mod figures;
-mod health;
 mod load;
 mod palette;
 mod panel;
 mod record;
 mod run;
 mod screen;
-mod script;
-mod server;
 mod svg;
 mod table;
 mod timeline;
@@ -25,6 +21,8 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+use outage::{client, health, script, server};
 
 use crate::args::{Request, Settings};
 use crate::figures::Figures;

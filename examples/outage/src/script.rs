@@ -1,3 +1,5 @@
+//! What happens to the server, and when.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -5,21 +7,29 @@ use crate::client::PATIENCE;
 
 /// How the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
+pub enum Condition {
+    /// Fast, with good answers.
     Healthy,
+    /// Slow, with bad answers.
     Failing,
+    /// Not listening.
     Down,
+    /// Weak: a crowd slows it down.
     Recovering,
     /// Healthy again, and not by its own strength.
     Helped,
 }
 
 impl Condition {
-    pub(crate) const fn is_sick(self) -> bool {
+    /// Anything but healthy.
+    #[must_use]
+    pub const fn is_sick(self) -> bool {
         matches!(self, Condition::Failing | Condition::Down | Condition::Recovering)
     }
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Condition::Healthy => "healthy",
             Condition::Failing => "failing slowly",
@@ -38,16 +48,19 @@ impl fmt::Display for Condition {
 
 /// One stage of the script: what the server turns into, and until when at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stage {
-    pub(crate) condition: Condition,
-    pub(crate) until: Duration,
+pub struct Stage {
+    /// What the server turns into.
+    pub condition: Condition,
+    /// Since the start.
+    pub until: Duration,
 }
 
 /// The server outlives the run, for calls that are still under way.
 const LAST_CALLS: Duration = Duration::from_millis(100).saturating_add(PATIENCE);
 
 /// The outage, in percent of the run. A server that has not recovered by itself at 85 % gets help.
-pub(crate) fn stages(length: Duration) -> [Stage; 5] {
+#[must_use]
+pub fn stages(length: Duration) -> [Stage; 5] {
     let stage = |condition, percent| Stage { condition, until: length * percent / 100 };
     [
         stage(Condition::Healthy, 15),

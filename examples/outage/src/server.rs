@@ -1,3 +1,5 @@
+//! The server: it listens, goes away and comes back as its script has it.
+
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +23,7 @@ const BACKLOG: u32 = 1024;
 
 /// An HTTP server on a port of its own.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     /// Bound and never listening: it keeps the port while connections to it are refused. Were the
     /// port free, a client could be given it as its own and connect to itself.
@@ -29,17 +31,42 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn reserve() -> io::Result<Self> {
-        let reservation = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    /// Takes a port, and does not listen yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn reserve() -> io::Result<Self> {
+        Server::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Takes the port of an address, which another process may have reserved, and does not listen yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub fn at(address: SocketAddr) -> io::Result<Self> {
+        let reservation = socket(address)?;
         Ok(Server { address: reservation.local_addr()?, _reservation: reservation })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it will listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Goes through the stages and ends with the last one.
-    pub(crate) async fn play(self, stages: [Stage; 5], start: Instant, health: Arc<Health>) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    pub async fn play(
+        self,
+        stages: impl IntoIterator<Item = Stage>,
+        start: Instant,
+        health: Arc<Health>,
+    ) -> io::Result<()> {
         let mut reception = None;
         for stage in stages {
             let until = start + stage.until;
@@ -98,8 +125,8 @@ async fn converse(stream: TcpStream, health: Arc<Health>) {
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(_: Request<Incoming>, health: Arc<Health>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let visit = health.visit();
+async fn answer(request: Request<Incoming>, health: Arc<Health>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let visit = health.visit(request.uri().path());
     if visit.delay() > Duration::ZERO {
         sleep(visit.delay()).await;
     }
