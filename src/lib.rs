@@ -35,6 +35,9 @@ mod owned;
 mod panics;
 mod permit;
 mod probe;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/proof.md")]
+pub mod proof {}
 mod rare;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod roster;

@@ -223,17 +223,19 @@ fn recover_from_each(walk: &Walk, places: HashSet<Place>) {
 
 #[test]
 fn every_word_that_small_rules_reach_is_legal_and_leads_back_to_closed() {
-    let mut states = HashSet::new();
+    let (mut states, mut explored) = (HashSet::new(), 0);
     for rules in small_rules() {
         let most_probes = u64::from(rules.half_open_max_capacity) + 2;
         let walk = Walk { rules, most_probes };
         let places = walk.explore(START);
         states.extend(places.iter().map(|place| place.word.state()));
+        explored += places.len();
         assert!(places.iter().any(|place| place.probes == most_probes));
         assert!(places.iter().any(|place| place.reopenings == 3));
         recover_from_each(&walk, places);
     }
     assert_eq!(states.len(), 5);
+    println!("explored: {explored} places, under {} rules", small_rules().len());
 }
 
 #[test]
@@ -249,6 +251,7 @@ fn probes_that_never_answer_fill_the_word_and_overflow_nothing() {
     let walk = Walk { rules, most_probes: u64::MAX };
     let places = walk.explore(START);
     assert_eq!(places.iter().map(|place| place.probes).max(), Some(4_095));
+    println!("explored: {} places", places.len());
     for place in places.into_iter().filter(|place| place.probes >= 4_090) {
         walk.recover(place, false);
     }
