@@ -11,6 +11,9 @@ mod cell;
 #[doc = include_str!("../docs/choosing-rules.md")]
 pub mod choosing_rules {}
 pub mod clock;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../COMPARE.md")]
+pub mod compare {}
 mod config;
 mod counters;
 mod engine;
