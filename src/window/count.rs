@@ -143,8 +143,8 @@ impl Reading<'_> {
         if out == 0 {
             return self.written;
         }
-        let oldest = self.written.saturating_sub(self.log.depth()) + 1;
-        (oldest..=self.written).rev().take_while(|number| self.is_after(*number, out)).count() as u64
+        let latest = (1..=self.written).rev().take(self.log.places.len());
+        latest.take_while(|number| self.is_after(*number, out)).count() as u64
     }
 
     /// A place that has been taken and not been written yet is not: its thread will look once it has. Nor is one
