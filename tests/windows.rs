@@ -376,3 +376,18 @@ fn the_rates_are_shares_of_the_calls() {
     (0..3).for_each(|_| succeed(&breaker));
     assert!((seen(&breaker).error_rate() - 0.25).abs() < f64::EPSILON);
 }
+
+#[test]
+fn calls_that_were_slow_and_calls_that_hang_meet_a_rate_together() {
+    for window in [Window::calls(4), Window::time(60 * SECOND)] {
+        let (breaker, clock) = manual(slow(0.5, SECOND, window, 4));
+        let slow = admitted(&breaker);
+        clock.advance(SECOND);
+        slow.success();
+        succeed(&breaker);
+        succeed(&breaker);
+        let _hangs = admitted(&breaker);
+        clock.advance(2 * SECOND);
+        assert!(breaker.try_acquire().is_err(), "one was slow and one hangs, of four");
+    }
+}
