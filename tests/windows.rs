@@ -391,3 +391,22 @@ fn calls_that_were_slow_and_calls_that_hang_meet_a_rate_together() {
         assert!(breaker.try_acquire().is_err(), "one was slow and one hangs, of four");
     }
 }
+
+#[test]
+fn a_rate_that_is_met_because_successes_grow_old_opens_nothing() {
+    let rules = slow(1.0, SECOND, Window::time(16 * SECOND), 2);
+    let (breaker, clock) = manual(|settings| rules(settings).error_rate(0.5));
+    for _ in 0..3 {
+        succeed(&breaker);
+    }
+    clock.advance(10 * SECOND);
+    for _ in 0..2 {
+        fail(&breaker);
+    }
+    clock.advance(7 * SECOND);
+    assert_eq!(counts(&breaker), (2, 2, 0));
+    let call = admitted(&breaker);
+    assert!(!is_open(&breaker), "only a failure, or a call that is slow or hangs, opens");
+    call.failure();
+    assert!(is_open(&breaker));
+}

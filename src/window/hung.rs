@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn a_look_is_due_once_for_each_slice() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(15)));
+        assert!(!hung.is_due(EPOCH, at(19)));
+        assert!(hung.is_due(EPOCH, at(20)));
+        assert_eq!(hung.look(EPOCH, at(20)), 0);
+        assert!(hung.enter(EPOCH, at(20)));
+        assert!(!hung.is_due(EPOCH, at(20)));
+    }
+
+    #[test]
     fn a_call_that_begins_while_the_clock_is_behind_is_not_watched() {
         let hung = Hung::new(SLOW);
         assert!(hung.enter(EPOCH, at(500)));
