@@ -1,0 +1,199 @@
+//! What a breaker is meant to do with one event, written down without words, fields or epochs that wrap.
+
+use crate::rules::Rules;
+use crate::state::State;
+use crate::word::Word;
+
+/// Milliseconds.
+pub(crate) type Time = u8;
+
+/// What the breaker is, if all is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ghost {
+    pub(crate) mode: Mode,
+    pub(crate) epoch: u8,
+    pub(crate) reopenings: u8,
+    pub(crate) changes: u8,
+    /// Probes of this epoch that took the place of a silent one.
+    pub(crate) extra: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    Closed { errors: u8 },
+    Open { until: Time },
+    HalfOpen { in_flight: u8, successes: u8, errors: u8, raise: u8 },
+    ForcedOpen,
+    ForcedClosed,
+}
+
+/// Something that happens. `epoch`: that of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Happening {
+    Admit { now: Time, past_silence: bool },
+    Success { epoch: u8 },
+    Failure { epoch: u8, now: Time },
+    Trip { epoch: u8, until: Time },
+    Release { epoch: u8 },
+    Enter { state: State, now: Time },
+}
+
+/// What a thread is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    Admitted,
+    Refused,
+    /// So many slots more are free.
+    Settled {
+        freed: u8,
+    },
+    Moved,
+}
+
+pub(crate) const START: Ghost =
+    Ghost { mode: Mode::Closed { errors: 0 }, epoch: 0, reopenings: 0, changes: 0, extra: 0 };
+
+fn small(number: u32) -> u8 {
+    u8::try_from(number).expect("the rules of a scenario are small")
+}
+
+impl Mode {
+    pub(crate) fn state(self) -> State {
+        match self {
+            Mode::Closed { .. } => State::Closed,
+            Mode::Open { .. } => State::Open,
+            Mode::HalfOpen { .. } => State::HalfOpen,
+            Mode::ForcedOpen => State::ForcedOpen,
+            Mode::ForcedClosed => State::ForcedClosed,
+        }
+    }
+
+    /// What `word` says.
+    pub(crate) fn of(word: Word) -> Self {
+        let field = |value: u64| u8::try_from(value).expect("the counts of a scenario are small");
+        match word.state() {
+            State::Closed => Mode::Closed { errors: field(word.errors()) },
+            State::Open => Mode::Open { until: field(word.deadline().bits()) },
+            State::HalfOpen => Mode::HalfOpen {
+                in_flight: field(word.in_flight()),
+                successes: field(word.successes()),
+                errors: field(word.probe_errors()),
+                raise: field(word.raise()),
+            },
+            State::ForcedOpen => Mode::ForcedOpen,
+            State::ForcedClosed => Mode::ForcedClosed,
+        }
+    }
+
+    fn free(self, rules: &Rules) -> u8 {
+        match self {
+            Mode::HalfOpen { in_flight, raise, .. } => {
+                (small(rules.half_open_capacity) + raise).saturating_sub(in_flight)
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Ghost {
+    fn enter(self, mode: Mode) -> Self {
+        let (from, to) = (self.mode.state(), mode.state());
+        Ghost {
+            mode,
+            epoch: self.epoch + 1,
+            reopenings: match (from, to) {
+                (_, State::Closed | State::ForcedClosed) => 0,
+                (State::HalfOpen, State::Open) => self.reopenings + 1,
+                _ => self.reopenings,
+            },
+            changes: self.changes + u8::from(from != to),
+            extra: 0,
+        }
+    }
+
+    /// Open for the rules' time: twice as long for each opening out of half-open.
+    fn open(self, now: Time, rules: &Rules) -> Self {
+        let reopenings = self.reopenings + u8::from(self.mode.state() == State::HalfOpen);
+        let millis = |duration: std::time::Duration| u8::try_from(duration.as_millis()).expect("short");
+        let wait = millis(rules.reset_timeout) << reopenings;
+        self.enter(Mode::Open { until: now + wait.min(millis(rules.backoff_max)) })
+    }
+
+    pub(crate) fn after(self, happening: Happening, rules: &Rules) -> (Self, Answer) {
+        match happening {
+            Happening::Admit { now, past_silence } => self.admit(now, past_silence, rules),
+            Happening::Enter { state, now } => {
+                let next = match state {
+                    State::Closed => self.enter(Mode::Closed { errors: 0 }),
+                    State::Open => self.open(now, rules),
+                    State::HalfOpen => self.enter(Mode::HalfOpen { in_flight: 0, successes: 0, errors: 0, raise: 0 }),
+                    State::ForcedOpen => self.enter(Mode::ForcedOpen),
+                    State::ForcedClosed => self.enter(Mode::ForcedClosed),
+                };
+                (next, Answer::Moved)
+            }
+            Happening::Success { epoch }
+            | Happening::Failure { epoch, .. }
+            | Happening::Trip { epoch, .. }
+            | Happening::Release { epoch } => {
+                let next = if epoch == self.epoch { self.settle(happening, rules) } else { self };
+                if next.epoch != self.epoch {
+                    return (next, Answer::Moved);
+                }
+                (next, Answer::Settled { freed: next.mode.free(rules).saturating_sub(self.mode.free(rules)) })
+            }
+        }
+    }
+
+    fn admit(self, now: Time, past_silence: bool, rules: &Rules) -> (Self, Answer) {
+        match self.mode {
+            Mode::Closed { .. } | Mode::ForcedClosed => (self, Answer::Admitted),
+            Mode::ForcedOpen => (self, Answer::Refused),
+            Mode::Open { until } if now < until => (self, Answer::Refused),
+            Mode::Open { .. } => {
+                let probing = Mode::HalfOpen { in_flight: 1, successes: 0, errors: 0, raise: 0 };
+                (self.enter(probing), Answer::Admitted)
+            }
+            Mode::HalfOpen { .. } if self.mode.free(rules) == 0 && !past_silence => (self, Answer::Refused),
+            Mode::HalfOpen { in_flight, successes, errors, raise } => {
+                let extra = self.extra + u8::from(self.mode.free(rules) == 0);
+                let mode = Mode::HalfOpen { in_flight: in_flight + 1, successes, errors, raise };
+                (Ghost { mode, extra, ..self }, Answer::Admitted)
+            }
+        }
+    }
+
+    fn settle(self, happening: Happening, rules: &Rules) -> Self {
+        match (self.mode, happening) {
+            (_, Happening::Trip { until, .. }) if self.mode.state() != State::ForcedClosed => {
+                self.enter(Mode::Open { until })
+            }
+            (Mode::Closed { errors }, Happening::Failure { now, .. }) => {
+                if rules.error_threshold.is_some_and(|most| errors + 1 >= small(most)) {
+                    return self.open(now, rules);
+                }
+                Ghost { mode: Mode::Closed { errors: errors + 1 }, ..self }
+            }
+            (Mode::Closed { .. }, Happening::Success { .. }) => Ghost { mode: Mode::Closed { errors: 0 }, ..self },
+            (Mode::HalfOpen { in_flight, errors, raise, .. }, Happening::Failure { now, .. }) => {
+                if errors + 1 >= small(rules.half_open_error_threshold) {
+                    return self.open(now, rules);
+                }
+                let mode = Mode::HalfOpen { in_flight: in_flight - 1, successes: 0, errors: errors + 1, raise };
+                Ghost { mode, ..self }
+            }
+            (Mode::HalfOpen { in_flight, successes, errors, raise }, Happening::Success { .. }) => {
+                if successes + 1 >= small(rules.success_threshold) {
+                    return self.enter(Mode::Closed { errors: 0 });
+                }
+                let most = small(rules.half_open_max_capacity - rules.half_open_capacity);
+                let (in_flight, successes) = (in_flight - 1, successes + 1);
+                Ghost { mode: Mode::HalfOpen { in_flight, successes, errors, raise: most.min(raise + 1) }, ..self }
+            }
+            (Mode::HalfOpen { in_flight, successes, errors, raise }, Happening::Release { .. }) => {
+                Ghost { mode: Mode::HalfOpen { in_flight: in_flight - 1, successes, errors, raise }, ..self }
+            }
+            _ => self,
+        }
+    }
+}
