@@ -99,3 +99,10 @@ pub mod __macros {
 pub mod loom_mode {
     pub use crate::sync::{Mode, model_rings, model_tallies, set_mode};
 }
+
+/// How the models of `proof/shuttle` look at the atomics.
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub mod shuttle_mode {
+    pub use crate::sync::{model_rings, model_tallies};
+}

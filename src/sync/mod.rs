@@ -1,25 +1,37 @@
 //! Where every atomic and lock of the crate comes from: the standard library and `parking_lot`,
-//! or loom's models of them under `--cfg loom`.
+//! or the models of them of loom and shuttle, under `--cfg loom` and `--cfg shuttle`.
 
 #[cfg(loom)]
 mod model;
-#[cfg(not(loom))]
+#[cfg(any(loom, shuttle))]
+mod modelled;
+#[cfg(not(any(loom, shuttle)))]
 mod numbers;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod real;
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+mod shuttle;
+#[cfg(not(any(loom, shuttle)))]
 mod slots;
 
 #[cfg(loom)]
 use model as imp;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use real as imp;
+#[cfg(shuttle)]
+use shuttle as imp;
 
 use imp::fence;
-pub(crate) use imp::{Here, Mutex, Ordering, Owner, PerThread, RingI64, RingU64, SwapU64, TallyU64};
+pub(crate) use imp::{Mutex, Ordering, SwapU64};
 #[cfg(loom)]
-pub use imp::{Mode, model_rings, model_tallies, set_mode};
+pub use model::{Mode, set_mode};
+#[cfg(any(loom, shuttle))]
+pub(crate) use modelled::{Here, Owner, PerThread, RingI64, RingU64, TallyU64};
+#[cfg(any(loom, shuttle))]
+pub use modelled::{model_rings, model_tallies};
 pub(crate) use once_cell::race::OnceBox;
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use real::{Here, Owner, PerThread, RingI64, RingU64, TallyU64};
 
 /// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {
@@ -32,12 +44,12 @@ pub(crate) fn full_fence() {
     fence(Ordering::SeqCst);
 }
 
-/// A `const fn` in production; loom's atomics cannot be made in one.
+/// A `const fn` in production; what the models use instead cannot be made in one.
 macro_rules! const_unless_loom {
     ($(#[$meta:meta])* $vis:vis fn $($rest:tt)*) => {
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         $(#[$meta])* $vis const fn $($rest)*
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         $(#[$meta])* $vis fn $($rest)*
     };
 }
