@@ -127,7 +127,7 @@ pub(crate) struct Call {
     is_timed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Mode {
     Closed(Closed),
     Open { until: Time },
@@ -136,7 +136,7 @@ enum Mode {
     ForcedClosed,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Closed {
     errors: u64,
     successes: u64,
@@ -158,7 +158,7 @@ struct Ended {
     slow: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct HalfOpen {
     in_flight: u32,
     successes: u32,
@@ -168,7 +168,7 @@ struct HalfOpen {
     newest: Option<Time>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reference {
     settings: Settings,
     now: Time,
