@@ -136,6 +136,20 @@ fn operation(known: &[usize], draw: &mut impl FnMut(usize) -> usize) -> Operatio
     }
 }
 
+/// A clock that takes its time, as admissions and trips in the middle of which it is read then do.
+struct Slow {
+    clock: ManualClock,
+    pause: fn(),
+}
+
+impl Clock for Slow {
+    fn now(&self) -> Duration {
+        let now = self.clock.now();
+        (self.pause)();
+        now
+    }
+}
+
 /// A breaker on which the operations of a plan are performed.
 pub(crate) struct Stage {
     settings: Settings,
@@ -145,10 +159,12 @@ pub(crate) struct Stage {
     calls: Vec<Mutex<Option<OwnedPermit>>>,
     told: Arc<Mutex<Vec<Transition>>>,
     stamps: AtomicU64,
+    /// Lets other threads run in the middle of an operation.
+    pause: fn(),
 }
 
 impl Stage {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan, pause: fn()) -> Self {
         let (clock, told) = (ManualClock::new(), Arc::new(Mutex::new(Vec::new())));
         let settings = plan.settings.clone();
         let builder = CircuitBreaker::builder("linear")
@@ -161,14 +177,14 @@ impl Stage {
             .half_open_max_capacity(settings.half_open_max_capacity)
             .probe_timeout(Duration::from_millis(settings.probe_timeout))
             .dropped_calls(settings.dropped_calls)
-            .clock(clock.clone())
+            .clock(Slow { clock: clock.clone(), pause })
             .on_transition({
                 let told = told.clone();
                 move |transition| told.lock().unwrap().push(transition.clone())
             });
         let breaker = Arc::new(builder.build().expect("the settings are allowed"));
         let calls = (0..plan.operations()).map(|_| Mutex::new(None)).collect();
-        Stage { settings, breaker, clock, calls, told, stamps: AtomicU64::new(0) }
+        Stage { settings, breaker, clock, calls, told, stamps: AtomicU64::new(0), pause }
     }
 
     pub(crate) fn set_clock(&self, time: Time) {
@@ -182,6 +198,7 @@ impl Stage {
             _ => None,
         };
         let begun = self.stamp();
+        (self.pause)();
         let result = self.do_it(operation, call);
         let ended = self.stamp();
         let answer = match result {

@@ -549,7 +549,7 @@ impl Turn<'_> {
             other.go(At::Loop(deed, Stage::History(looked)));
         }
         if self.world.word != looked.word {
-            seen("a swap that failed");
+            seen(if choice.past_silence { "a place that was won, and another word" } else { "a swap that failed" });
             let found = self.world.seen();
             return self.go(At::Loop(deed, Stage::History(found)));
         }

@@ -18,7 +18,7 @@ use tripcoil::clock::ManualClock;
 use tripcoil::{Builder, CircuitBreaker, Transition, shuttle_mode};
 
 /// Schedules of each kind for each model, unless `SHUTTLE_SCHEDULES` says else.
-const SCHEDULES: usize = 10_000;
+const SCHEDULES: usize = 4_000;
 
 /// How often at most a schedule of the kind "PCT" demotes the thread that runs.
 const PCT_DEPTHS: [usize; 2] = [2, 4];

@@ -22,7 +22,7 @@ use shuttle_tests::{at_once, sample};
 /// A round of a random plan; whether an order explains it.
 fn is_explained(threads: usize) -> bool {
     let plan = Plan::new(threads, &mut |below| thread_rng().gen_range(0..below));
-    let stage = Arc::new(Stage::new(&plan));
+    let stage = Arc::new(Stage::new(&plan, shuttle::thread::yield_now));
     let mut entries = Vec::new();
     for phase in plan.phases {
         stage.set_clock(phase.time);
