@@ -1,4 +1,4 @@
-//! Each thread's own values, for loom and shuttle, whose threads have no numbers of ours.
+//! Each thread's own values in a model, of loom or of shuttle.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ std::thread_local! {
     static RINGS_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Chooses whether the model sees the totals, for models that run on this thread; it does not by default,
+/// Chooses whether the model sees the totals of the models that run on this thread; it does not by default,
 /// as they decide nothing in most models and would multiply the executions.
 pub fn model_tallies(modelled: bool) {
     TALLIES_ARE_MODELLED.set(modelled);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The argument is how many rounds of each scenario there are, 1 by default. `proof/sanitize` runs it under
-//! ThreadSanitizer and AddressSanitizer.
+//! the sanitizers of threads and of addresses.
 
 mod scenario;
 mod team;

@@ -225,12 +225,11 @@ fn moved_permits() -> u64 {
         let mut dice = Dice::of(thread);
         for round in 0..ROUNDS {
             let place = &shared.left[usize::try_from(dice.draw(8)).expect("small")];
-            let permit = match shared.breaker.try_acquire_owned() {
-                Ok(permit) => place.lock().replace(permit),
-                Err(_) => {
-                    shared.count(REJECTED);
-                    place.lock().take()
-                }
+            let permit = if let Ok(permit) = shared.breaker.try_acquire_owned() {
+                place.lock().replace(permit)
+            } else {
+                shared.count(REJECTED);
+                place.lock().take()
             };
             if let Some(permit) = permit {
                 shared.settle(permit, dice.draw(4));

@@ -1,4 +1,4 @@
-//! Threads in the one way that ThreadSanitizer understands without a standard library that was built for it:
+//! Threads in the one way that the sanitizer of threads understands without a standard library that was built for it:
 //! `spawn` and `join`.
 //!
 //! They begin one after the other and end one after the other, because for each the `thread_local` crate takes a
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 /// How many threads a team has.
 pub(crate) const THREADS: usize = 4;
 
-/// Where leaked memory can be seen from, so that it is no leak to LeakSanitizer.
+/// Where leaked memory can be seen from, so that it is no leak to the sanitizers.
 static KEPT: Mutex<Vec<&'static (dyn Any + Sync)>> = Mutex::new(Vec::new());
 
 /// Remembers what was leaked.
