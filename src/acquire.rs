@@ -48,7 +48,7 @@ impl CircuitBreaker {
             let listener = engine.queue().listen();
             match engine.admit() {
                 Ok(ticket) => return Permit::new(engine, ticket),
-                Err(refusal) => match refusal.ask_again_after {
+                Err(refusal) => match refusal.ask_again_after() {
                     Some(wait) => {
                         let timer = sleep(wait);
                         future::or(listener, async { drop(timer.await) }).await;
@@ -102,7 +102,7 @@ impl CircuitBreaker {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Err(engine.reject(engine.slot(), refusal));
             }
-            let worth_asking = refusal.ask_again_after.and_then(|wait| now.checked_add(wait));
+            let worth_asking = refusal.ask_again_after().and_then(|wait| now.checked_add(wait));
             let wake_up = worth_asking.into_iter().chain(deadline).min();
             listener.wait_until(wake_up);
         }

@@ -79,18 +79,26 @@ impl Cell {
         self.newest_probe.overdue_at(epoch, rules.probe_timeout)
     }
 
-    /// For how long `word` lets nobody through, if it is open: what the machine would say, without the loop.
+    /// For how many nanoseconds `word` lets nobody through, if it is open: what the machine would say, without
+    /// the loop.
     #[inline]
-    pub(crate) fn stays_open(&self, word: Word, now: Duration) -> Option<Duration> {
+    pub(crate) fn stays_open(&self, word: Word, now: Duration) -> Option<u64> {
         if word.state() != State::Open {
             return None;
         }
-        Some(self.time_left(word, now)).filter(|left| !left.is_zero())
+        Some(self.nanos_left(word, now)).filter(|left| *left > 0)
     }
 
     /// How long an open `word` stays so.
     pub(crate) fn time_left(&self, word: Word, now: Duration) -> Duration {
-        word.deadline().left(whole_nanos(now).saturating_add(self.lead(word.epoch())))
+        Duration::from_nanos(self.nanos_left(word, now))
+    }
+
+    #[inline]
+    pub(crate) fn nanos_left(&self, word: Word, now: Duration) -> u64 {
+        // The lead first: it is at hand before the clock is.
+        let deadline = word.deadline().nanos().saturating_sub(self.lead(word.epoch()));
+        deadline.saturating_sub(whole_nanos(now))
     }
 
     /// Nanoseconds.

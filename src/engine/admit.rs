@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::cell::Applied;
 use crate::counters::Slot;
-use crate::error::Rejected;
+use crate::error::{Reason, Rejected};
 use crate::machine::{Effect, Event};
 use crate::state::State;
 use crate::time::whole_nanos;
@@ -51,13 +51,20 @@ impl Ticket {
 /// Why a call is not let through.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
-    state: State,
-    /// After how long it is worth asking again, whatever the others do.
-    pub(crate) ask_again_after: Option<Duration>,
+    reason: Reason,
+    /// Half-open: the time until the newest probe has been silent for too long.
+    silent_in: Option<Duration>,
 }
 
 impl Refusal {
-    const FORCED: Refusal = Refusal { state: State::ForcedOpen, ask_again_after: None };
+    const fn of(reason: Reason) -> Self {
+        Refusal { reason, silent_in: None }
+    }
+
+    /// After how long it is worth asking again, whatever the others do.
+    pub(crate) fn ask_again_after(self) -> Option<Duration> {
+        self.reason.retry_after().or(self.silent_in)
+    }
 }
 
 impl Engine {
@@ -81,17 +88,24 @@ impl Engine {
         }
     }
 
-    #[inline]
     fn admit_unfreely(&self) -> Result<Ticket, Refusal> {
         let word = self.cell.load();
+        let now = self.time_unless_open(word).map_err(Refusal::of)?;
+        self.admit_at(word, now)
+    }
+
+    /// The time, if it takes more than `word` and the time to tell whether it lets a call through.
+    #[expect(clippy::inline_always, reason = "the way of a rejection, which is nothing but this")]
+    #[inline(always)]
+    fn time_unless_open(&self, word: Word) -> Result<Duration, Reason> {
         if word.state() == State::ForcedOpen {
-            return Err(Refusal::FORCED);
+            return Err(Reason::FORCED_OPEN);
         }
         let now = self.now();
-        if let Some(left) = self.cell.stays_open(word, now) {
-            return Err(Refusal { state: State::Open, ask_again_after: Some(left) });
+        match self.cell.stays_open(word, now) {
+            Some(nanos_left) => Err(Reason::open(nanos_left)),
+            None => Ok(now),
         }
-        self.admit_at(word, now)
     }
 
     #[inline(never)]
@@ -130,31 +144,44 @@ impl Engine {
     fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
         match applied.effect {
             Effect::RefuseOpen => {
-                let left = self.cell.time_left(applied.after, now);
-                Some(Refusal { state: State::Open, ask_again_after: Some(left) })
+                let nanos_left = self.cell.nanos_left(applied.after, now);
+                Some(Refusal::of(Reason::open(nanos_left)))
             }
             Effect::RefuseFull => {
                 let overdue_at = self.cell.overdue_at(applied.after.epoch(), self.rules());
                 // Already overdue, and yet refused: the word has no room for one more. Time will not help.
-                let left = overdue_at.map(|at| at.left(whole_nanos(now))).filter(|left| !left.is_zero());
-                Some(Refusal { state: State::HalfOpen, ask_again_after: left })
+                let nanos = overdue_at.map_or(0, |at| at.nanos().saturating_sub(whole_nanos(now)));
+                let silent_in = (nanos > 0).then(|| Duration::from_nanos(nanos));
+                Some(Refusal { reason: Reason::HALF_OPEN, silent_in })
             }
-            Effect::RefuseForced => Some(Refusal::FORCED),
+            Effect::RefuseForced => Some(Refusal::of(Reason::FORCED_OPEN)),
             _ => None,
         }
     }
 
-    /// Admits a call that is not admitted freely, or counts a rejection. `slot` is this thread's.
-    #[cold]
+    /// Admits a call that is not admitted freely, or rejects it. `slot` is this thread's.
+    #[expect(clippy::inline_always, reason = "what is made here is copied once less where it is wanted")]
+    #[inline(always)]
     pub(crate) fn admit_or_reject(&self, slot: &Slot) -> Result<Ticket, Rejected> {
-        self.admit_unfreely().map_err(|refusal| self.reject(slot, refusal))
+        self.admit_or_refuse(slot).map_err(|reason| Rejected::new(self.name.clone(), reason))
+    }
+
+    #[cold]
+    fn admit_or_refuse(&self, slot: &Slot) -> Result<Ticket, Reason> {
+        let word = self.cell.load();
+        let admitted = match self.time_unless_open(word) {
+            Ok(now) => self.admit_at(word, now).map_err(|refusal| refusal.reason),
+            Err(reason) => Err(reason),
+        };
+        if admitted.is_err() {
+            slot.count_rejection();
+        }
+        admitted
     }
 
     /// Counts a rejection and makes it presentable. `slot` is this thread's.
-    #[inline]
     pub(crate) fn reject(&self, slot: &Slot, refusal: Refusal) -> Rejected {
         slot.count_rejection();
-        let retry_after = refusal.ask_again_after.filter(|_| refusal.state == State::Open);
-        Rejected::new(self.name.clone(), refusal.state, retry_after)
+        Rejected::new(self.name.clone(), refusal.reason)
     }
 }
