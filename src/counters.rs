@@ -189,8 +189,8 @@ impl<'a> Counters<'a> {
     }
 
     /// Counts a failure of a call of `epoch`, which had not ended just now. Returns the epoch's calls so far.
-    pub(crate) fn count_error(self, epoch: Epoch) -> u64 {
-        let slot = self.here();
+    /// `slot` is this thread's.
+    pub(crate) fn count_error(self, slot: &Slot, epoch: Epoch) -> u64 {
         slot.enter(epoch);
         slot.error.add_one();
         let calls = self.calls_in(epoch);
@@ -199,6 +199,7 @@ impl<'a> Counters<'a> {
     }
 
     /// Counts a call that is in the totals and nowhere else: a late one, or one without an outcome.
+    #[cold]
     pub(crate) fn count_aside(self, kind: Kind) {
         let slot = self.here();
         let tally = match kind {
@@ -297,7 +298,7 @@ mod tests {
         let parts = Parts::new();
         let counters = parts.counters();
         succeed(counters, EPOCH, 7);
-        assert_eq!(counters.count_error(EPOCH), 8);
+        assert_eq!(counters.count_error(counters.here(), EPOCH), 8);
         assert_eq!(counters.run_of_successes(EPOCH), 0);
         succeed(counters, EPOCH, 3);
         std::thread::scope(|scope| {

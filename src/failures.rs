@@ -60,7 +60,7 @@ impl Failures {
 
     /// A failure counted in `epoch`. `now` tells the epoch that has begun last.
     #[inline]
-    pub(crate) fn record(&self, note: Note, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
+    pub(crate) fn record(&self, note: &Note, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let is_plain = note.message.is_none() && at.is_none();
         let plain = if is_plain { identity(note.type_name) } else { 0 };
         // Acquire: pairs with the Release below, so that the epoch is not one before that of `plain`.
@@ -70,11 +70,11 @@ impl Failures {
     }
 
     #[cold]
-    fn replace(&self, note: Note, at: Option<Duration>, epoch: Epoch, plain: usize, now: impl FnOnce() -> Epoch) {
+    fn replace(&self, note: &Note, at: Option<Duration>, epoch: Epoch, plain: usize, now: impl FnOnce() -> Epoch) {
         let mut last = self.last.lock();
         // Else a reset, or a later failure, has come between.
         if !epoch.is_before(last.epoch, now()) {
-            let error = Some(LastError { type_name: note.type_name, at, message: note.message });
+            let error = Some(LastError { type_name: note.type_name, at, message: note.message.clone() });
             *last = Last { error, epoch };
             self.store_plain(plain, epoch);
         }
@@ -118,7 +118,7 @@ mod tests {
     fn the_last_failure_is_the_one_that_is_told() {
         let (failures, epoch) = (Failures::new(), Epoch::new(3));
         let told = |note: Note, at: Option<Duration>| {
-            failures.record(note, at, epoch, || epoch);
+            failures.record(&note, at, epoch, || epoch);
             failures.last().map(|last| (last.type_name, last.at, last.message.as_deref().map(String::from)))
         };
         let second = Some(Duration::from_secs(1));
@@ -135,13 +135,13 @@ mod tests {
         let failures = Failures::new();
         let now = || Epoch::new(9);
         let last = || failures.last().map(|last| last.type_name);
-        failures.record(Note::PANIC, None, Epoch::new(3), now);
+        failures.record(&Note::PANIC, None, Epoch::new(3), now);
         failures.clear(Epoch::new(5), now);
         assert_eq!(last(), None);
-        failures.record(Note::PANIC, None, Epoch::new(4), now);
+        failures.record(&Note::PANIC, None, Epoch::new(4), now);
         assert_eq!(last(), None);
-        failures.record(Note::PANIC, None, Epoch::new(5), now);
-        failures.record(Note::DROPPED, None, Epoch::new(4), now);
+        failures.record(&Note::PANIC, None, Epoch::new(5), now);
+        failures.record(&Note::DROPPED, None, Epoch::new(4), now);
         assert_eq!(last(), Some("panic"));
     }
 
@@ -149,8 +149,8 @@ mod tests {
     fn a_failure_of_after_a_reset_is_told_though_the_reset_clears_only_now() {
         let failures = Failures::new();
         let now = || Epoch::new(9);
-        failures.record(Note::PANIC, None, Epoch::new(4), now);
-        failures.record(Note::PANIC, None, Epoch::new(5), now);
+        failures.record(&Note::PANIC, None, Epoch::new(4), now);
+        failures.record(&Note::PANIC, None, Epoch::new(5), now);
         failures.clear(Epoch::new(5), now);
         assert_eq!(failures.last().map(|last| last.type_name), Some("panic"));
     }
@@ -160,7 +160,7 @@ mod tests {
         let failures = Failures::new();
         for epoch in [0, 300_000, 100_000, 400_000] {
             let epoch = Epoch::new(epoch);
-            failures.record(Note::PANIC, None, epoch, || epoch);
+            failures.record(&Note::PANIC, None, epoch, || epoch);
             assert!(failures.last().is_some());
             failures.clear(epoch.next(), || epoch.next());
             assert_eq!(failures.last(), None);

@@ -62,6 +62,7 @@ impl History {
     }
 
     /// The history of `word`'s epoch, which follows this one's.
+    #[cold]
     fn after(self, word: Word) -> Self {
         let (from, to) = (self.state(), word.state());
         let reopenings = match (from, to) {

@@ -90,8 +90,12 @@ pub(crate) enum Effect {
     ReadClock,
     /// A new epoch began. Let the call through, if it was an admission; tell everyone who waits, and
     /// the observers if the state is another.
-    Begin { cause: Cause, errors: u64, successes: u64 },
+    Begin { cause: Cause, errors: u32, successes: u16 },
 }
+
+// It comes back in two registers: of memory that is written in small pieces and read in large ones, each call would
+// wait for the writes to end.
+const _: () = assert!(size_of::<Step>() == 16);
 
 impl Step {
     fn stay(word: Word, effect: Effect) -> Self {
@@ -134,7 +138,7 @@ fn admit(word: Word, now: Duration, past_silence: bool, rules: &Rules) -> Step {
         State::Open => {
             let half_open = Word::half_open(word.epoch().next());
             let next = half_open.with_probe().unwrap_or(half_open);
-            Step { next, effect: Effect::Begin { cause: Cause::ResetTimeout, errors: 0, successes: 0 } }
+            Step { next, effect: begin_after((0, 0), Cause::ResetTimeout) }
         }
         State::HalfOpen => match word.with_probe() {
             Some(next) if free_slots(word, rules) > 0 || past_silence => Step { next, effect: Effect::Admit },
@@ -164,6 +168,8 @@ fn settle_call(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step
     }
 }
 
+#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+#[inline(always)]
 fn settle_probe(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
     let settled = word.without_probe();
     let failed = settled.with_successes(0).with_probe_errors(word.probe_errors() + 1);
@@ -190,6 +196,8 @@ fn settle_probe(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Ste
     Step { next, effect: Effect::Free(freed) }
 }
 
+#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+#[inline(always)]
 fn operate(word: Word, reopenings: u32, order: Order, rules: &Rules) -> Step {
     let epoch = word.epoch().next();
     let next = match order {
@@ -208,6 +216,8 @@ fn operate(word: Word, reopenings: u32, order: Order, rules: &Rules) -> Step {
 }
 
 /// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules, if the time is known.
+#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
+#[inline(always)]
 fn open(word: Word, counted: Word, reopenings: u32, moment: Option<Moment>, cause: Cause, rules: &Rules) -> Step {
     match moment {
         Some(Moment { now, draw }) => open_until(counted, Millis::after(now, rules.cool_down(reopenings, draw)), cause),
@@ -215,14 +225,22 @@ fn open(word: Word, counted: Word, reopenings: u32, moment: Option<Moment>, caus
     }
 }
 
+#[inline]
 fn open_until(counted: Word, deadline: Millis, cause: Cause) -> Step {
     begin(Word::open(counted.epoch().next(), deadline), counted, cause)
 }
 
 /// Leaves the state whose last counts are `counted`.
+#[inline]
 fn begin(next: Word, counted: Word, cause: Cause) -> Step {
-    let (errors, successes) = counts(counted);
-    Step { next, effect: Effect::Begin { cause, errors, successes } }
+    Step { next, effect: begin_after(counts(counted), cause) }
+}
+
+#[inline]
+fn begin_after((errors, successes): (u64, u64), cause: Cause) -> Effect {
+    let errors = errors.try_into().unwrap_or(u32::MAX);
+    let successes = successes.try_into().unwrap_or(u16::MAX);
+    Effect::Begin { cause, errors, successes }
 }
 
 /// The consecutive errors and successes that the word itself knows of.

@@ -32,7 +32,8 @@ impl Engine {
                 let has_changed = applied.before.state() != applied.after.state();
                 let log = (has_changed && !self.observers().is_empty()).then(|| &self.rare().log);
                 if let Some(log) = log {
-                    let transition = self.transition(applied, cause, errors, successes, at.unwrap_or_default());
+                    let counts = (errors.into(), successes.into());
+                    let transition = self.transition(applied, cause, counts, at.unwrap_or_default());
                     log.report(transition, applied.changes);
                 }
                 if has_changed {
@@ -47,7 +48,8 @@ impl Engine {
         }
     }
 
-    fn transition(&self, applied: &Applied, cause: Cause, errors: u64, successes: u64, at: Duration) -> Transition {
+    fn transition(&self, applied: &Applied, cause: Cause, counts: (u64, u64), at: Duration) -> Transition {
+        let (errors, successes) = counts;
         let Applied { before, after, .. } = *applied;
         let epoch = before.epoch();
         let lately = self.lately().filter(|_| before.state() == State::Closed);

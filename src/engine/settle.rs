@@ -9,13 +9,7 @@ use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
 use crate::window::{Ended, Lately};
-
-/// When a call ended, if that was looked at, and whether it was slow.
-#[derive(Clone, Copy)]
-struct End {
-    now: Option<Duration>,
-    slow: bool,
-}
+use crate::word::Epoch;
 
 impl Engine {
     /// Settles a call as `outcome` says. `slot` is this thread's.
@@ -24,23 +18,30 @@ impl Engine {
         match outcome {
             Outcome::Success if self.has_nothing_to_do(ticket) => slot.count_success(ticket.epoch()),
             Outcome::Success => self.succeed(slot, ticket),
-            Outcome::Failure => self.fail(ticket, note()),
+            Outcome::Failure => self.fail(slot, ticket, &note()),
             Outcome::Ignored => self.release(ticket, Kind::Ignored),
-            Outcome::Trip { open_for } => self.trip(ticket, open_for, note()),
+            Outcome::Trip { open_for } => self.trip(slot, ticket, open_for, &note()),
         }
     }
 
     /// Whether a success changes nothing but its thread's totals.
     #[inline]
     fn has_nothing_to_do(&self, ticket: Ticket) -> bool {
-        !self.times_settlements && ticket.word.is_quiet() && self.cell.is_still(ticket.word)
+        !self.times_settlements && self.is_still_quiet(ticket)
+    }
+
+    /// Whether a success has no errors to end, and its epoch has not ended.
+    #[inline]
+    fn is_still_quiet(&self, ticket: Ticket) -> bool {
+        ticket.word.is_quiet() && self.cell.is_still(ticket.word)
     }
 
     /// Settles a call that ended without an outcome.
     #[cold]
     pub(crate) fn abandon(&self, ticket: Ticket) {
+        let slot = self.slot();
         if std::thread::panicking() {
-            return self.fail(ticket, Note::PANIC);
+            return self.fail(slot, ticket, &Note::PANIC);
         }
         let failed = match self.rules().dropped_calls {
             Dropped::Ignore => false,
@@ -49,67 +50,108 @@ impl Engine {
                 ticket.admitted().is_some_and(|admitted| self.now().saturating_sub(admitted) >= limit)
             }
         };
-        if failed { self.fail(ticket, Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
+        if failed { self.fail(slot, ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
     }
 
+    /// A success that is timed, ends a run of errors, or is a probe's or a late one.
     #[cold]
     fn succeed(&self, slot: &Slot, ticket: Ticket) {
-        let End { now, slow } = self.end(ticket);
-        let epoch = ticket.epoch();
+        if self.times_settlements {
+            self.succeed_timed(slot, ticket);
+        } else if self.is_current(ticket) {
+            slot.count_success(ticket.epoch());
+            self.apply_success(ticket, None);
+        } else {
+            self.counters().count_aside(Kind::Success);
+        }
+    }
+
+    #[inline(never)]
+    fn succeed_timed(&self, slot: &Slot, ticket: Ticket) {
+        let now = self.now();
+        let is_slow = self.ends_slowly(ticket, now);
         if !self.is_current(ticket) {
             return self.counters().count_aside(Kind::Success);
         }
-        slot.count_success(epoch);
-        let met = self.record(ticket, End { now, slow }, false);
-        if met.is_none() && ticket.word.is_quiet() && self.cell.is_still(ticket.word) {
-            return;
+        slot.count_success(ticket.epoch());
+        if is_slow {
+            return self.succeed_slowly(ticket, now);
         }
-        if met.is_some() {
-            // The run of errors ends before the breaker opens.
-            let _still_closed = self.cell.apply(Event::Success { epoch }, self.rules());
+        if let Some(lately) = self.lately_of(ticket) {
+            lately.record_success(ticket.epoch(), now);
         }
-        let event = match (met, now) {
-            (Some(cause), Some(now)) => Event::RateMet { epoch, cause, moment: self.moment_at(now) },
-            (None, Some(now)) if slow && ticket.word.state() == State::HalfOpen => {
-                Event::Failure { epoch, met: None, moment: Some(self.moment_at(now)) }
-            }
-            _ => Event::Success { epoch },
-        };
+        if !self.is_still_quiet(ticket) {
+            self.apply_success(ticket, Some(now));
+        }
+    }
+
+    /// What a success that has been counted makes of the word.
+    #[inline(never)]
+    fn apply_success(&self, ticket: Ticket, now: Option<Duration>) {
         let at = now.or_else(|| if ticket.word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        let applied = self.cell.apply(event, self.rules());
+        let applied = self.cell.apply(Event::Success { epoch: ticket.epoch() }, self.rules());
         self.perform(&applied, at);
     }
 
+    /// A slow success, which is in the totals already.
     #[cold]
-    fn fail(&self, ticket: Ticket, note: Note) {
-        let end = self.end(ticket);
+    fn succeed_slowly(&self, ticket: Ticket, now: Duration) {
         let epoch = ticket.epoch();
-        if !self.is_current(ticket) {
-            return self.counters().count_aside(Kind::Error);
-        }
-        self.counters().count_error(epoch);
-        let met = self.record(ticket, end, true);
-        let mut now = None;
-        let mut applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, self.rules());
-        if applied.effect == Effect::ReadClock {
-            let moment = self.moment_at(end.now.unwrap_or_else(|| self.now()));
-            now = Some(moment.now);
-            applied = self.cell.apply(Event::Failure { epoch, met, moment: Some(moment) }, self.rules());
-        }
-        self.note(&applied, note, now);
-        self.perform(&applied, now);
+        let calls = self.counters().calls_in(epoch);
+        let ended = Ended { epoch, calls, now, failed: false, slow: true };
+        let met = self.lately_of(ticket).and_then(|lately| self.record(lately, ended));
+        let event = match met {
+            Some(cause) => {
+                // The run of errors ends before the breaker opens.
+                let _still_closed = self.cell.apply(Event::Success { epoch }, self.rules());
+                Event::RateMet { epoch, cause, moment: self.moment_at(now) }
+            }
+            None if ticket.word.state() == State::HalfOpen => {
+                Event::Failure { epoch, met: None, moment: Some(self.moment_at(now)) }
+            }
+            None if self.is_still_quiet(ticket) => return,
+            None => Event::Success { epoch },
+        };
+        let applied = self.cell.apply(event, self.rules());
+        self.perform(&applied, Some(now));
     }
 
     #[cold]
-    fn trip(&self, ticket: Ticket, open_for: Duration, note: Note) {
-        let end = self.end(ticket);
+    fn fail(&self, slot: &Slot, ticket: Ticket, note: &Note) {
+        let end = self.time_of_end();
+        let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
         let epoch = ticket.epoch();
         if !self.is_current(ticket) {
             return self.counters().count_aside(Kind::Error);
         }
-        self.counters().count_error(epoch);
-        let _opens_anyway = self.record(ticket, end, true);
-        let now = end.now.unwrap_or_else(|| self.now());
+        let met = self.record_failure(slot, ticket, end, is_slow);
+        let applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, self.rules());
+        if applied.effect == Effect::ReadClock {
+            return self.fail_at(end.unwrap_or_else(|| self.now()), epoch, met, note);
+        }
+        self.note(&applied, note, None);
+        self.perform(&applied, None);
+    }
+
+    /// A failure that has been counted, and that would open the breaker.
+    #[cold]
+    fn fail_at(&self, now: Duration, epoch: Epoch, met: Option<Cause>, note: &Note) {
+        let moment = Some(self.moment_at(now));
+        let applied = self.cell.apply(Event::Failure { epoch, met, moment }, self.rules());
+        self.note(&applied, note, Some(now));
+        self.perform(&applied, Some(now));
+    }
+
+    #[cold]
+    fn trip(&self, slot: &Slot, ticket: Ticket, open_for: Duration, note: &Note) {
+        let end = self.time_of_end();
+        let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
+        let epoch = ticket.epoch();
+        if !self.is_current(ticket) {
+            return self.counters().count_aside(Kind::Error);
+        }
+        let _opens_anyway = self.record_failure(slot, ticket, end, is_slow);
+        let now = end.unwrap_or_else(|| self.now());
         let applied = self.cell.apply(Event::Trip { epoch, now, open_for }, self.rules());
         self.note(&applied, note, Some(now));
         self.perform(&applied, Some(now));
@@ -128,49 +170,55 @@ impl Engine {
         self.cell.load().epoch() == ticket.epoch()
     }
 
-    fn note(&self, applied: &Applied, note: Note, now: Option<Duration>) {
+    fn note(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
         if applied.effect != Effect::Late {
             self.rare().failures.record(note, now, applied.before.epoch(), || self.epoch());
         }
     }
 
+    /// When a call ends, if that matters.
     #[inline]
-    fn end(&self, ticket: Ticket) -> End {
-        if self.times_settlements { self.timed_end(ticket) } else { End { now: None, slow: false } }
+    fn time_of_end(&self) -> Option<Duration> {
+        self.times_settlements.then(|| self.now())
     }
 
-    fn timed_end(&self, ticket: Ticket) -> End {
-        let now = self.now();
-        let slow = match (self.lately(), ticket.admitted()) {
-            (Some(lately), Some(admitted)) => lately.is_slow(now.saturating_sub(admitted)),
-            _ => false,
-        };
+    /// Whether a call that ends at `now` was slow.
+    #[inline]
+    fn ends_slowly(&self, ticket: Ticket, now: Duration) -> bool {
+        ticket.admitted().is_some_and(|admitted| self.end_timing(ticket, now.saturating_sub(admitted)))
+    }
+
+    /// Ends the watch for a call that took so long. Tells whether it was slow, and if so counts it.
+    #[inline(never)]
+    fn end_timing(&self, ticket: Ticket, took: Duration) -> bool {
         self.leave(ticket);
-        if slow {
+        let is_slow = self.lately().is_some_and(|lately| lately.is_slow(took));
+        if is_slow {
             self.rare().count_slow();
         }
-        End { now: Some(now), slow }
+        is_slow
     }
 
-    /// Records in the window a call that has been counted, and tells which rule it meets.
+    /// Counts a failure, also in the window, and tells which rule it meets there.
     #[inline]
-    fn record(&self, ticket: Ticket, end: End, failed: bool) -> Option<Cause> {
-        match self.lately() {
-            Some(lately) if ticket.word.state() == State::Closed => self.record_lately(lately, ticket, end, failed),
-            _ => None,
-        }
+    fn record_failure(&self, slot: &Slot, ticket: Ticket, now: Option<Duration>, is_slow: bool) -> Option<Cause> {
+        let epoch = ticket.epoch();
+        let calls = self.counters().count_error(slot, epoch);
+        let lately = self.lately_of(ticket)?;
+        let now = now.unwrap_or_default();
+        self.record(lately, Ended { epoch, calls, now, failed: true, slow: is_slow })
     }
 
-    fn record_lately(&self, lately: &Lately, ticket: Ticket, end: End, failed: bool) -> Option<Cause> {
-        let epoch = ticket.epoch();
-        let now = end.now.unwrap_or_default();
-        if !failed && !end.slow {
-            lately.record_success(epoch, now);
-            return None;
-        }
-        let calls = self.counters().calls_in(epoch);
-        lately.record(Ended { epoch, calls, now, failed, slow: end.slow });
-        lately.met(epoch, now, || self.counters().calls_in(epoch))
+    /// Records a failure or a slow call, which has been counted, in the window, and tells which rule it meets.
+    fn record(&self, lately: &Lately, ended: Ended) -> Option<Cause> {
+        lately.record(ended);
+        lately.met(ended.epoch, ended.now, || self.counters().calls_in(ended.epoch))
+    }
+
+    /// The windows, if the call is one of those that they are about.
+    #[inline]
+    fn lately_of(&self, ticket: Ticket) -> Option<&Lately> {
+        self.lately().filter(|_| ticket.word.state() == State::Closed)
     }
 
     /// The call is no longer timed: it hangs for nobody, and cannot be slow.
@@ -181,7 +229,8 @@ impl Engine {
 
     /// Takes a call out of those that might hang. A late one is in none: the epoch that now is has its own.
     fn leave(&self, ticket: Ticket) {
-        if let (Some(lately), Some(admitted), true) = (self.lately(), ticket.watched(), self.is_current(ticket)) {
+        let Some(admitted) = ticket.watched().filter(|_| self.is_current(ticket)) else { return };
+        if let Some(lately) = self.lately() {
             lately.leave(ticket.epoch(), admitted);
         }
     }

@@ -74,8 +74,7 @@ fn assert_step(word: Word, event: Event, rules: &Rules, next: Word, effect: Effe
 
 #[track_caller]
 fn assert_begins(word: Word, event: Event, rules: &Rules, next: Word, cause: Cause, counts: (u64, u64)) {
-    let (errors, successes) = counts;
-    assert_step(word, event, rules, next, Effect::Begin { cause, errors, successes });
+    assert_step(word, event, rules, next, begin_after(counts, cause));
 }
 
 /// The word of the next epoch that stays open until `millis` past [`NOW`].
@@ -438,9 +437,7 @@ mod orders {
         let order = Order::Open(Moment { now: NOW, draw: 0.0 });
         for word in every_state() {
             let millis = if word.state() == State::HalfOpen { 20_000 } else { 10_000 };
-            let (errors, successes) = counts(word);
-            let effect = Effect::Begin { cause: Cause::Manual, errors, successes };
-            let expected = Step { next: opened_for(millis), effect };
+            let expected = Step { next: opened_for(millis), effect: begin_after(counts(word), Cause::Manual) };
             assert_eq!(step(word, 1, Event::Operate(order), &rules()), expected, "{word:?}");
         }
     }
