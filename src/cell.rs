@@ -30,8 +30,15 @@ pub(crate) struct Applied {
     pub(crate) before: Word,
     pub(crate) after: Word,
     pub(crate) effect: Effect,
+    /// As of the word before.
+    history: History,
+}
+
+impl Applied {
     /// Changes of state, this one included.
-    pub(crate) changes: u32,
+    pub(crate) fn changes(&self) -> u32 {
+        self.history.as_of(self.after).unwrap_or(self.history).changes()
+    }
 }
 
 impl Cell {
@@ -86,19 +93,15 @@ impl Cell {
         if word.state() != State::Open {
             return None;
         }
-        Some(self.nanos_left(word, now)).filter(|left| *left > 0)
+        // The lead first: it is at hand before the clock is.
+        let deadline = word.deadline().nanos().saturating_sub(self.lead(word.epoch()));
+        let now = whole_nanos(now);
+        if now < deadline { Some(deadline - now) } else { None }
     }
 
     /// How long an open `word` stays so.
     pub(crate) fn time_left(&self, word: Word, now: Duration) -> Duration {
-        Duration::from_nanos(self.nanos_left(word, now))
-    }
-
-    #[inline]
-    pub(crate) fn nanos_left(&self, word: Word, now: Duration) -> u64 {
-        // The lead first: it is at hand before the clock is.
-        let deadline = word.deadline().nanos().saturating_sub(self.lead(word.epoch()));
-        deadline.saturating_sub(whole_nanos(now))
+        Duration::from_nanos(self.stays_open(word, now).unwrap_or(0))
     }
 
     /// Nanoseconds.
@@ -139,8 +142,7 @@ impl Cell {
                 self.bring_up_to_date(history);
             }
             if after == before || self.swap_once(&mut before, after) {
-                let changes = history.as_of(after).unwrap_or(history).changes();
-                return Applied { before, after, effect, changes };
+                return Applied { before, after, effect, history };
             }
         }
     }

@@ -144,7 +144,7 @@ impl Engine {
     fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
         match applied.effect {
             Effect::RefuseOpen => {
-                let nanos_left = self.cell.nanos_left(applied.after, now);
+                let nanos_left = self.cell.stays_open(applied.after, now).unwrap_or(0);
                 Some(Refusal::of(Reason::open(nanos_left)))
             }
             Effect::RefuseFull => {

@@ -19,11 +19,11 @@ impl Engine {
     #[inline]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         if !matches!(applied.effect, Effect::Counted | Effect::Late) {
-            self.perform_now(applied, at);
+            self.perform_now(*applied, at);
         }
     }
 
-    fn perform_now(&self, applied: &Applied, at: Option<Duration>) {
+    fn perform_now(&self, applied: Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free(slots) if slots > 0 => {
                 self.queue.notify_additional(slots as usize);
@@ -33,8 +33,8 @@ impl Engine {
                 let log = (has_changed && !self.observers().is_empty()).then(|| &self.rare().log);
                 if let Some(log) = log {
                     let counts = (errors.into(), successes.into());
-                    let transition = self.transition(applied, cause, counts, at.unwrap_or_default());
-                    log.report(transition, applied.changes);
+                    let transition = self.transition(&applied, cause, counts, at.unwrap_or_default());
+                    log.report(transition, applied.changes());
                 }
                 if has_changed {
                     self.watchers.notify(usize::MAX);

@@ -191,7 +191,7 @@ impl Engine {
         let rare = self.rare();
         let mut cleared = rare.cleared.lock();
         let applied = self.cell.apply(Event::Operate(Order::Reset), self.rules());
-        *cleared = Some(Box::new(Cleared { totals: self.totals(), changes: applied.changes }));
+        *cleared = Some(Box::new(Cleared { totals: self.totals(), changes: applied.changes() }));
         rare.failures.clear(applied.after.epoch(), || self.epoch());
         drop(cleared);
         self.perform(&applied, at);
