@@ -18,6 +18,8 @@
 //! # Ok::<(), tripcoil::ConfigError>(())
 //! ```
 
+#[cfg(feature = "coarse-clock")]
+mod coarse;
 #[cfg(feature = "tokio")]
 mod tokio;
 
@@ -32,6 +34,8 @@ use web_time::Instant; // The standard library's panics there.
 use crate::sync::unmodelled::{AtomicU64, OnceLock, Ordering};
 use crate::time::whole_nanos;
 
+#[cfg(feature = "coarse-clock")]
+pub use self::coarse::CoarseClock;
 #[cfg(feature = "tokio")]
 pub use self::tokio::TokioClock;
 
