@@ -2,6 +2,8 @@
 
 mod admit;
 mod effect;
+#[cfg(all(test, not(loom)))]
+mod layout;
 mod settle;
 
 use std::hash::{BuildHasher, RandomState};
