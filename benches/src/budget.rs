@@ -27,7 +27,6 @@ pub(crate) fn checks(results: &Results) -> Vec<Check> {
     let ours = |path| results.ours(path, 1).minimum;
     let yardstick = |yardstick| results.yardstick(yardstick, 1).minimum;
     let closure = yardstick(Yardstick::Closure);
-    let clock = yardstick(Yardstick::Clock);
     let half = yardstick(Yardstick::FetchAdd) / 2.0;
 
     let mut checks = Vec::new();
@@ -47,14 +46,18 @@ pub(crate) fn checks(results: &Results) -> Vec<Check> {
     }
     let over = ours(Path::Async) - yardstick(Yardstick::Future);
     checks.push(nanos(format!("{}, over polling the bare future", Path::Async), 3.0, "3 ns", over));
-    checks.push(nanos(
-        Path::Last10Seconds.to_string(),
-        clock + 4.0,
-        "a clock reading + 4 ns",
-        ours(Path::Last10Seconds),
-    ));
     checks.push(nanos(Path::Alternating.to_string(), 10.0, "10 ns", ours(Path::Alternating)));
-    checks.push(nanos(Path::Rejected.to_string(), clock + 3.0, "a clock reading + 3 ns", ours(Path::Rejected)));
+    let readings = [
+        (Yardstick::Clock, Path::Last10Seconds, Path::Rejected),
+        (Yardstick::Elapsed, Path::Last10Seconds, Path::Rejected),
+        (Yardstick::CoarseClock, Path::Last10SecondsCoarse, Path::RejectedCoarse),
+    ];
+    for (clock, window, rejection) in readings {
+        for (path, more) in [(window, 4.0), (rejection, 3.0)] {
+            let why = format!("{} + {more} ns", clock.name());
+            checks.push(nanos(path.to_string(), yardstick(clock) + more, &why, ours(path)));
+        }
+    }
 
     let allocations = results.allocations.iter().filter(|one| one.0 == OURS.name).map(|one| one.2).sum::<f64>();
     checks.push(Check {

@@ -29,7 +29,7 @@ cargo run --release -p benches -- [OPTION]...
   --quick           fewer rounds and a short storm: a look, no result
   --rounds N        how often each takes its turn; default 201
   --storm SECONDS   how long each storm of rejections lasts; default 10
-  --svg FILE        where the chart goes; default benches/speed.svg, and nowhere if --quick
+  --svg FILE        where the chart goes; default docs/speed.svg, and nowhere if --quick
   --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
 ";
 
@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let words: Vec<_> = env::args().skip(1).collect();
     let quick = words.iter().any(|word| word == "--quick");
-    let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/speed.svg");
+    let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/speed.svg");
     let mut options = Options {
         effort: if quick { Effort::QUICK } else { Effort::FULL },
         svg: (!quick).then(|| default_svg.into()),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tripcoil::Clock;
+use tripcoil::clock::CoarseClock;
 
 use crate::work::{Lane, consume, each, good, good_later, poll};
 
@@ -17,17 +19,21 @@ pub(crate) enum Yardstick {
     FetchAdd,
     CompareExchange,
     Clock,
+    Elapsed,
+    CoarseClock,
     Lock,
 }
 
 impl Yardstick {
-    pub(crate) const ALL: [Yardstick; 7] = [
+    pub(crate) const ALL: [Yardstick; 9] = [
         Yardstick::Closure,
         Yardstick::Future,
         Yardstick::Load,
         Yardstick::FetchAdd,
         Yardstick::CompareExchange,
         Yardstick::Clock,
+        Yardstick::Elapsed,
+        Yardstick::CoarseClock,
         Yardstick::Lock,
     ];
 
@@ -39,6 +45,8 @@ impl Yardstick {
             Yardstick::FetchAdd => "one `fetch_add`",
             Yardstick::CompareExchange => "one load and compare-and-swap",
             Yardstick::Clock => "`Instant::now`",
+            Yardstick::Elapsed => "`Instant::elapsed`, the time since an origin",
+            Yardstick::CoarseClock => "the system's coarse clock",
             Yardstick::Lock => "locking and unlocking a `parking_lot::Mutex`",
         }
     }
@@ -60,6 +68,15 @@ impl Yardstick {
             }),
             Yardstick::Clock => each(|| {
                 black_box(Instant::now());
+            }),
+            Yardstick::Elapsed => {
+                let origin = Instant::now();
+                each(move || {
+                    black_box(origin.elapsed());
+                })
+            }
+            Yardstick::CoarseClock => each(|| {
+                black_box(CoarseClock.now());
             }),
             Yardstick::Lock => {
                 let number = Mutex::new(0_u64);

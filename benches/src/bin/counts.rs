@@ -11,11 +11,12 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tripcoil::clock::CoarseClock;
 use tripcoil::{CircuitBreaker, Clock, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 15] = [
+const PATHS: [(&str, Run); 18] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
@@ -31,6 +32,9 @@ const PATHS: [(&str, Run); 15] = [
     ("clock-reading", clock_reading),
     ("last-10s-with-it", last_10_seconds_by_the_clock),
     ("rejected-with-it", rejected_by_the_clock),
+    ("coarse-reading", coarse_reading),
+    ("last-10s-coarse-with-it", last_10_seconds_by_the_coarse_clock),
+    ("rejected-coarse-with-it", rejected_by_the_coarse_clock),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -128,9 +132,17 @@ fn last_10_000(calls: u64) {
     succeed(calls, &over(Window::calls(10_000)));
 }
 
-fn last_10_seconds(calls: u64) {
+fn last_10_seconds_by(calls: u64, clock: impl Clock) {
     let settings = CircuitBreaker::builder("counts").error_rate(0.9).window(Window::time(Duration::from_secs(10)));
-    succeed(calls, &settings.clock(Stopped).build().expect("allowed settings"));
+    succeed(calls, &settings.clock(clock).build().expect("allowed settings"));
+}
+
+fn last_10_seconds(calls: u64) {
+    last_10_seconds_by(calls, Stopped);
+}
+
+fn last_10_seconds_by_the_coarse_clock(calls: u64) {
+    last_10_seconds_by(calls, CoarseClock);
 }
 
 fn last_10_seconds_by_the_clock(calls: u64) {
@@ -154,6 +166,10 @@ fn rejected(calls: u64) {
     reject(calls, &CircuitBreaker::builder("counts").clock(Stopped).build().expect("allowed settings"));
 }
 
+fn rejected_by_the_coarse_clock(calls: u64) {
+    reject(calls, &CircuitBreaker::builder("counts").clock(CoarseClock).build().expect("allowed settings"));
+}
+
 fn rejected_by_the_clock(calls: u64) {
     reject(calls, &CircuitBreaker::new("counts"));
 }
@@ -161,6 +177,12 @@ fn rejected_by_the_clock(calls: u64) {
 fn clock_reading(calls: u64) {
     for _ in 0..calls {
         black_box(Instant::now());
+    }
+}
+
+fn coarse_reading(calls: u64) {
+    for _ in 0..calls {
+        black_box(CoarseClock.now());
     }
 }
 

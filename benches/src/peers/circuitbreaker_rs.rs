@@ -33,7 +33,7 @@ fn lane(path: Path) -> Option<Lane> {
             }))
         }
         // Its rate is over all calls so far; its `FixedWindow` is fed by no breaker.
-        Path::Last100 | Path::Last10000 | Path::Last10Seconds | Path::Permit => None,
+        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ fn lane(path: Path) -> Option<Lane> {
             let breaker = AsyncRecloser::from(Recloser::default());
             Some(each(move || consume(poll(breaker.call(good_later())))))
         }
-        Path::Last10Seconds | Path::Permit | Path::Metrics => None,
+        _ => None,
     }
 }
 

@@ -31,7 +31,7 @@ fn lane(path: Path) -> Option<Lane> {
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),
-        Path::Last100 | Path::Last10000 | Path::Permit | Path::Metrics => None,
+        _ => None,
     }
 }
 

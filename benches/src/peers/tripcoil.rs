@@ -1,7 +1,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use ::tripcoil::clock::MonotonicClock;
+use ::tripcoil::clock::{CoarseClock, MonotonicClock};
 use ::tripcoil::{CircuitBreaker, Clock, Error, State, Window};
 
 use super::{AN_HOUR, Contender};
@@ -18,8 +18,16 @@ fn lane(path: Path) -> Option<Lane> {
         Path::Last100 => success(over(Window::calls(100))),
         Path::Last10000 => success(over(Window::calls(10_000))),
         Path::Last10Seconds => success(over(Window::time(Duration::from_secs(10)))),
+        Path::Last10SecondsCoarse => {
+            let settings =
+                CircuitBreaker::builder("bench").error_rate(0.5).window(Window::time(Duration::from_secs(10)));
+            success(settings.clock(CoarseClock).build().expect("allowed settings"))
+        }
         Path::Alternating => alternating(),
-        Path::Rejected => rejected(),
+        Path::Rejected => rejected(CircuitBreaker::new("bench")),
+        Path::RejectedCoarse => {
+            rejected(CircuitBreaker::builder("bench").clock(CoarseClock).build().expect("allowed settings"))
+        }
         Path::Probe => probe(),
         Path::Async => {
             let breaker = CircuitBreaker::new("bench");
@@ -52,8 +60,7 @@ fn alternating() -> Lane {
     in_turn(|| consume(breaker.call_sync(good)), || consume(breaker.call_sync(bad)))
 }
 
-fn rejected() -> Lane {
-    let breaker = CircuitBreaker::new("bench");
+fn rejected(breaker: CircuitBreaker) -> Lane {
     breaker.open_for(AN_HOUR);
     assert!(breaker.call_sync(good).is_err_and(|error| error.is_rejected()));
     success(breaker)
