@@ -16,7 +16,7 @@ use tripcoil::{CircuitBreaker, Clock, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 18] = [
+const PATHS: [(&str, Run); 19] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
@@ -30,6 +30,7 @@ const PATHS: [(&str, Run); 18] = [
     ("rejected", rejected),
     ("metrics", metrics),
     ("clock-reading", clock_reading),
+    ("elapsed-reading", elapsed_reading),
     ("last-10s-with-it", last_10_seconds_by_the_clock),
     ("rejected-with-it", rejected_by_the_clock),
     ("coarse-reading", coarse_reading),
@@ -177,6 +178,13 @@ fn rejected_by_the_clock(calls: u64) {
 fn clock_reading(calls: u64) {
     for _ in 0..calls {
         black_box(Instant::now());
+    }
+}
+
+fn elapsed_reading(calls: u64) {
+    let origin = Instant::now();
+    for _ in 0..calls {
+        black_box(origin.elapsed());
     }
 }
 
