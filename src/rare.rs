@@ -3,9 +3,12 @@ use crate::failures::Failures;
 use crate::observers::Log;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
+use crate::window::Lately;
 
-/// What a healthy breaker does without, in a box that is made when it is first needed.
+/// What a healthy breaker without rate rules does without, in a box that is made when it is first needed.
 pub(crate) struct Rare {
+    /// If there are rate rules; then this is made with the breaker.
+    pub(crate) lately: Option<Box<Lately>>,
     pub(crate) failures: Failures,
     /// What a reset takes off the counts.
     pub(crate) cleared: Mutex<Option<Box<Cleared>>>,
@@ -27,7 +30,13 @@ impl Cleared {
 
 impl Rare {
     pub(crate) fn new() -> Self {
-        Rare { failures: Failures::new(), cleared: Mutex::new(None), log: Log::new(), slow: AtomicU64::new(0) }
+        Rare {
+            lately: None,
+            failures: Failures::new(),
+            cleared: Mutex::new(None),
+            log: Log::new(),
+            slow: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn count_slow(&self) {

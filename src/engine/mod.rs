@@ -46,13 +46,12 @@ pub(crate) struct Engine {
     slots: PerThread<Slot>,
     /// `None`: the default rules and the default clock, which a `const fn` can name.
     terms: Option<Arc<Terms>>,
-    lately: Option<Box<Lately>>,
+    rare: OnceBox<Rare>,
     cell: Cell,
     /// Those who wait for a change of state.
     watchers: Waiters,
     /// Those who wait to be admitted.
     queue: Waiters,
-    rare: OnceBox<Rare>,
     name: Name,
     first_slot: Slot,
 }
@@ -72,11 +71,10 @@ impl Engine {
                 owner: Owner::nobody(),
                 slots: PerThread::new(),
                 terms: None,
-                lately: None,
+                rare: OnceBox::new(),
                 cell: Cell::new(),
                 watchers: Waiters::new(),
                 queue: Waiters::new(),
-                rare: OnceBox::new(),
                 name,
                 first_slot: Slot::new(),
             }
@@ -84,15 +82,17 @@ impl Engine {
     }
 
     pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
-        let lately = terms.new_windows();
-        let times_windows = lately.as_ref().is_some_and(|lately| lately.times_calls());
-        Engine {
-            times_calls: terms.rules.times_calls() || times_windows,
-            times_settlements: lately.as_ref().is_some_and(|lately| lately.times_settlements()),
-            lately,
-            terms: Some(terms),
-            ..Engine::new(name)
+        let mut engine = Engine::new(name);
+        engine.times_calls = terms.rules.times_calls();
+        if let Some(lately) = terms.new_windows() {
+            engine.times_calls |= lately.times_calls();
+            engine.times_settlements = lately.times_settlements();
+            let mut rare = Rare::new();
+            rare.lately = Some(lately);
+            engine.rare.get_or_init(|| Box::new(rare));
         }
+        engine.terms = Some(terms);
+        engine
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -137,7 +137,7 @@ impl Engine {
     }
 
     fn lately(&self) -> Option<&Lately> {
-        self.lately.as_deref()
+        self.rare.get()?.lately.as_deref()
     }
 
     fn now(&self) -> Duration {
@@ -281,8 +281,9 @@ mod tests {
         // Words of eight bytes, so far apart that they cannot lie in the same 64 bytes.
         const APART: usize = 64;
         let word = offset_of!(Engine, cell) + Cell::WORD;
-        let others = [offset_of!(Engine, owner), offset_of!(Engine, slots), offset_of!(Engine, terms)];
-        assert!(others.into_iter().chain([offset_of!(Engine, lately)]).all(|other| other < word));
+        let flags = [offset_of!(Engine, times_calls), offset_of!(Engine, times_settlements), offset_of!(Engine, owner)];
+        let links = [offset_of!(Engine, slots), offset_of!(Engine, terms), offset_of!(Engine, rare)];
+        assert!(flags.into_iter().chain(links).all(|other| other < word));
         assert!(offset_of!(Engine, first_slot) >= word + APART);
         // On the heap, the next breaker's word follows upon a slot.
         assert!(size_of::<Slot>() - Slot::HOT + 8 + word >= APART);
@@ -290,6 +291,6 @@ mod tests {
 
     #[test]
     fn an_engine_is_no_larger_than_it_was() {
-        assert_eq!((size_of::<Engine>(), size_of::<Slot>()), (176, 64));
+        assert_eq!((size_of::<Engine>(), size_of::<Slot>()), (168, 64));
     }
 }
