@@ -243,7 +243,7 @@ impl Builder {
         Ok(CircuitBreaker::with(name, Arc::new(terms)))
     }
 
-    fn terms(self) -> Result<(Name, Terms), ConfigError> {
+    pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
         let Approved { rules, rates } = self.config.approve()?;
         let terms = Terms { rules, rates: rates.map(Arc::new), clock: self.clock, observers: self.observers };
         Ok((self.name.into(), terms))

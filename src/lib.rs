@@ -42,6 +42,8 @@ mod probe;
 #[doc = include_str!("../docs/proof.md")]
 pub mod proof {}
 mod rare;
+#[cfg(feature = "registry")]
+mod registry;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod roster;
 mod rules;
@@ -76,6 +78,9 @@ pub use name::Name;
 pub use outcome::{Dropped, Outcome};
 pub use owned::OwnedPermit;
 pub use permit::Permit;
+#[cfg(feature = "registry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+pub use registry::{Registry, RegistryBuilder, RegistryMetrics};
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
 pub use roster::Roster;

@@ -36,6 +36,25 @@ impl From<Cow<'static, str>> for Name {
     }
 }
 
+impl From<&'static str> for Name {
+    fn from(name: &'static str) -> Self {
+        Name::new(name)
+    }
+}
+
+impl From<String> for Name {
+    fn from(name: String) -> Self {
+        Name(Text::Shared(name.into()))
+    }
+}
+
+/// Shares the text.
+impl From<Arc<str>> for Name {
+    fn from(name: Arc<str>) -> Self {
+        Name(Text::Shared(name))
+    }
+}
+
 impl Deref for Name {
     type Target = str;
 

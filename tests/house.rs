@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 11] = [
     &["permit", "watch"],
     &["breaker"],
     &["acquire", "builder", "call", "owned"],
-    &["guarded", "guarded_by", "roster"],
+    &["guarded", "guarded_by", "registry", "roster"],
     &["http", "tower"],
 ];
 

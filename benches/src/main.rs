@@ -6,6 +6,7 @@ mod machine;
 mod memory;
 mod path;
 mod peers;
+mod registry;
 mod report;
 mod results;
 mod storm;
@@ -29,6 +30,7 @@ cargo run --release -p benches -- [OPTION]...
   --quick           fewer rounds and a short storm: a look, no result
   --rounds N        how often each takes its turn; default 201
   --storm SECONDS   how long each storm of rejections lasts; default 10
+  --registry        only what breakers take in a registry, a million of them
   --svg FILE        where the chart goes; default docs/speed.svg, and nowhere if --quick
   --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
 ";
@@ -38,6 +40,7 @@ const END: &str = "<!-- /speed -->";
 
 struct Options {
     effort: Effort,
+    registry: bool,
     svg: Option<PathBuf>,
     markdown: Option<PathBuf>,
 }
@@ -47,6 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
+    if options.registry {
+        print!("{}", report::registry(registry::Keyed::measure()));
+        return Ok(());
+    }
     let results = Results::measure(options.effort);
     let machine = machine::describe();
     print!("{}", report::full(&results, &machine));
@@ -69,6 +76,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/speed.svg");
     let mut options = Options {
         effort: if quick { Effort::QUICK } else { Effort::FULL },
+        registry: words.iter().any(|word| word == "--registry"),
         svg: (!quick).then(|| default_svg.into()),
         markdown: None,
     };
@@ -76,7 +84,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--quick" => {}
+            "--quick" | "--registry" => {}
             "--rounds" => options.effort.rounds = value()?.parse::<NonZeroU32>()?.get(),
             "--storm" => options.effort.storm = Duration::try_from_secs_f64(value()?.parse()?)?,
             "--svg" => options.svg = Some(value()?.into()),

@@ -106,6 +106,16 @@ pub(crate) fn footprint<C: Fn() + Send + Sync>(make: impl Fn() -> C) -> Footprin
     Footprint { itself, fresh, after_one_thread, after_eight_threads }
 }
 
+/// The bytes on the heap that `work` leaves behind.
+pub(crate) fn held_after(work: impl FnOnce()) -> i64 {
+    ON.store(true, Ordering::Relaxed);
+    let before = live();
+    work();
+    let held = live() - before;
+    ON.store(false, Ordering::Relaxed);
+    held
+}
+
 /// The heap that a breaker holds after use by eight threads at a time.
 fn after_eight_threads<C: Fn() + Send + Sync>(earlier: &C, make: impl Fn() -> C) -> i64 {
     let barrier = Barrier::new(THREADS + 1);

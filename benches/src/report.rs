@@ -6,6 +6,7 @@ use std::iter::once;
 use crate::budget;
 use crate::path::Path;
 use crate::peers::{self, Contender, OURS};
+use crate::registry::{BOUND, KEYS, Keyed};
 use crate::results::Results;
 use crate::timing::Cost;
 use crate::yardsticks::Yardstick;
@@ -75,6 +76,7 @@ pub(crate) fn full(results: &Results, machine: &str) -> String {
     section("Ratios, of the minima; on 2 threads, of the medians", ratios(results).to_string());
     section("The budget", budget_table(results).to_string());
     section("Memory of one breaker, in bytes", memory(results).to_string());
+    section("Memory in a registry", registry(results.keyed));
     section("Allocations per call", allocations(results).to_string());
     section("One healthy breaker beside another one that rejects, in ns", weather(results).to_string());
     text
@@ -144,6 +146,17 @@ fn memory(results: &Results) -> Table {
         table.row(once((*name).to_owned()).chain(cells.map(|bytes| bytes.to_string())));
     }
     table
+}
+
+/// What a breaker takes in a registry.
+pub(crate) fn registry(keyed: Keyed) -> String {
+    let (breakers, bytes) = keyed.churned;
+    format!(
+        "{KEYS} keys of 8 bytes, bytes for each, all of it: key, name, breaker and the registry's own\n\n\
+         - used by one thread: {:.0}\n- used by a second one too: {:.0}\n\n\
+         {KEYS} keys that two threads use once, at most {BOUND} at a time: {breakers} breakers, {bytes} bytes in all\n",
+        keyed.after_one_thread, keyed.after_two_threads,
+    )
 }
 
 fn allocations(results: &Results) -> Table {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::memory::{self, Footprint};
 use crate::path::Path;
 use crate::peers::{self, Contender};
+use crate::registry::Keyed;
 use crate::storm::{self, Weather};
 use crate::timing::{self, Cost, Runner};
 use crate::yardsticks::Yardstick;
@@ -34,12 +35,14 @@ pub(crate) struct Results {
     pub(crate) yardsticks: Vec<(Yardstick, u32, Cost)>,
     pub(crate) allocations: Vec<(&'static str, Path, f64)>,
     pub(crate) footprints: Vec<(&'static str, Footprint)>,
+    pub(crate) keyed: Keyed,
     pub(crate) weather: Vec<Weather>,
 }
 
 impl Results {
     pub(crate) fn measure(effort: Effort) -> Self {
         let footprints = peers::ALL.iter().map(|contender| (contender.name, (contender.footprint)())).collect();
+        let keyed = Keyed::measure();
         let allocations = lanes(1).map(|(contender, path, lane)| (contender, path, memory::allocations(&lane)));
         let allocations = allocations.collect();
 
@@ -66,7 +69,7 @@ impl Results {
             }
         }
         let weather = storm::storm(peers::OURS, effort.storm);
-        Results { rounds: effort.rounds, entries, yardsticks, allocations, footprints, weather }
+        Results { rounds: effort.rounds, entries, yardsticks, allocations, footprints, keyed, weather }
     }
 
     pub(crate) fn cost(&self, contender: &str, path: Path, threads: u32) -> Option<Cost> {
