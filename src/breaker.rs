@@ -14,7 +14,7 @@ use crate::watch::Changed;
 /// A circuit breaker.
 ///
 /// Make one for each dependency and share it: in a `static`, by reference, or in an
-/// [`Arc`](std::sync::Arc). Threads and async tasks may use the same one.
+/// [`Arc`]. Threads and async tasks may use the same one.
 ///
 /// | to protect | use |
 /// |---|---|
