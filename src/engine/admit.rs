@@ -180,6 +180,7 @@ impl Engine {
     }
 
     /// Counts a rejection and makes it presentable. `slot` is this thread's.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn reject(&self, slot: &Slot, refusal: Refusal) -> Rejected {
         slot.count_rejection();
         Rejected::new(self.name.clone(), refusal.reason)
