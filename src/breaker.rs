@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{Approved, Config, ConfigError};
 use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::metrics::Metrics;
@@ -240,6 +241,51 @@ impl CircuitBreaker {
     /// ```
     pub fn force_closed(&self) {
         self.transition_to(State::ForcedClosed);
+    }
+
+    /// Gives the breaker new settings, which hold from now on.
+    ///
+    /// They are those that a new breaker of this `config` would have: what it does not give gets its default. Lay it over
+    /// other settings with [`Config::or`]. Name, clock and observers stay.
+    ///
+    /// The state and the counts stay too: the run of errors, how long the breaker is still open, what the
+    /// probes have found. No state changes by this; a threshold that has already been passed is met by the next failure.
+    /// Calls in flight are judged by the settings that they were admitted under, by whether they are slow and how a drop of
+    /// them counts; what follows from it, the new settings say.
+    ///
+    /// The window is kept unless one of the settings of the rates has changed, `window`, `minimum_calls`, `error_rate` and
+    /// those of slow calls. Then it begins empty, and calls in flight are in it when they end, but not seen to hang before.
+    ///
+    /// If nothing has changed, nothing is done. Each change takes up to 256 bytes, the first 704 more, and windows that
+    /// begin anew what [`Window`](crate::Window) says, until the breaker is dropped: this is made for an operator, not for
+    /// a control loop.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Config, State};
+    ///
+    /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
+    ///
+    /// let mut config = Config::default();
+    /// config.error_threshold = Some(Some(2));
+    /// BREAKER.reconfigure(config)?;
+    /// for _ in 0..2 {
+    ///     BREAKER.try_acquire().unwrap().failure();
+    /// }
+    /// assert_eq!(BREAKER.state(), State::Open);
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`](crate::Builder::build). Nothing changes then.
+    ///
+    /// # Panics
+    ///
+    /// At the 536 870 912th change.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        let Approved { rules, rates } = config.approve()?;
+        self.engine.reconfigure(rules, rates.map(Arc::new));
+        Ok(())
     }
 
     /// Closes the breaker and clears every count, every total and the last error.

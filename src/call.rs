@@ -69,7 +69,8 @@ impl CircuitBreaker {
         self.judged_sync(op, judge)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a healthy call is a few instructions, and a call of it as many again")]
+    #[inline(always)]
     pub(crate) fn judged_sync<T, E>(
         &self,
         op: impl FnOnce() -> Result<T, E>,

@@ -75,7 +75,7 @@ impl Cell {
         }
     }
 
-    /// Whether the word is still `word`. If it is, a healthy call has nothing to write.
+    /// Whether the word is still `word`.
     #[inline]
     pub(crate) fn is_still(&self, word: Word) -> bool {
         self.load() == word

@@ -19,6 +19,7 @@ mod counters;
 mod engine;
 mod error;
 mod failures;
+mod generations;
 mod guarded;
 mod guarded_by;
 mod history;

@@ -254,7 +254,8 @@ pub(crate) fn counts(word: Word) -> (u64, u64) {
 
 /// How many more probes a half-open word admits.
 fn free_slots(word: Word, rules: &Rules) -> u32 {
-    let capacity = u64::from(rules.half_open_capacity) + word.raise();
+    // The raise may be one of other rules.
+    let capacity = (u64::from(rules.half_open_capacity) + word.raise()).min(u64::from(rules.half_open_max_capacity));
     u32::try_from(capacity.saturating_sub(word.in_flight())).unwrap_or(u32::MAX)
 }
 

@@ -1,8 +1,9 @@
 use crate::counters::Totals;
 use crate::failures::Failures;
+use crate::generations::Generations;
 use crate::observers::Log;
-use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
+use crate::sync::{Mutex, OnceBox};
 use crate::window::Lately;
 
 /// What a healthy breaker without rate rules does without, in a box that is made when it is first needed.
@@ -14,6 +15,8 @@ pub(crate) struct Rare {
     pub(crate) cleared: Mutex<Option<Box<Cleared>>>,
     /// What the observers have not been told yet.
     pub(crate) log: Log,
+    /// The settings that the breaker was given after the first.
+    pub(crate) later: OnceBox<Generations>,
     /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
     slow: AtomicU64,
 }
@@ -35,6 +38,7 @@ impl Rare {
             failures: Failures::new(),
             cleared: Mutex::new(None),
             log: Log::new(),
+            later: OnceBox::new(),
             slow: AtomicU64::new(0),
         }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::outcome::Dropped;
 
 /// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has approved them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rules {
     /// Consecutive failures that open; `None` if another rule has to.
     pub(crate) error_threshold: Option<u32>,

@@ -134,6 +134,12 @@ const HALF_OPEN: u64 = 2;
 const OPEN: u64 = 3;
 const FORCED_OPEN: u64 = 4;
 
+/// The bits of the state that those which admit all do not have.
+pub(crate) const FREE: u64 = 0b110;
+
+const _: () = assert!((CLOSED | FORCED_CLOSED) & FREE == 0 && FREE | FORCED_CLOSED == TAG.max());
+const _: () = assert!(HALF_OPEN & FREE != 0 && OPEN & FREE != 0 && FORCED_OPEN & FREE != 0);
+
 impl Word {
     /// Closed, nothing counted, epoch 0.
     pub(crate) const INITIAL: Word = Word(0);
@@ -181,11 +187,10 @@ impl Word {
     /// Closed or forced closed: every call is admitted, and the word stays as it is.
     #[inline]
     pub(crate) const fn admits_all(self) -> bool {
-        TAG.get(self.0) <= FORCED_CLOSED
+        self.0 & FREE == 0
     }
 
     /// [`admits_all`](Self::admits_all) and nothing counted: a success changes nothing.
-    #[inline]
     pub(crate) const fn is_quiet(self) -> bool {
         self.admits_all() && self.0 >> EPOCH.end() == 0
     }

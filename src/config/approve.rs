@@ -16,7 +16,7 @@ pub(crate) struct Approved {
 
 impl Config {
     /// The rules that these settings are, with the defaults where they say nothing.
-    pub(crate) fn approve(&self) -> Result<Approved, ConfigError> {
+    pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
         self.check()?;
         let rates = self.rates()?;
         let default = Rules::DEFAULT;

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::reconfigure::Settings;
 use crate::cell::Applied;
 use crate::counters::Slot;
 use crate::error::{Reason, Rejected};
+use crate::generations::{Admission, times_calls};
 use crate::machine::{Effect, Event};
 use crate::state::State;
 use crate::time::whole_nanos;
@@ -12,8 +14,7 @@ use crate::word::{Epoch, Word};
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
-    /// The word under which it was admitted.
-    pub(super) word: Word,
+    admission: Admission,
     /// When, in nanoseconds of the clock, beside [`WATCHED`](Self::WATCHED); [`UNTIMED`](Self::UNTIMED) if that
     /// does not matter.
     admitted: u64,
@@ -24,9 +25,9 @@ impl Ticket {
     /// The bit that tells that the call is seen if it hangs. The nanoseconds below it last for 292 years.
     const WATCHED: u64 = 1 << 63;
 
-    fn timed(word: Word, now: Duration, is_watched: bool) -> Self {
+    fn timed(admission: Admission, now: Duration, is_watched: bool) -> Self {
         let nanos = whole_nanos(now).min(Self::WATCHED - 2);
-        Ticket { word, admitted: if is_watched { nanos | Self::WATCHED } else { nanos } }
+        Ticket { admission, admitted: if is_watched { nanos | Self::WATCHED } else { nanos } }
     }
 
     pub(super) fn admitted(self) -> Option<Duration> {
@@ -42,9 +43,14 @@ impl Ticket {
         Ticket { admitted: Self::UNTIMED, ..self }
     }
 
+    /// Epoch and settings under which it was admitted.
+    pub(super) fn admission(self) -> Admission {
+        self.admission
+    }
+
     /// The epoch that the call belongs to.
     pub(super) fn epoch(self) -> Epoch {
-        self.word.epoch()
+        self.admission.epoch()
     }
 }
 
@@ -72,11 +78,9 @@ impl Engine {
     #[inline]
     pub(crate) fn admit_freely(&self, slot: &Slot) -> Option<Ticket> {
         let word = self.cell.load();
-        if word.admits_all() && !self.times_calls {
-            slot.count_admission();
-            return Some(Ticket { word, admitted: Ticket::UNTIMED });
-        }
-        None
+        let admission = self.current.admit_freely(word)?;
+        slot.count_admission();
+        Some(Ticket { admission, admitted: Ticket::UNTIMED })
     }
 
     /// Admits a call or says why not.
@@ -123,11 +127,13 @@ impl Engine {
     }
 
     fn ticket(&self, word: Word, now: Duration) -> Ticket {
-        if !self.times_calls {
-            return Ticket { word, admitted: Ticket::UNTIMED };
+        let admission = self.current.admit(word);
+        let Settings { rules, lately } = self.settings(admission.generation());
+        if !times_calls(rules, lately) {
+            return Ticket { admission, admitted: Ticket::UNTIMED };
         }
-        let lately = self.lately().filter(|_| word.state() == State::Closed);
-        Ticket::timed(word, now, lately.is_some_and(|lately| lately.enter(word.epoch(), now)))
+        let lately = lately.filter(|_| word.state() == State::Closed);
+        Ticket::timed(admission, now, lately.is_some_and(|lately| lately.enter(word.epoch(), now)))
     }
 
     /// Opens the breaker if the calls in flight say so. An admission does this now and then, because a

@@ -31,11 +31,10 @@ fn all_of<T>(value: &T) -> Lines {
 
 /// What every healthy call reads of a breaker.
 fn read_by_all(engine: &Engine) -> Lines {
-    let Engine { times_calls, times_settlements, owner, slots, terms, rare, cell, .. } = engine;
-    let flags = [all_of(times_calls), all_of(times_settlements)];
+    let Engine { current, owner, slots, terms, rare, cell, .. } = engine;
     let word = lines(cell, Cell::WORD..Cell::WORD + size_of::<u64>());
-    let others = [all_of(owner), all_of(slots), all_of(terms), all_of(rare), word];
-    flags.into_iter().chain(others).flatten().collect()
+    let others = [all_of(current), all_of(owner), all_of(slots), all_of(terms), all_of(rare), word];
+    others.into_iter().flatten().collect()
 }
 
 /// What this thread's healthy calls write, after one.

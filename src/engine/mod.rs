@@ -4,6 +4,7 @@ mod admit;
 mod effect;
 #[cfg(all(test, not(loom)))]
 mod layout;
+mod reconfigure;
 mod settle;
 
 use std::hash::{BuildHasher, RandomState};
@@ -14,12 +15,12 @@ use std::time::Duration;
 use crate::cell::Cell;
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::{Counters, Slot, Totals};
+use crate::generations::Current;
 use crate::machine::{self, Event, Moment, Order};
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::observers::Observer;
 use crate::rare::{Cleared, Rare};
-use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::{OnceBox, Owner, PerThread};
 use crate::terms::Terms;
@@ -36,10 +37,8 @@ pub(crate) use admit::Ticket;
 /// to one.
 #[repr(C)]
 pub(crate) struct Engine {
-    /// Whether each admission reads the clock.
-    times_calls: bool,
-    /// Whether each settlement does.
-    times_settlements: bool,
+    /// Which settings hold.
+    current: Current,
     /// Whose `first_slot` is.
     owner: Owner,
     /// Those of all other threads.
@@ -66,8 +65,7 @@ impl Engine {
         /// An engine on the default terms.
         pub(crate) fn new(name: Name) -> Self {
             Engine {
-                times_calls: false,
-                times_settlements: false,
+                current: Current::first(),
                 owner: Owner::nobody(),
                 slots: PerThread::new(),
                 terms: None,
@@ -83,14 +81,12 @@ impl Engine {
 
     pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
         let mut engine = Engine::new(name);
-        engine.times_calls = terms.rules.times_calls();
         if let Some(lately) = terms.new_windows() {
-            engine.times_calls |= lately.times_calls();
-            engine.times_settlements = lately.times_settlements();
             let mut rare = Rare::new();
             rare.lately = Some(lately);
             engine.rare.get_or_init(|| Box::new(rare));
         }
+        engine.current = Current::with(&terms.rules, engine.rare.get().and_then(|rare| rare.lately.as_deref()));
         engine.terms = Some(terms);
         engine
     }
@@ -127,17 +123,8 @@ impl Engine {
         Counters { owner: &self.owner, first: &self.first_slot, others: &self.slots }
     }
 
-    fn rules(&self) -> &Rules {
-        const DEFAULT: &Rules = &Rules::DEFAULT;
-        self.terms.as_deref().map_or(DEFAULT, |terms| &terms.rules)
-    }
-
     fn observers(&self) -> &[Observer] {
         self.terms.as_deref().map_or(&[], |terms| &terms.observers)
-    }
-
-    fn lately(&self) -> Option<&Lately> {
-        self.rare.get()?.lately.as_deref()
     }
 
     fn now(&self) -> Duration {
@@ -281,7 +268,7 @@ mod tests {
         // Words of eight bytes, so far apart that they cannot lie in the same 64 bytes.
         const APART: usize = 64;
         let word = offset_of!(Engine, cell) + Cell::WORD;
-        let flags = [offset_of!(Engine, times_calls), offset_of!(Engine, times_settlements), offset_of!(Engine, owner)];
+        let flags = [offset_of!(Engine, current), offset_of!(Engine, owner)];
         let links = [offset_of!(Engine, slots), offset_of!(Engine, terms), offset_of!(Engine, rare)];
         assert!(flags.into_iter().chain(links).all(|other| other < word));
         assert!(offset_of!(Engine, first_slot) >= word + APART);

@@ -75,7 +75,7 @@ impl fmt::Display for Window {
 }
 
 /// The rate rules of a breaker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) error_rate: Option<f64>,
     pub(crate) slow: Option<SlowRate>,
@@ -83,7 +83,7 @@ pub(crate) struct Rates {
     pub(crate) span: Span,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SlowRate {
     pub(crate) rate: f64,
     pub(crate) duration: Duration,
@@ -118,6 +118,8 @@ pub(crate) struct Lately {
     rates: Arc<Rates>,
     past: Past,
     hung: Option<Hung>,
+    /// The epoch in which the windows began, and how many calls of it had been settled before.
+    begun: Option<(Epoch, u64)>,
 }
 
 enum Past {
@@ -132,7 +134,24 @@ impl Lately {
             Span::Time(time) => Past::Time(TimeWindow::new(time)),
         };
         let hung = rates.slow.map(|slow| Hung::new(slow.duration));
-        Lately { rates, past, hung }
+        Lately { rates, past, hung, begun: None }
+    }
+
+    /// Windows that begin in the midst of `epoch`, when so many of its calls have been settled.
+    pub(crate) fn beginning(self, epoch: Epoch, settled: u64) -> Self {
+        Lately { begun: Some((epoch, settled)), ..self }
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// Of the `settled` calls of `epoch`, those since the windows began.
+    fn since_begun(&self, epoch: Epoch, settled: u64) -> u64 {
+        match self.begun {
+            Some((first, before)) if first == epoch => settled.saturating_sub(before),
+            _ => settled,
+        }
     }
 
     /// Whether admissions have to be timed.
@@ -177,6 +196,10 @@ impl Lately {
 
     /// Records a failure or a slow call.
     pub(crate) fn record(&self, ended: Ended) {
+        let ended = Ended { calls: self.since_begun(ended.epoch, ended.calls), ..ended };
+        if ended.calls == 0 {
+            return; // It ended just before the windows began.
+        }
         match &self.past {
             Past::Count(window) => window.record(ended),
             Past::Time(window) => window.record(ended),
@@ -193,7 +216,7 @@ impl Lately {
     pub(crate) fn met(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> Option<Cause> {
         let hung = || self.overdue(epoch, now);
         match &self.past {
-            Past::Count(window) => window.look(epoch, hung, settled).met(&self.rates),
+            Past::Count(window) => window.look(epoch, hung, || self.since_begun(epoch, settled())).met(&self.rates),
             Past::Time(window) => window.tally(epoch, now).with_hung(hung()).met(&self.rates),
         }
     }
@@ -202,7 +225,7 @@ impl Lately {
     pub(crate) fn metrics(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> WindowMetrics {
         let hung = || self.overdue(epoch, now);
         let Tally { calls, errors, slow } = match &self.past {
-            Past::Count(window) => window.look(epoch, hung, settled).tally(),
+            Past::Count(window) => window.look(epoch, hung, || self.since_begun(epoch, settled())).tally(),
             Past::Time(window) => window.tally(epoch, now).with_hung(hung()),
         };
         WindowMetrics::new(calls, errors, slow)
