@@ -1,4 +1,5 @@
 use crate::panics::contain;
+use crate::state::State;
 use crate::sync::Mutex;
 use crate::transition::Transition;
 
@@ -17,16 +18,18 @@ struct Untold {
     told: u64,
     /// The rejections before the last transition that was told.
     rejections: u64,
+    /// Those before the last close.
+    before_close: u64,
     telling: bool,
 }
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Log(Mutex::new(Untold { reported: Vec::new(), told: 0, rejections: 0, telling: false }))
+        Log(Mutex::new(Untold { reported: Vec::new(), told: 0, rejections: 0, before_close: 0, telling: false }))
     }
 
     /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here; the
-    /// rejections are all that there have been, until those before the transition before are taken off.
+    /// rejections are all that there have been, until those before the last close are taken off.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
         let mut log = self.0.lock();
         transition.sequence = log.sequence_of(changes);
@@ -68,9 +71,11 @@ impl Untold {
         self.told += 1;
         let mut next = self.reported.swap_remove(place);
         // Of two threads that report, the one with the later transition may have counted first.
-        let rejections = next.rejected_count.max(self.rejections);
-        next.rejected_count = rejections - self.rejections;
-        self.rejections = rejections;
+        self.rejections = next.rejected_count.max(self.rejections);
+        next.rejected_count = self.rejections - self.before_close;
+        if next.to == State::Closed {
+            self.before_close = self.rejections;
+        }
         Some(next)
     }
 }
@@ -79,7 +84,6 @@ impl Untold {
 mod tests {
     use super::*;
     use crate::name::Name;
-    use crate::state::State;
     use crate::transition::Cause;
     use std::sync::Arc;
     use std::time::Duration;
@@ -132,16 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn rejections_are_told_once_each_whatever_the_order_of_the_reports() {
+    fn rejections_are_told_from_one_close_to_the_next_whatever_the_order_of_the_reports() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = told.clone();
         let observers: Vec<Observer> = vec![Box::new(move |transition| sink.lock().push(transition.rejected_count))];
         let log = Log::new();
-        for (changes, rejections) in [(1, 3), (3, 7), (2, 8), (4, 9)] {
-            log.report(Transition { rejected_count: rejections, ..transition() }, changes);
+        let states = [State::HalfOpen, State::Open, State::Closed, State::Open, State::HalfOpen];
+        for (changes, rejections) in [(1, 3), (3, 7), (2, 8), (4, 9), (5, 12)] {
+            let to = states[changes as usize - 1];
+            log.report(Transition { to, rejected_count: rejections, ..transition() }, changes);
             log.tell_all(&observers);
         }
-        assert_eq!(*told.lock(), [3, 5, 0, 1]);
+        assert_eq!(*told.lock(), [3, 8, 8, 1, 4]);
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! One event for each transition, and none for a call: what happens on the way of a call stays as it is.
 
 use crate::state::State;
-use crate::sync::Mutex;
 use crate::transition::Transition;
 
-/// An observer that makes one event of each transition; make one for each breaker.
+/// An observer that makes one event of each transition.
 ///
 /// The events have the target `tripcoil`. One into open, forced open or forced closed is a `WARN`, for calls are
 /// rejected from then on, or the protection is off; one into half-open or closed is an `INFO`. The message is the
@@ -31,21 +30,10 @@ use crate::transition::Transition;
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
 pub fn observer() -> impl Fn(&Transition) + Send + Sync + 'static {
-    let rejections = Mutex::new(0);
-    move |transition| {
-        let rejected = add_up(&mut rejections.lock(), transition);
-        tell(transition, rejected);
-    }
+    tell
 }
 
-/// The rejections since the last close.
-fn add_up(rejections: &mut u64, transition: &Transition) -> u64 {
-    let rejected = *rejections + transition.rejected_count;
-    *rejections = if transition.to == State::Closed { 0 } else { rejected };
-    rejected
-}
-
-fn tell(transition: &Transition, rejected: u64) {
+fn tell(transition: &Transition) {
     // The level of an event has to be a constant.
     macro_rules! event {
         ($level:ident) => {
@@ -59,7 +47,7 @@ fn tell(transition: &Transition, rejected: u64) {
                 sequence = transition.sequence,
                 errors = transition.consecutive_error_count,
                 successes = transition.consecutive_success_count,
-                rejected,
+                rejected = transition.rejected_count,
                 open_for_ms = transition.open_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
                 window_calls = transition.window.map(|window| window.calls),
                 window_errors = transition.window.map(|window| window.errors),

@@ -108,8 +108,8 @@ pub struct Transition {
     /// Successes since the last failure if it was closed, successful probes since the last failed
     /// one if it was half-open, else 0.
     pub consecutive_success_count: u64,
-    /// Calls that were rejected in the state that was left. One that was being turned away at that very
-    /// moment may be counted to the state that was entered.
+    /// Calls that were rejected since the breaker was last closed: on a close, what the outage turned away. One
+    /// that was being turned away at that very moment may be missing.
     pub rejected_count: u64,
     /// What the window held, if there are rate rules and the breaker was closed.
     pub window: Option<WindowMetrics>,

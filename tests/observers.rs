@@ -103,7 +103,7 @@ fn a_transition_tells_the_counts_of_the_state_that_was_left() {
 }
 
 #[test]
-fn a_transition_tells_how_many_calls_were_rejected_in_the_state_that_was_left() {
+fn a_transition_tells_how_many_calls_were_rejected_since_the_last_close() {
     let recorder = Recorder::default();
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).on_transition(recorder.observer()));
     let reject = |times: usize| (0..times).for_each(|_| drop(refused(&breaker)));
@@ -119,7 +119,7 @@ fn a_transition_tells_how_many_calls_were_rejected_in_the_state_that_was_left() 
     reject(5);
     breaker.force_closed();
     let rejected: Vec<_> = recorder.seen().iter().map(|seen| seen.rejected_count).collect();
-    assert_eq!(rejected, [0, 4, 2, 3, 0, 5]);
+    assert_eq!(rejected, [0, 4, 6, 9, 0, 5]);
 }
 
 #[test]
