@@ -245,7 +245,8 @@ impl Builder {
 
     pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
         let Approved { rules, rates } = self.config.approve()?;
-        let terms = Terms { rules, rates: rates.map(Arc::new), clock: self.clock, observers: self.observers };
+        let (clock, observers) = (self.clock.map(Arc::from), self.observers.into());
+        let terms = Terms { rules, rates: rates.map(Arc::new), clock, observers };
         Ok((self.name.into(), terms))
     }
 }

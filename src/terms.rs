@@ -11,8 +11,8 @@ pub(crate) struct Terms {
     pub(crate) rules: Rules,
     pub(crate) rates: Option<Arc<Rates>>,
     /// `None`: [`MonotonicClock`].
-    pub(crate) clock: Option<Box<dyn Clock>>,
-    pub(crate) observers: Vec<Observer>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) observers: Arc<[Observer]>,
 }
 
 impl Terms {
@@ -21,6 +21,12 @@ impl Terms {
             None => MonotonicClock.now(),
             Some(clock) => clock.now(),
         }
+    }
+
+    /// With other settings.
+    #[cfg(feature = "registry")]
+    pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>) -> Self {
+        Terms { rules, rates, clock: self.clock.clone(), observers: self.observers.clone() }
     }
 
     /// The windows of one more breaker, if there are rate rules.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use common::*;
-use tripcoil::{CircuitBreaker, Registry, State};
+use tripcoil::clock::ManualClock;
+use tripcoil::{CircuitBreaker, Config, Registry, State};
 
 fn registry(capacity: usize) -> Registry<u64> {
     Registry::builder(CircuitBreaker::builder("test")).capacity(capacity).build().unwrap()
@@ -259,4 +260,69 @@ fn the_capacity_is_held_to_its_range() {
 fn a_registry_can_be_shared_by_threads() {
     fn is_shared<T: Send + Sync>(_: &T) {}
     is_shared(&Registry::<String>::new("test"));
+}
+
+fn opening_after(errors: u32) -> Config {
+    let mut config = Config::default();
+    config.error_threshold = Some(Some(errors));
+    config
+}
+
+#[test]
+fn new_settings_reach_the_breakers_that_are_here_and_those_that_come() {
+    let registry = registry(16);
+    fail(&registry.get(&1));
+    registry.reconfigure(opening_after(2)).unwrap();
+    fail(&registry.get(&1));
+    assert_eq!(registry.get(&1).state(), State::Open, "its first error still counts");
+    fail(&registry.get(&2));
+    assert_eq!(registry.get(&2).state(), State::Closed);
+    fail(&registry.get(&2));
+    assert_eq!(registry.get(&2).state(), State::Open);
+}
+
+#[test]
+fn settings_that_make_no_sense_change_nothing() {
+    let registry = registry(16);
+    registry.reconfigure(opening_after(1)).unwrap();
+    let error = registry.reconfigure(opening_after(0)).unwrap_err();
+    assert_eq!(error.setting(), "error_threshold");
+    fail(&registry.get(&1));
+    assert_eq!(registry.get(&1).state(), State::Open);
+}
+
+#[test]
+fn observers_and_clock_stay_when_settings_change() {
+    let recorder = Recorder::default();
+    let clock = ManualClock::new();
+    let template = CircuitBreaker::builder("test").clock(clock.clone()).on_transition(recorder.observer());
+    let registry: Registry<u64> = Registry::builder(template).build().unwrap();
+    registry.reconfigure(opening_after(1)).unwrap();
+    clock.advance(7 * SECOND);
+    fail(&registry.get(&5));
+    assert_eq!(recorder.seen()[0].at, 7 * SECOND);
+}
+
+#[test]
+fn a_breaker_that_is_made_while_settings_change_has_the_last_ones() {
+    let (is_made, is_changed) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let waits = (is_made.clone(), is_changed.clone());
+    let registry = Registry::builder(CircuitBreaker::builder("test"))
+        .name_by(move |key: &u64| {
+            waits.0.wait();
+            waits.1.wait();
+            key.to_string()
+        })
+        .build()
+        .unwrap();
+    thread::scope(|scope| {
+        let maker = scope.spawn(|| registry.get(&1));
+        is_made.wait();
+        for errors in [3, 1] {
+            registry.reconfigure(opening_after(errors)).unwrap();
+        }
+        is_changed.wait();
+        fail(&maker.join().unwrap());
+    });
+    assert_eq!(registry.get(&1).state(), State::Open);
 }

@@ -1,5 +1,6 @@
 //! One breaker for each host, tenant or model.
 
+mod builder;
 mod metrics;
 
 use std::borrow::Borrow;
@@ -8,17 +9,19 @@ use std::hash::{Hash, RandomState};
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, UnitWeighter};
+use quick_cache::{Lifecycle, UnitWeighter};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
-use crate::config::ConfigError;
+use crate::config::{Approved, Config, ConfigError};
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::state::State;
 use crate::sync::{Mutex, full_fence};
 use crate::terms::Terms;
 
+use builder::DEFAULT_CAPACITY;
+pub use builder::RegistryBuilder;
 pub use metrics::RegistryMetrics;
 
 /// A breaker for each key, made on the key's first use, all with the same settings.
@@ -61,7 +64,10 @@ pub use metrics::RegistryMetrics;
 pub struct Registry<K> {
     cache: Cache<K, Arc<CircuitBreaker>, UnitWeighter, RandomState, Keeper>,
     name: Name,
-    terms: Arc<Terms>,
+    /// What the next breaker is made with.
+    terms: Mutex<Arc<Terms>>,
+    /// Held by who changes them.
+    changing: Mutex<()>,
     name_of: NameOf<K>,
     /// What the breakers counted that are no longer here.
     gone: Arc<Mutex<RegistryMetrics>>,
@@ -143,14 +149,74 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        let mut terms = None;
         let made = self.cache.get_or_insert_with(key, || {
+            let terms = terms.insert(self.terms());
             let name = (self.name_of)(&key.to_owned());
-            Ok::<_, std::convert::Infallible>(Arc::new(CircuitBreaker::with(name, self.terms.clone())))
+            Ok::<_, std::convert::Infallible>(Arc::new(CircuitBreaker::with(name, terms.clone())))
         });
-        match made {
+        let breaker = match made {
             Ok(breaker) => breaker,
             Err(never) => match never {},
+        };
+        if let Some(terms) = terms {
+            self.catch_up(&breaker, terms);
         }
+        breaker
+    }
+
+    fn terms(&self) -> Arc<Terms> {
+        self.terms.lock().clone()
+    }
+
+    /// Brings a breaker up to date that was made with `terms`, and was not here yet when those were changed.
+    fn catch_up(&self, breaker: &CircuitBreaker, mut terms: Arc<Terms>) {
+        loop {
+            let newest = self.terms();
+            if Arc::ptr_eq(&newest, &terms) {
+                return;
+            }
+            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.clone());
+            terms = newest;
+        }
+    }
+
+    /// Gives every breaker new settings, those that are here as
+    /// [`CircuitBreaker::reconfigure`] does, and those that will be made.
+    ///
+    /// A breaker that is here takes the memory that is told there; one that is made later takes no more than before.
+    ///
+    /// ```
+    /// use tripcoil::{Config, Registry, State};
+    ///
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// hosts.get("a");
+    ///
+    /// let mut config = Config::default();
+    /// config.error_threshold = Some(Some(1));
+    /// hosts.reconfigure(config)?;
+    /// for host in ["a", "b"] {
+    ///     hosts.get(host).try_acquire().unwrap().failure();
+    ///     assert_eq!(hosts.get(host).state(), State::Open);
+    /// }
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`CircuitBreaker::reconfigure`]. Nothing changes then.
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        let Approved { rules, rates } = config.approve()?;
+        let rates = rates.map(Arc::new);
+        let changing = self.changing.lock();
+        let terms = self.terms().with(rules.clone(), rates.clone());
+        // First: what is made from now on and not seen below has them.
+        *self.terms.lock() = Arc::new(terms);
+        for (_, breaker) in self.iter() {
+            breaker.engine().reconfigure(rules.clone(), rates.clone());
+        }
+        drop(changing);
+        Ok(())
     }
 
     /// The breaker of `key`, if there is one.
@@ -264,84 +330,4 @@ impl<K> fmt::Debug for Registry<K> {
 fn badness(metrics: &Metrics) -> (bool, u64, u64) {
     let rejects = !matches!(metrics.state, State::Closed | State::ForcedClosed);
     (rejects, metrics.consecutive_error_count, metrics.total_error_count)
-}
-
-const DEFAULT_CAPACITY: usize = 1024;
-const LARGEST: usize = 1 << 24;
-
-/// Makes a [`Registry`]; made by [`Registry::builder`].
-#[must_use = "a builder makes nothing until `build` is called"]
-pub struct RegistryBuilder<K> {
-    template: Builder,
-    capacity: usize,
-    name_of: NameOf<K>,
-}
-
-impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
-    /// How many breakers there are at most, but for those that are [never evicted](Registry#eviction): 1 to 16 777 216.
-    /// Default: 1024.
-    ///
-    /// Each of the registry's parts, at most four for each core, evicts by itself, from its share of the capacity rounded
-    /// up. So a few less than the capacity may be all, where keys fall unevenly.
-    pub fn capacity(mut self, breakers: usize) -> Self {
-        self.capacity = breakers;
-        self
-    }
-
-    /// How a breaker is named. Default: as its key is displayed.
-    ///
-    /// A name that shares the key's text takes no memory for it:
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use tripcoil::{CircuitBreaker, Registry};
-    ///
-    /// let hosts: Registry<Arc<str>> =
-    ///     Registry::builder(CircuitBreaker::builder("hosts")).name_by(Arc::clone).build()?;
-    /// assert_eq!(hosts.get(&Arc::from("up.example")).name(), "up.example");
-    /// # Ok::<(), tripcoil::ConfigError>(())
-    /// ```
-    pub fn name_by<N: Into<Name>>(mut self, name_of: impl Fn(&K) -> N + Send + Sync + 'static) -> Self {
-        self.name_of = Box::new(move |key| name_of(key).into());
-        self
-    }
-
-    /// Makes the registry.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the capacity or a setting of the template is out of its range.
-    ///
-    /// # Panics
-    ///
-    /// Never: the cache is given all that it asks for.
-    pub fn build(self) -> Result<Registry<K>, ConfigError> {
-        if !(1..=LARGEST).contains(&self.capacity) {
-            let allowed = format!("1 to {LARGEST}");
-            return Err(ConfigError::new("capacity", self.capacity, allowed));
-        }
-        let (name, terms) = self.template.terms()?;
-        let gone = Arc::new(Mutex::new(RegistryMetrics::none(name.clone())));
-        let options = OptionsBuilder::new()
-            .weight_capacity(self.capacity as u64)
-            .estimated_items_capacity(self.capacity)
-            // Half for those that have come back again, half for the new ones: these have some time to do so.
-            .hot_allocation(0.5)
-            // Keys that were evicted are not remembered: each would take as much as one that is here.
-            .ghost_allocation(0.0)
-            .build()
-            .expect("both capacities are set");
-        let keeper = Keeper { gone: gone.clone() };
-        let cache = Cache::with_options(options, UnitWeighter, RandomState::new(), keeper);
-        Ok(Registry { cache, name, terms: Arc::new(terms), name_of: self.name_of, gone })
-    }
-}
-
-impl<K> fmt::Debug for RegistryBuilder<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryBuilder")
-            .field("template", &self.template)
-            .field("capacity", &self.capacity)
-            .finish_non_exhaustive()
-    }
 }
