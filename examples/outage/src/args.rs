@@ -1,11 +1,10 @@
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::prelude::{Long, Short};
+use outage::options::{Nonsense, number, one_of, path};
 
 use crate::breaker::Rule;
 
@@ -60,29 +59,13 @@ impl Default for Settings {
     }
 }
 
-/// A command line that makes no sense, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Nonsense(String);
-
-impl fmt::Display for Nonsense {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<lexopt::Error> for Nonsense {
-    fn from(error: lexopt::Error) -> Self {
-        Nonsense(error.to_string())
-    }
-}
-
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Nonsense> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut settings = Settings::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Short('h') | Long("help") => return Ok(Request::Help),
-            Long("rule") => settings.rule = rule(&parser.value()?)?,
+            Long("rule") => settings.rule = one_of("--rule", &parser.value()?, Rule::ALL, Rule::as_str)?,
             Long("seconds") => settings.length = Duration::from_secs(number("--seconds", &parser.value()?, &SECONDS)?),
             Long("seed") => settings.seed = number("--seed", &parser.value()?, &SEEDS)?,
             Long("svg") => settings.svg = path("--svg", parser.value()?)?,
@@ -90,30 +73,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }
     }
     Ok(Request::Run(settings))
-}
-
-fn rule(value: &OsStr) -> Result<Rule, Nonsense> {
-    Rule::ALL.into_iter().find(|rule| value == rule.as_str()).ok_or_else(|| {
-        let names = Rule::ALL.map(Rule::as_str).join(", ");
-        Nonsense(format!("--rule `{}`: not one of {names}", value.to_string_lossy()))
-    })
-}
-
-fn number<N>(option: &str, value: &OsStr, allowed: &RangeInclusive<N>) -> Result<N, Nonsense>
-where
-    N: FromStr + PartialOrd + fmt::Display,
-{
-    value.to_str().and_then(|text| text.parse().ok()).filter(|number| allowed.contains(number)).ok_or_else(|| {
-        let (low, high) = (allowed.start(), allowed.end());
-        Nonsense(format!("{option} `{}`: not a whole number from {low} to {high}", value.to_string_lossy()))
-    })
-}
-
-fn path(option: &str, value: OsString) -> Result<PathBuf, Nonsense> {
-    if value.is_empty() {
-        return Err(Nonsense(format!("{option} ``: not the path of a file")));
-    }
-    Ok(value.into())
 }
 
 #[cfg(test)]

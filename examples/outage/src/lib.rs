@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod health;
+pub mod options;
 pub mod script;
 pub mod server;

@@ -1,12 +1,11 @@
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short, Value};
+use outage::options::{Nonsense, number, one_of};
 use outage::script::Condition;
 use tripcoil::{Builder, Window};
 
@@ -84,22 +83,6 @@ impl Rule {
     }
 }
 
-/// A command line that makes no sense, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Nonsense(String);
-
-impl fmt::Display for Nonsense {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<lexopt::Error> for Nonsense {
-    fn from(error: lexopt::Error) -> Self {
-        Nonsense(error.to_string())
-    }
-}
-
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Nonsense> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut settings = Settings { kills: 50, rule: Rule::Consecutive, seed: 1 };
@@ -107,7 +90,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         match arg {
             Short('h') | Long("help") => return Ok(Request::Help),
             Long("kills") => settings.kills = number("--kills", &parser.value()?, &KILLS)?,
-            Long("rule") => settings.rule = rule(&parser.value()?)?,
+            Long("rule") => settings.rule = one_of("--rule", &parser.value()?, Rule::ALL, Rule::as_str)?,
             Long("seed") => settings.seed = number("--seed", &parser.value()?, &SEEDS)?,
             // For the process that this one starts; nobody else needs to know of it.
             Value(word) if word == "serve" => return duty(&mut parser).map(Request::Serve),
@@ -124,23 +107,6 @@ fn duty(parser: &mut lexopt::Parser) -> Result<Duty, Nonsense> {
         _ => Condition::Healthy,
     };
     Ok(Duty { address, condition, seed: number("the server's seed", &parser.value()?, &SEEDS)? })
-}
-
-fn rule(value: &OsStr) -> Result<Rule, Nonsense> {
-    Rule::ALL.into_iter().find(|rule| value == rule.as_str()).ok_or_else(|| {
-        let names = Rule::ALL.map(Rule::as_str).join(", ");
-        Nonsense(format!("--rule `{}`: not one of {names}", value.to_string_lossy()))
-    })
-}
-
-fn number<N>(option: &str, value: &OsStr, allowed: &RangeInclusive<N>) -> Result<N, Nonsense>
-where
-    N: FromStr + PartialOrd + fmt::Display,
-{
-    value.to_str().and_then(|text| text.parse().ok()).filter(|number| allowed.contains(number)).ok_or_else(|| {
-        let (low, high) = (allowed.start(), allowed.end());
-        Nonsense(format!("{option} `{}`: not a whole number from {low} to {high}", value.to_string_lossy()))
-    })
 }
 
 #[cfg(test)]
