@@ -181,7 +181,13 @@ impl<'a> Counters<'a> {
     #[inline]
     pub(crate) fn here(self) -> &'a Slot {
         let (Counters { owner, first, others }, here) = (self, Here::now());
-        if owner.is(here) { first } else { elsewhere(owner, first, others, here) }
+        if owner.is(here) {
+            return first;
+        }
+        match others.find_first(here) {
+            Some(slot) => slot,
+            None => elsewhere(owner, first, others, here),
+        }
     }
 
     fn slots(self) -> impl Iterator<Item = &'a Slot> {

@@ -159,6 +159,10 @@ impl<T: Default> PerThread<T> {
         PerThread { slots: List(OnceLock::new()), known: Known::new() }
     }
 
+    pub(crate) fn find_first(&self, here: Here) -> Option<&T> {
+        self.find(here)
+    }
+
     pub(crate) fn find(&self, _here: Here) -> Option<&T> {
         let owner = this_thread();
         self.slots.iter().find(|slot| slot.owner == owner).map(|slot| &slot.value)

@@ -91,6 +91,12 @@ impl<T: Default> PerThread<T> {
         }
     }
 
+    /// As [`find`](Self::find), where this thread was the first to make one.
+    #[inline]
+    pub(crate) fn find_first(&self, Here(number): Here) -> Option<&T> {
+        self.root.get().filter(|node| node.link.owner == number).map(|node| &node.value)
+    }
+
     /// The own `T` of this thread, which is `here`, if it has been made.
     #[inline]
     pub(crate) fn find(&self, Here(number): Here) -> Option<&T> {
