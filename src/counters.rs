@@ -98,6 +98,10 @@ impl Slot {
     #[cfg(all(test, not(loom)))]
     pub(crate) const HOT: usize = std::mem::offset_of!(Slot, error);
 
+    /// Where the rejections are counted.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) const REJECTED: usize = std::mem::offset_of!(Slot, rejected);
+
     crate::sync::const_unless_loom! {
         pub(crate) fn new() -> Self {
             Slot {

@@ -47,11 +47,11 @@ pub(crate) struct Engine {
     terms: Option<Arc<Terms>>,
     rare: OnceBox<Rare>,
     cell: Cell,
+    name: Name,
     /// Those who wait for a change of state.
     watchers: Waiters,
     /// Those who wait to be admitted.
     queue: Waiters,
-    name: Name,
     first_slot: Slot,
 }
 
@@ -71,9 +71,9 @@ impl Engine {
                 terms: None,
                 rare: OnceBox::new(),
                 cell: Cell::new(),
+                name,
                 watchers: Waiters::new(),
                 queue: Waiters::new(),
-                name,
                 first_slot: Slot::new(),
             }
         }
@@ -272,6 +272,8 @@ mod tests {
         let links = [offset_of!(Engine, slots), offset_of!(Engine, terms), offset_of!(Engine, rare)];
         assert!(flags.into_iter().chain(links).all(|other| other < word));
         assert!(offset_of!(Engine, first_slot) >= word + APART);
+        // A rejection reads the name, too.
+        assert!(offset_of!(Engine, first_slot) + Slot::REJECTED >= offset_of!(Engine, watchers) - 8 + APART);
         // On the heap, the next breaker's word follows upon a slot.
         assert!(size_of::<Slot>() - Slot::HOT + 8 + word >= APART);
     }
