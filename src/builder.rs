@@ -245,8 +245,7 @@ impl Builder {
 
     pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
         let Approved { rules, rates } = self.config.approve()?;
-        let (clock, observers) = (self.clock.map(Arc::from), self.observers.into());
-        let terms = Terms { rules, rates: rates.map(Arc::new), clock, observers };
+        let terms = Terms { rules, rates: rates.map(Arc::new), clock: self.clock, observers: self.observers.into() };
         Ok((self.name.into(), terms))
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Terms {
     pub(crate) rules: Rules,
     pub(crate) rates: Option<Arc<Rates>>,
     /// `None`: [`MonotonicClock`].
-    pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) clock: Option<Box<dyn Clock>>,
     pub(crate) observers: Arc<[Observer]>,
 }
 
@@ -23,10 +23,10 @@ impl Terms {
         }
     }
 
-    /// With other settings.
+    /// With other settings. `clock` is the same one.
     #[cfg(feature = "registry")]
-    pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>) -> Self {
-        Terms { rules, rates, clock: self.clock.clone(), observers: self.observers.clone() }
+    pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>, clock: Option<Box<dyn Clock>>) -> Self {
+        Terms { rules, rates, clock, observers: self.observers.clone() }
     }
 
     /// The windows of one more breaker, if there are rate rules.

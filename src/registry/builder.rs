@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, UnitWeighter};
 
-use super::{Keeper, NameOf, Registry, RegistryMetrics};
+use super::{Keeper, NameOf, Registry, RegistryMetrics, share};
 use crate::builder::Builder;
 use crate::config::ConfigError;
 use crate::name::Name;
@@ -65,7 +65,9 @@ impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
             let allowed = format!("1 to {LARGEST}");
             return Err(ConfigError::new("capacity", self.capacity, allowed));
         }
-        let (name, terms) = self.template.terms()?;
+        let (name, mut terms) = self.template.terms()?;
+        let clock = terms.clock.take().map(Arc::from);
+        terms.clock = share(clock.as_ref());
         let gone = Arc::new(Mutex::new(RegistryMetrics::none(name.clone())));
         let options = OptionsBuilder::new()
             .weight_capacity(self.capacity as u64)
@@ -79,7 +81,7 @@ impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
         let keeper = Keeper { gone: gone.clone() };
         let cache = Cache::with_options(options, UnitWeighter, RandomState::new(), keeper);
         let terms = Mutex::new(Arc::new(terms));
-        Ok(Registry { cache, name, terms, changing: Mutex::new(()), name_of: self.name_of, gone })
+        Ok(Registry { cache, name, terms, clock, changing: Mutex::new(()), name_of: self.name_of, gone })
     }
 }
 

@@ -13,6 +13,7 @@ use quick_cache::{Lifecycle, UnitWeighter};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
+use crate::clock::Clock;
 use crate::config::{Approved, Config, ConfigError};
 use crate::metrics::Metrics;
 use crate::name::Name;
@@ -66,6 +67,8 @@ pub struct Registry<K> {
     name: Name,
     /// What the next breaker is made with.
     terms: Mutex<Arc<Terms>>,
+    /// For terms to come; those that there are have it too.
+    clock: Option<Arc<dyn Clock>>,
     /// Held by who changes them.
     changing: Mutex<()>,
     name_of: NameOf<K>,
@@ -209,7 +212,7 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         let Approved { rules, rates } = config.approve()?;
         let rates = rates.map(Arc::new);
         let changing = self.changing.lock();
-        let terms = self.terms().with(rules.clone(), rates.clone());
+        let terms = self.terms().with(rules.clone(), rates.clone(), share(self.clock.as_ref()));
         // First: what is made from now on and not seen below has them.
         *self.terms.lock() = Arc::new(terms);
         for (_, breaker) in self.iter() {
@@ -319,6 +322,11 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         all.truncate(most);
         all
     }
+}
+
+/// A handle to the clock, as terms hold it.
+fn share(clock: Option<&Arc<dyn Clock>>) -> Option<Box<dyn Clock>> {
+    clock.map(|clock| Box::new(clock.clone()) as Box<dyn Clock>)
 }
 
 impl<K> fmt::Debug for Registry<K> {
