@@ -51,7 +51,8 @@ fn a_key_that_shares_its_text_with_the_name_has_it_once() {
 }
 
 #[test]
-fn a_registry_that_is_churned_by_two_threads_stays_flat() {
+fn a_registry_through_which_two_threads_send_a_million_keys_stays_flat() {
+    const KEYS: u64 = 1_000_000;
     let registry = registry(1024);
     let bytes: i64 = thread::scope(|scope| {
         let use_half = |half: u64| {
