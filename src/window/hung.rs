@@ -187,6 +187,8 @@ fn add(count: &RingI64, difference: i64) {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     const EPOCH: Epoch = Epoch::new(3);
@@ -220,6 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn each_call_is_overdue_once_its_own_slice_is_and_until_it_leaves() {
+        let hung = Hung::new(SLOW);
+        for slice in 1..=40 {
+            assert!(hung.enter(EPOCH, at(10 * slice)) && hung.enter(EPOCH, at(10 * slice + 5)));
+            assert_eq!(hung.overdue(EPOCH, at(10 * slice + 9)), 2 * slice.saturating_sub(9), "{slice}");
+        }
+        for slice in 1..=40 {
+            hung.leave(EPOCH, at(10 * slice));
+            assert_eq!(hung.overdue(EPOCH, at(1_000)), 2 * (40 - slice) + 1, "{slice}");
+            hung.leave(EPOCH, at(10 * slice + 5));
+        }
+        assert_eq!(hung.overdue(EPOCH, at(1_000)), 0);
+    }
+
+    #[test]
     fn a_ring_that_is_being_turned_is_not_read() {
         let hung = Hung::new(SLOW);
         assert!(hung.enter(EPOCH, at(0)));
@@ -248,5 +265,15 @@ mod tests {
         assert!(hung.enter(EPOCH, at(500)));
         assert!(!hung.enter(EPOCH, at(400)));
         assert_eq!(hung.overdue(EPOCH, at(590)), 1);
+    }
+
+    #[test]
+    fn what_one_thread_has_seen_of_the_time_holds_for_all() {
+        let hung = Hung::new(SLOW);
+        assert!(hung.enter(EPOCH, at(5)));
+        thread::scope(|scope| scope.spawn(|| assert!(hung.enter(EPOCH, at(500)))).join().expect("no panic"));
+        assert_eq!([hung.overdue(EPOCH, at(20)), hung.look(EPOCH, at(20))], [1, 1]);
+        assert!(!hung.is_due(EPOCH, at(500)) && hung.is_due(EPOCH, at(510)));
+        assert!(!hung.enter(EPOCH, at(499)) && hung.enter(EPOCH, at(500)));
     }
 }

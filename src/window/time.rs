@@ -175,3 +175,133 @@ impl Slice {
 fn add_one(count: &RingU64) {
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Release);
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const EPOCH: Epoch = Epoch::new(3);
+    /// Sixteen slices of ten milliseconds. The first begins with the first call, as a rule at 5.
+    const TIME: Duration = Duration::from_millis(160);
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn fail(window: &TimeWindow, epoch: Epoch, now: Duration) {
+        window.record(Ended { epoch, calls: 1, now, failed: true, slow: false });
+    }
+
+    fn calls(window: &TimeWindow, epoch: Epoch, now: Duration) -> u64 {
+        window.tally(epoch, now).calls
+    }
+
+    #[test]
+    fn a_window_tells_how_its_calls_ended() {
+        let window = TimeWindow::new(TIME);
+        assert_eq!(window.tally(EPOCH, at(5)), Tally::default());
+        for (failed, slow) in [(true, false), (true, false), (true, true), (false, true), (false, false)] {
+            window.record(Ended { epoch: EPOCH, calls: 1, now: at(5), failed, slow });
+            window.record_success(EPOCH, at(25));
+        }
+        assert_eq!(window.tally(EPOCH, at(25)), Tally { calls: 10, errors: 3, slow: 2 });
+    }
+
+    #[test]
+    fn a_call_is_in_for_sixteen_slices_counted_from_the_first_call() {
+        for start in [5, 9, 12_345] {
+            let window = TimeWindow::new(TIME);
+            window.record_success(EPOCH, at(start));
+            window.record_success(EPOCH, at(start + 9));
+            window.record_success(EPOCH, at(start + 10));
+            let seen = [0, 159, 160, 169, 170, 1_000].map(|age| calls(&window, EPOCH, at(start + age)));
+            assert_eq!(seen, [3, 3, 1, 1, 0, 0], "{start}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_slice_gives_way_to_the_latest() {
+        let window = TimeWindow::new(TIME);
+        for slice in 0..100 {
+            fail(&window, EPOCH, at(5 + 10 * slice));
+            window.record_success(EPOCH, at(14 + 10 * slice));
+            let expected = 16.min(slice + 1);
+            assert_eq!(
+                window.tally(EPOCH, at(14 + 10 * slice)),
+                Tally { calls: 2 * expected, errors: expected, slow: 0 }
+            );
+        }
+    }
+
+    #[test]
+    fn each_epoch_has_a_window_of_its_own_from_the_very_first() {
+        let window = TimeWindow::new(TIME);
+        for epoch in [Epoch::new(0), Epoch::new(1), EPOCH] {
+            assert_eq!(window.tally(epoch, at(107)), Tally::default());
+            // In the midst of a slice of the epoch before, which this begins anew.
+            fail(&window, epoch, at(107 + epoch.number()));
+            fail(&window, epoch, at(107 + epoch.number()));
+            let seen = [107, 266, 267].map(|millis| calls(&window, epoch, at(millis + epoch.number())));
+            assert_eq!(seen, [2, 2, 0], "{epoch:?}");
+        }
+        assert_eq!(calls(&window, Epoch::new(1), at(107)), 0);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_counts_in_the_latest_slice_of_any_thread() {
+        let window = TimeWindow::new(TIME);
+        window.record_success(EPOCH, at(5));
+        thread::scope(|scope| scope.spawn(|| window.record_success(EPOCH, at(505))).join().expect("no panic"));
+        assert_eq!(calls(&window, EPOCH, at(5)), 1, "the one at 5 is out");
+        fail(&window, EPOCH, at(6));
+        let seen = [6, 505, 664, 665].map(|millis| calls(&window, EPOCH, at(millis)));
+        assert_eq!(seen, [2, 2, 2, 0]);
+        // Nor does it go back with the clock.
+        window.record_success(EPOCH, at(7));
+        assert_eq!(calls(&window, EPOCH, at(664)), 3);
+    }
+
+    #[test]
+    fn a_thread_of_another_epoch_is_not_ahead() {
+        let window = TimeWindow::new(TIME);
+        window.record_success(EPOCH, at(5));
+        thread::scope(|scope| scope.spawn(|| window.record_success(EPOCH, at(505))).join().expect("no panic"));
+        fail(&window, EPOCH.next(), at(5));
+        assert_eq!([164, 165].map(|millis| calls(&window, EPOCH.next(), at(millis))), [1, 0]);
+    }
+
+    #[test]
+    fn a_slice_that_is_emptied_meanwhile_is_not_read() {
+        let slice = Slice::default();
+        slice.begin(EPOCH, 7);
+        slice.count(true, true);
+        assert_eq!(slice.read(EPOCH, 7..=7), Tally { calls: 1, errors: 1, slow: 1 });
+        for (epoch, numbers) in [(EPOCH, 8..=9), (EPOCH, 5..=6), (EPOCH.next(), 7..=7)] {
+            assert_eq!(slice.read(epoch, numbers), Tally::default());
+        }
+        slice.begin(EPOCH, 7);
+        assert_eq!(slice.read(EPOCH, 7..=7).calls, 1);
+        slice.mark.store(0, Ordering::Relaxed);
+        assert_eq!(slice.read(Epoch::new(0), 0..=9), Tally::default());
+        slice.begin(EPOCH, 23);
+        assert_eq!(slice.read(EPOCH, 0..=30), Tally::default());
+    }
+
+    #[test]
+    fn a_thread_turns_its_ring_at_the_end_of_a_slice_and_not_before() {
+        let window = TimeWindow::new(TIME);
+        for (now, end) in [(5, 15), (14, 15), (15, 25), (5, 25), (505, 515)] {
+            window.record_success(EPOCH, at(now));
+            assert_eq!(window.rings.here().ends.load(Ordering::Relaxed), whole_nanos(at(end)), "{now}");
+        }
+    }
+
+    #[test]
+    fn the_last_slice_of_time_does_not_end() {
+        let window = TimeWindow::new(TIME);
+        (0..3).for_each(|_| fail(&window, EPOCH, Duration::MAX));
+        assert_eq!(window.tally(EPOCH, Duration::MAX), Tally { calls: 3, errors: 3, slow: 0 });
+    }
+}
