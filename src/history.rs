@@ -118,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn a_history_is_before_those_of_later_epochs_only() {
+        let [first, second] = [follow(&[open]), follow(&[open, Word::half_open])];
+        assert!(first.is_before(second) && History::INITIAL.is_before(second));
+        assert!(!second.is_before(first) && !second.is_before(second));
+    }
+
+    #[test]
     fn counts_end_at_the_width_of_their_fields() {
         let word = Word::half_open(Epoch::new(0));
         let full = History(CHANGES.set(REOPENINGS.set(word.bits(), REOPENINGS.max()), CHANGES.max()));

@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn the_next_value_is_of_the_same_epoch_and_zero_follows_the_largest() {
+        for epoch in [FIRST, Epoch::new(6)] {
+            assert_eq!(Mark::new(epoch, 3).with_one_more(), Mark::new(epoch, 4));
+            assert_eq!(Mark::new(epoch, Mark::MAX).with_one_more(), Mark::new(epoch, 0));
+        }
+    }
+
+    #[test]
     fn values_saturate() {
         assert_eq!(Mark::new(FIRST, u64::MAX).of(FIRST), Some(Mark::MAX));
         assert_eq!(Mark::new(FIRST, 3).of(FIRST.next()), None);

@@ -402,6 +402,25 @@ mod tests {
     }
 
     #[test]
+    fn of_two_epochs_the_one_that_is_longer_ago_came_before_also_across_the_wrap() {
+        let now = Epoch::new(2);
+        for (earlier, later) in [(0, 1), (EPOCH.max(), 0), (EPOCH.max() - 1, EPOCH.max()), (3, 2), (3, EPOCH.max())] {
+            let (earlier, later) = (Epoch::new(earlier), Epoch::new(later));
+            assert!(earlier.is_before(later, now), "{earlier:?} {later:?}");
+            assert!(!later.is_before(earlier, now), "{earlier:?} {later:?}");
+            assert!(!later.is_before(later, now));
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_the_number_that_it_was_made_of() {
+        for number in [0, 1, 2, 524_287] {
+            assert_eq!((Epoch::new(number).number(), u64::from(Epoch::new(number).number_u32())), (number, number));
+        }
+        assert_eq!(Epoch::new(524_288).number(), 0);
+    }
+
+    #[test]
     fn only_a_word_without_counts_that_admits_all_is_quiet() {
         assert!(Word::INITIAL.is_quiet());
         assert!(Word::closed(LAST).is_quiet());
