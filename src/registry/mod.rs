@@ -62,6 +62,27 @@ pub use metrics::RegistryMetrics;
 /// walk over those of its part. As they close and are let go, later new keys bring it back. An open breaker closes only
 /// by probes: keys that are never asked for again while open stay, until [`retain`](Self::retain) or
 /// [`remove`](Self::remove) takes them out.
+///
+/// # Export
+///
+/// With the feature `metrics` or `opentelemetry` a `Roster` takes them all, and gives a bounded number of names series of
+/// their own:
+///
+/// ```
+/// # #[cfg(feature = "metrics")] {
+/// use std::sync::Arc;
+/// use tripcoil::{Registry, Roster};
+///
+/// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+/// let roster = Roster::with_max_names(100);
+/// let listed = hosts.clone();
+/// roster.add_each(move |hand_out| {
+///     for (_, breaker) in listed.iter() {
+///         hand_out(breaker.name(), &breaker.lifetime_metrics());
+///     }
+/// });
+/// # }
+/// ```
 pub struct Registry<K> {
     cache: Cache<K, Arc<CircuitBreaker>, UnitWeighter, RandomState, Keeper>,
     name: Name,
