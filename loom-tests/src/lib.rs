@@ -19,9 +19,12 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{Builder, CircuitBreaker, Transition, loom_mode};
+use tripcoil::{Builder, CircuitBreaker, loom_mode};
 
+pub mod diary;
 pub mod parcel;
+
+pub use diary::Diary;
 
 pub use loom_mode::Mode::{self, Plain, RmwLoad, Sched};
 
@@ -164,29 +167,6 @@ pub const SECOND: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn shared(builder: Builder) -> Arc<CircuitBreaker> {
     Arc::new(builder.build().expect("the settings of a model are right"))
-}
-
-/// What an observer was told, one line for each transition.
-#[derive(Clone, Debug, Default)]
-pub struct Diary(Arc<Mutex<Vec<String>>>);
-
-impl Diary {
-    /// Adds the observer that keeps this diary.
-    pub fn kept_by(&self, builder: Builder) -> Builder {
-        let diary = self.clone();
-        builder.on_transition(move |transition| diary.note(transition))
-    }
-
-    fn note(&self, transition: &Transition) {
-        let Transition { sequence, from, to, .. } = transition;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{sequence} {from} {to}"));
-    }
-
-    /// All that was told so far, in the order in which it was.
-    #[must_use]
-    pub fn told(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).join(", ")
-    }
 }
 
 /// Counts how many threads are in the same place at once. Loom does not see it.

@@ -15,7 +15,12 @@ use std::time::{Duration, Instant};
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 use tripcoil::clock::ManualClock;
-use tripcoil::{Builder, CircuitBreaker, Transition, shuttle_mode};
+use tripcoil::{Builder, CircuitBreaker, shuttle_mode};
+
+#[path = "../../../loom-tests/src/diary.rs"]
+pub mod diary;
+
+pub use diary::Diary;
 
 /// Schedules of each kind for each model, unless `SHUTTLE_SCHEDULES` says else.
 const SCHEDULES: usize = 4_000;
@@ -118,29 +123,6 @@ pub fn builder() -> (Builder, ManualClock) {
 #[must_use]
 pub fn shared(builder: Builder) -> Arc<CircuitBreaker> {
     Arc::new(builder.build().expect("the settings of a model are right"))
-}
-
-/// What an observer was told, one line for each transition.
-#[derive(Clone, Debug, Default)]
-pub struct Diary(Arc<Mutex<Vec<String>>>);
-
-impl Diary {
-    /// Adds the observer that keeps this diary.
-    pub fn kept_by(&self, builder: Builder) -> Builder {
-        let diary = self.clone();
-        builder.on_transition(move |transition| diary.note(transition))
-    }
-
-    fn note(&self, transition: &Transition) {
-        let Transition { sequence, from, to, .. } = transition;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{sequence} {from} {to}"));
-    }
-
-    /// All that was told so far, in the order in which it was.
-    #[must_use]
-    pub fn told(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).join(", ")
-    }
 }
 
 /// Counts how many threads are in the same place at once. Shuttle does not see it.
