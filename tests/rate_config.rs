@@ -5,25 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use tripcoil::{Builder, CircuitBreaker, ConfigError, Window};
+use tripcoil::{Builder, Window};
 
 const RATE: &str = "above 0.0, up to 1.0";
-
-fn build(settings: impl FnOnce(Builder) -> Builder) -> Result<CircuitBreaker, ConfigError> {
-    settings(CircuitBreaker::builder("test")).build()
-}
-
-fn accepts(settings: impl FnOnce(Builder) -> Builder) {
-    if let Err(error) = build(settings) {
-        panic!("refused: {error}");
-    }
-}
-
-fn refuses(setting: &str, value: &str, allowed: &str, settings: impl FnOnce(Builder) -> Builder) {
-    let error = build(settings).expect_err(&format!("{setting} of {value} is refused"));
-    assert_eq!((error.setting(), error.value(), error.allowed()), (setting, value, allowed));
-    assert_eq!(error.to_string(), format!("`{setting}` is {value}, allowed is {allowed}"));
-}
 
 fn slow(rate: f64, duration: Duration) -> impl Fn(Builder) -> Builder {
     move |settings| settings.slow_call_rate(rate).slow_call_duration(duration)

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{Builder, CircuitBreaker, Clock, Outcome, Permit, Rejected, State, Transition};
+use tripcoil::{Builder, CircuitBreaker, Clock, ConfigError, Outcome, Permit, Rejected, State, Transition};
 
 pub(crate) const TICK: Duration = Duration::from_nanos(1);
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
@@ -154,4 +154,20 @@ impl<F: Future> Task<F> {
     pub(crate) fn is_woken(&self) -> bool {
         self.waker.is_woken()
     }
+}
+
+pub(crate) fn build(settings: impl FnOnce(Builder) -> Builder) -> Result<CircuitBreaker, ConfigError> {
+    settings(CircuitBreaker::builder("test")).build()
+}
+
+pub(crate) fn accepts(settings: impl FnOnce(Builder) -> Builder) {
+    if let Err(error) = build(settings) {
+        panic!("refused: {error}");
+    }
+}
+
+pub(crate) fn refuses(setting: &str, value: &str, allowed: &str, settings: impl FnOnce(Builder) -> Builder) {
+    let error = build(settings).expect_err(&format!("{setting} of {value} is refused"));
+    assert_eq!((error.setting(), error.value(), error.allowed()), (setting, value, allowed));
+    assert_eq!(error.to_string(), format!("`{setting}` is {value}, allowed is {allowed}"));
 }
