@@ -31,8 +31,8 @@ use std::time::Instant;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use web_time::Instant; // The standard library's panics there.
 
+use crate::machine::millis::whole_nanos;
 use crate::sync::unmodelled::{AtomicU64, OnceLock, Ordering};
-use crate::time::whole_nanos;
 
 #[cfg(feature = "coarse-clock")]
 pub use self::coarse::CoarseClock;

@@ -1,6 +1,6 @@
-use crate::mark::Mark;
+use crate::machine::stamp::Mark;
+use crate::machine::word::Epoch;
 use crate::sync::{Here, Ordering, Owner, PerThread, TallyU64};
-use crate::word::Epoch;
 
 /// The totals of a breaker, kept so that a call writes to nothing but its own thread's slot.
 ///

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machine::word::Epoch;
 use crate::metrics::LastError;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, AtomicUsize, Ordering};
-use crate::word::Epoch;
 
 /// The last failure, for the metrics.
 pub(crate) struct Failures {

@@ -1,8 +1,8 @@
+use crate::machine::word::{EPOCH, Epoch, FREE, TAG, Word};
 use crate::rules::Rules;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, OnceLock, Ordering};
 use crate::window::Lately;
-use crate::word::{EPOCH, Epoch, FREE, TAG, Word};
 
 /// The generation that holds, and what is timed under it.
 ///
@@ -185,8 +185,8 @@ impl Generations {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::machine::millis::Millis;
     use crate::outcome::Dropped;
-    use crate::time::Millis;
     use crate::window::{Rates, Span};
     use std::sync::Arc;
     use std::time::Duration;

@@ -6,7 +6,6 @@ mod acquire;
 mod breaker;
 mod builder;
 mod call;
-mod cell;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/choosing-rules.md")]
 pub mod choosing_rules {}
@@ -22,7 +21,6 @@ mod failures;
 mod generations;
 mod guarded;
 mod guarded_by;
-mod history;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
@@ -30,7 +28,6 @@ mod judge;
 mod machine;
 #[cfg(feature = "macros")]
 mod macros;
-mod mark;
 mod metrics;
 mod name;
 mod observers;
@@ -38,7 +35,6 @@ mod outcome;
 mod owned;
 mod panics;
 mod permit;
-mod probe;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/proof.md")]
 pub mod proof {}
@@ -51,7 +47,6 @@ mod rules;
 mod state;
 mod sync;
 mod terms;
-mod time;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
@@ -62,7 +57,6 @@ mod transition;
 mod waiters;
 mod watch;
 mod window;
-mod word;
 
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
-const FLOORS: [&[&str]; 12] = [
-    &["name", "outcome", "panics", "state", "sync", "time"],
-    &["clock", "error", "judge", "metrics", "rules", "waiters", "word"],
-    &["history", "macros", "mark", "transition"],
-    &["counters", "failures", "machine", "observers", "probe", "trace", "window"],
-    &["cell", "config", "generations", "terms"],
+const FLOORS: [&[&str]; 13] = [
+    &["name", "outcome", "panics", "state", "sync"],
+    &["error", "judge", "metrics", "rules", "waiters"],
+    &["macros", "transition"],
+    &["machine", "observers", "trace"],
+    &["clock", "counters", "failures", "window"],
+    &["config", "generations", "terms"],
     &["rare"],
     &["engine"],
     &["permit", "watch"],
@@ -22,12 +23,12 @@ const FLOORS: [&[&str]; 12] = [
 
 /// The files that own atomics, and so may name an ordering.
 const ATOMIC: [&str; 9] = [
-    "cell.rs",
     "clock.rs",
     "counters.rs",
     "failures.rs",
     "generations.rs",
-    "mark.rs",
+    "machine/cell.rs",
+    "machine/stamp.rs",
     "rare.rs",
     "window/hung.rs",
     "window/time.rs",
@@ -147,7 +148,7 @@ fn no_file_is_asking_to_be_two() {
 
 #[test]
 fn an_import_is_found_wherever_it_stands() {
-    let source = "use crate::word::Word;\n// crate::no\nfn f() { crate::sync::go!(crate::time::X) } /// crate::no\npub(crate) fn g() {}\nuse crate::{a, b};";
+    let source = "use crate::machine::word::Word;\n// crate::no\nfn f() { crate::sync::go!(crate::window::X) } /// crate::no\npub(crate) fn g() {}\nuse crate::{a, b};";
     let found = imports(source);
-    assert_eq!(found, [Some("word".into()), Some("sync".into()), Some("time".into()), None]);
+    assert_eq!(found, [Some("machine".into()), Some("sync".into()), Some("window".into()), None]);
 }

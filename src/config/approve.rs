@@ -2,10 +2,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Config, ConfigError};
+use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
 use crate::rules::Rules;
 use crate::window::{Rates, SlowRate, Span, Window};
-use crate::word::MAX_PROBES;
 
 /// Settings that a breaker can be made with.
 #[derive(Clone, Debug)]

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use super::Engine;
 use super::reconfigure::Settings;
-use crate::cell::Applied;
 use crate::counters::Slot;
 use crate::error::{Reason, Rejected};
 use crate::generations::{Admission, times_calls};
-use crate::machine::{Effect, Event};
+use crate::machine::cell::Applied;
+use crate::machine::millis::whole_nanos;
+use crate::machine::step::{Effect, Event};
+use crate::machine::word::{Epoch, Word};
 use crate::state::State;
-use crate::time::whole_nanos;
-use crate::word::{Epoch, Word};
 
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]

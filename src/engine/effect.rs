@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::cell::Applied;
-use crate::machine::Effect;
+use crate::machine::cell::Applied;
+use crate::machine::step::Effect;
 use crate::state::State;
 use crate::transition::{Cause, Transition};
 

@@ -8,9 +8,9 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::Engine;
-use crate::cell::Cell;
 use crate::counters::Slot;
 use crate::failures::Note;
+use crate::machine::cell::Cell;
 use crate::name::Name;
 use crate::outcome::Outcome;
 

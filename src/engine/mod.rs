@@ -12,11 +12,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cell::Cell;
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::{Counters, Slot, Totals};
 use crate::generations::Current;
-use crate::machine::{self, Event, Moment, Order};
+use crate::machine::cell::Cell;
+use crate::machine::step::{self, Event, Moment, Order};
+use crate::machine::word::{Epoch, Word};
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::observers::Observer;
@@ -26,7 +27,6 @@ use crate::sync::{OnceBox, Owner, PerThread};
 use crate::terms::Terms;
 use crate::waiters::Waiters;
 use crate::window::Lately;
-use crate::word::{Epoch, Word};
 
 pub(crate) use admit::Ticket;
 
@@ -203,7 +203,7 @@ impl Engine {
         let cleared = taken_off(cleared);
         let (state, epoch) = (word.state(), word.epoch());
         let totals = self.totals().since(cleared.totals);
-        let (errors, successes) = machine::counts(word);
+        let (errors, successes) = step::counts(word);
         Metrics {
             name: self.name.clone(),
             state,

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use super::{Engine, Ticket};
-use crate::cell::Applied;
 use crate::counters::{Kind, Slot};
 use crate::failures::Note;
 use crate::generations::times_settlements;
-use crate::machine::{Effect, Event};
+use crate::machine::cell::Applied;
+use crate::machine::step::{Effect, Event};
+use crate::machine::word::{Epoch, Word};
 use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
 use crate::window::{Ended, Lately};
-use crate::word::{Epoch, Word};
 
 impl Engine {
     /// Settles a call as `outcome` says. `slot` is this thread's.

@@ -1,8 +1,8 @@
 use super::{Ended, Rates, Tally, share};
-use crate::mark::{Mark, SharedMark};
+use crate::machine::stamp::{Mark, SharedMark};
+use crate::machine::word::Epoch;
 use crate::sync::full_fence;
 use crate::transition::Cause;
-use crate::word::Epoch;
 
 /// The last N calls.
 ///

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::{PLACES, SLICES};
+use crate::machine::millis::whole_nanos;
+use crate::machine::word::Epoch;
 use crate::sync::{Ordering, PerThread, RingI64, RingU64};
-use crate::time::whole_nanos;
-use crate::word::Epoch;
 
 /// How many slices a `slow_call_duration` is cut into.
 const FINENESS: u64 = SLICES / 2;

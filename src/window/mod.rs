@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machine::word::Epoch;
 use crate::metrics::WindowMetrics;
 use crate::transition::Cause;
-use crate::word::Epoch;
 use count::CountWindow;
 use hung::Hung;
 use time::TimeWindow;

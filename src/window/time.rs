@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::{Ended, PLACES, SLICES, Tally};
-use crate::mark::{Mark, SharedMark};
+use crate::machine::millis::whole_nanos;
+use crate::machine::stamp::{Mark, SharedMark};
+use crate::machine::word::Epoch;
 use crate::sync::{Ordering, PerThread, RingU64, full_fence};
-use crate::time::whole_nanos;
-use crate::word::Epoch;
 
 /// The calls of the last so many seconds, in slices: each thread has a ring of them to itself, and who wants to
 /// know sums the rings.

@@ -1,8 +1,8 @@
 //! What a breaker is meant to do with one event, written down without words, fields or epochs that wrap.
 
+use crate::machine::word::Word;
 use crate::rules::Rules;
 use crate::state::State;
-use crate::word::Word;
 
 /// Milliseconds.
 pub(crate) type Time = u8;

@@ -1,7 +1,7 @@
 //! Searches every state that a few threads can bring a breaker into, at the grain of single loads and swaps.
 //!
 //! What decides is the library's own `step`, its own word and its own history: their sources are modules of
-//! this program. The loop round them is modelled after that of `src/cell.rs`.
+//! this program. The loop round them is modelled after that of `src/machine/cell.rs`.
 //!
 //! ```sh
 //! cargo run --release -p search
@@ -17,19 +17,21 @@ mod threads;
 #[path = "../../../src"]
 #[allow(dead_code, unreachable_pub, reason = "the search uses a part of them")]
 mod library {
-    pub(crate) mod history;
-    pub(crate) mod machine;
+    pub(crate) mod machine {
+        pub(crate) mod history;
+        pub(crate) mod millis;
+        pub(crate) mod step;
+        pub(crate) mod word;
+    }
     pub(crate) mod metrics;
     pub(crate) mod name;
     pub(crate) mod outcome;
     pub(crate) mod rules;
     pub(crate) mod state;
-    pub(crate) mod time;
     pub(crate) mod transition;
-    pub(crate) mod word;
 }
 
-use library::{history, machine, metrics, name, outcome, rules, state, time, transition, word};
+use library::{machine, metrics, name, outcome, rules, state, transition};
 use std::process::ExitCode;
 use std::time::Instant;
 

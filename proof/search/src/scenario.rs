@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::ghost::{Ghost, Mode, START};
-use crate::history::History;
+use crate::machine::history::History;
+use crate::machine::word::{EPOCH, Epoch, Word};
 use crate::rules::Rules;
 use crate::state::State;
 use crate::threads::{End, Nature, Sight, Task, World};
-use crate::word::{EPOCH, Epoch, Word};
 
 /// Threads with their tasks, a breaker, and what has to have been seen for the search to say anything.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::ghost::{Answer, Ghost, Happening, Mode, Time};
-use crate::history::History;
-use crate::machine::{Effect, Event, Moment, Order, Step, step};
+use crate::machine::history::History;
+use crate::machine::step::{Effect, Event, Moment, Order, Step, step};
+use crate::machine::word::{Epoch, Word};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::word::{Epoch, Word};
 
 /// What a thread has to do, in this order.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 use std::fmt;
 
+use crate::machine::millis::Millis;
 use crate::state::State;
-use crate::time::Millis;
 
 /// A run of bits in a word.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
-use crate::word::EPOCH;
+use crate::machine::word::EPOCH;
 
 /// Time stands here; what passes is taken off the deadlines instead, so that the walk has an end.
 const NOW: u64 = 1_000;

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
-use crate::history::History;
-use crate::machine::{self, Effect, Event, Step};
-use crate::mark::Mark;
-use crate::probe::NewestProbe;
+use crate::machine::history::History;
+use crate::machine::millis::{Millis, lead, whole_nanos};
+use crate::machine::probe_stamp::NewestProbe;
+use crate::machine::stamp::Mark;
+use crate::machine::step::{self, Effect, Event, Step};
+use crate::machine::word::{Epoch, Word};
 use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};
-use crate::time::{Millis, lead, whole_nanos};
-use crate::word::{Epoch, Word};
 
 /// The breaker's one word, and the only loop that swaps it.
 #[repr(C)]
@@ -194,7 +194,7 @@ impl Decide for Happening<'_> {
     #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
     #[inline(always)]
     fn decide(&mut self, word: Word, reopenings: u32) -> Step {
-        machine::step(word, reopenings, self.event, self.rules)
+        step::step(word, reopenings, self.event, self.rules)
     }
 }
 
@@ -225,7 +225,7 @@ impl Admission<'_> {
     fn ask(&self, word: Word, reopenings: u32, past_silence: bool) -> Step {
         let lead = if word.state() == State::Open { self.cell.lead(word.epoch()) } else { 0 };
         let now = self.now.saturating_add(Duration::from_nanos(lead));
-        machine::step(word, reopenings, Event::Admit { now, past_silence }, self.rules)
+        step::step(word, reopenings, Event::Admit { now, past_silence }, self.rules)
     }
 
     fn wins_a_place(&self, word: Word, reopenings: u32) -> bool {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use crate::mark::{Mark, SharedMark};
-use crate::time::Millis;
-use crate::word::Epoch;
+use crate::machine::millis::Millis;
+use crate::machine::stamp::{Mark, SharedMark};
+use crate::machine::word::Epoch;
 
 /// When the newest probe was admitted, and in which half-open epoch: what tells a silent probe.
 ///

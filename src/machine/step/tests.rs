@@ -1,5 +1,5 @@
 use super::*;
-use crate::word::MAX_PROBES;
+use crate::machine::word::MAX_PROBES;
 
 const EPOCH: Epoch = Epoch::new(7);
 const NOW: Duration = Duration::from_secs(100);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::machine::millis::Millis;
+use crate::machine::word::{Epoch, Word};
 use crate::rules::Rules;
 use crate::state::State;
-use crate::time::Millis;
 use crate::transition::Cause;
-use crate::word::{Epoch, Word};
 
 /// Something that happens to a breaker.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,5 @@
+use crate::machine::word::{EPOCH, Epoch, Field, TAG, Word, state_of, tag_of};
 use crate::state::State;
-use crate::word::{EPOCH, Epoch, Field, TAG, Word, state_of, tag_of};
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
 const CHANGES: Field = Field::after(REOPENINGS, 32);
@@ -79,7 +79,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Millis;
+    use crate::machine::millis::Millis;
 
     fn follow(words: &[fn(Epoch) -> Word]) -> History {
         let mut epoch = Epoch::new(0);

@@ -1,5 +1,5 @@
+use crate::machine::word::{EPOCH_MARK, Epoch, Field};
 use crate::sync::{Ordering, SwapU64};
-use crate::word::{EPOCH_MARK, Epoch, Field};
 
 const VALUE: Field = Field::after(EPOCH_MARK, 45);
 

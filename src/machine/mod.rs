@@ -1,0 +1,9 @@
+//! The word, what every event makes of it, and the cell that swaps it.
+
+pub(crate) mod cell;
+pub(crate) mod history;
+pub(crate) mod millis;
+pub(crate) mod probe_stamp;
+pub(crate) mod stamp;
+pub(crate) mod step;
+pub(crate) mod word;
