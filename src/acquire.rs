@@ -100,7 +100,7 @@ impl CircuitBreaker {
             };
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(engine.reject(engine.slot(), refusal));
+                return Err(engine.reject(refusal));
             }
             let worth_asking = refusal.ask_again_after().and_then(|wait| now.checked_add(wait));
             let wake_up = worth_asking.into_iter().chain(deadline).min();

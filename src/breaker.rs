@@ -86,10 +86,10 @@ impl CircuitBreaker {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        let slot = self.engine.slot();
-        match self.engine.admit_freely(slot) {
+        let own = self.engine.own_stripe();
+        match self.engine.try_admit_fast(own) {
             Some(ticket) => Ok(Permit::new(&self.engine, ticket)),
-            None => self.engine.admit_or_reject(slot).map(|ticket| Permit::new(&self.engine, ticket)),
+            None => self.engine.admit_or_reject(own).map(|ticket| Permit::new(&self.engine, ticket)),
         }
     }
 

@@ -2,7 +2,7 @@ use crate::machine::word::{EPOCH, Epoch, FREE, TAG, Word};
 use crate::rules::Rules;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, OnceLock, Ordering};
-use crate::window::Lately;
+use crate::window::Windows as Sliding;
 
 /// The generation that holds, and what is timed under it.
 ///
@@ -29,7 +29,7 @@ impl Current {
     }
 
     /// With settings of its own for the first generation.
-    pub(crate) fn with(rules: &Rules, lately: Option<&Lately>) -> Self {
+    pub(crate) fn with(rules: &Rules, lately: Option<&Sliding>) -> Self {
         Current(AtomicU32::new(timing(rules, lately)))
     }
 
@@ -58,7 +58,7 @@ impl Current {
     /// # Panics
     ///
     /// If there are so many generations that the number has no place.
-    pub(crate) fn set(&self, number: u32, rules: &Rules, lately: Option<&Lately>) {
+    pub(crate) fn set(&self, number: u32, rules: &Rules, lately: Option<&Sliding>) {
         assert!(number <= NUMBER, "settings can be changed {NUMBER} times");
         self.0.store(number | timing(rules, lately), Ordering::Release);
     }
@@ -95,7 +95,7 @@ fn counted(bits: u32) -> u64 {
 /// State and epoch of a word.
 const HEAD: u64 = (1 << EPOCH.end()) - 1;
 
-fn timing(rules: &Rules, lately: Option<&Lately>) -> u32 {
+fn timing(rules: &Rules, lately: Option<&Sliding>) -> u32 {
     let calls = if times_calls(rules, lately) { CALLS } else { 0 };
     let settlements = if times_settlements(lately) { SETTLEMENTS } else { 0 };
     calls | settlements
@@ -126,13 +126,13 @@ impl Admission {
 }
 
 /// Whether each admission reads the clock.
-pub(crate) fn times_calls(rules: &Rules, lately: Option<&Lately>) -> bool {
-    rules.times_calls() || lately.is_some_and(Lately::times_calls)
+pub(crate) fn times_calls(rules: &Rules, lately: Option<&Sliding>) -> bool {
+    rules.times_calls() || lately.is_some_and(Sliding::times_calls)
 }
 
 /// Whether each settlement does.
-pub(crate) fn times_settlements(lately: Option<&Lately>) -> bool {
-    lately.is_some_and(Lately::times_settlements)
+pub(crate) fn times_settlements(lately: Option<&Sliding>) -> bool {
+    lately.is_some_and(Sliding::times_settlements)
 }
 
 /// Settings that a breaker was given later than when it was made.
@@ -143,7 +143,7 @@ pub(crate) struct Generation {
 
 /// Where the windows of a generation are.
 pub(crate) enum Windows {
-    Own(Option<Box<Lately>>),
+    Own(Option<Box<Sliding>>),
     /// Those of this earlier generation, for its rates are the same.
     Of(u32),
 }
@@ -261,7 +261,7 @@ mod tests {
         let rates =
             Rates { error_rate: Some(0.5), slow: None, minimum_calls: 1, span: Span::Time(Duration::from_secs(1)) };
         let current = Current::first();
-        current.set(3, &Rules::DEFAULT, Some(&Lately::new(Arc::new(rates))));
+        current.set(3, &Rules::DEFAULT, Some(&Sliding::new(Arc::new(rates))));
         for word in [Word::closed(LAST), Word::INITIAL] {
             let admission = current.admit_freely(word).expect("admissions are not timed");
             assert!(!current.leaves_quiet(word, admission));

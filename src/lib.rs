@@ -14,7 +14,6 @@ pub mod clock;
 #[doc = include_str!("../COMPARE.md")]
 pub mod compare {}
 mod config;
-mod counters;
 mod engine;
 mod error;
 mod failures;
@@ -38,7 +37,6 @@ mod permit;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/proof.md")]
 pub mod proof {}
-mod rare;
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]

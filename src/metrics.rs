@@ -17,7 +17,7 @@ use crate::state::State;
 /// let breaker = CircuitBreaker::new("payments");
 /// breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
 /// let metrics = breaker.metrics();
-/// assert_eq!((metrics.total_success_count, metrics.consecutive_success_count), (1, 1));
+/// assert_eq!((metrics.total_success_count, metrics.total_error_count), (1, 0));
 /// assert_eq!(metrics.active_calls, 0);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub struct Metrics {
     pub total_slow_count: u64,
     /// While closed: failures since the last success. While half-open: failed probes. Else 0.
     pub consecutive_error_count: u64,
-    /// While closed: successes since the last failure. While half-open: successful probes since the
-    /// last failed one. Else 0.
+    /// While half-open: successful probes since the last failed one. Otherwise 0.
     pub consecutive_success_count: u64,
     /// Changes of state.
     pub transition_count: u64,
@@ -72,29 +71,32 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowMetrics {
-    /// Calls that succeeded or failed, and those that hang.
+    /// Calls that have been settled: they succeeded or failed.
     pub calls: u64,
-    /// Those that failed.
+    /// Settled calls that failed.
     pub errors: u64,
-    /// Those that took at least the `slow_call_duration`, or have been in flight for that long.
+    /// Settled calls that took at least the `slow_call_duration`.
     pub slow_calls: u64,
+    /// Calls that hang: they have been in flight for at least the `slow_call_duration`, to the accuracy of an eighth
+    /// of it. They are not among [`calls`](Self::calls).
+    pub hanging_calls: u64,
 }
 
 impl WindowMetrics {
-    pub(crate) const fn new(calls: u64, errors: u64, slow_calls: u64) -> Self {
-        WindowMetrics { calls, errors, slow_calls }
+    pub(crate) const fn new(calls: u64, errors: u64, slow_calls: u64, hanging_calls: u64) -> Self {
+        WindowMetrics { calls, errors, slow_calls, hanging_calls }
     }
 
-    /// The share of calls that failed, from 0.0 to 1.0; 0.0 if there are no calls.
+    /// The share of the settled calls that failed, from 0.0 to 1.0; 0.0 if there are none.
     #[must_use]
     pub fn error_rate(&self) -> f64 {
         share(self.errors, self.calls)
     }
 
-    /// The share of calls that were slow, from 0.0 to 1.0; 0.0 if there are no calls.
+    /// The share of the settled and hanging calls that were slow or hang, from 0.0 to 1.0; 0.0 if there are none.
     #[must_use]
     pub fn slow_call_rate(&self) -> f64 {
-        share(self.slow_calls, self.calls)
+        share(self.slow_calls + self.hanging_calls, self.calls + self.hanging_calls)
     }
 }
 

@@ -46,10 +46,10 @@ pub(crate) fn acquire<B>(breaker: &B) -> Result<Hold<Shared<B>>, Rejected>
 where
     B: Deref<Target = CircuitBreaker> + Clone,
 {
-    let (engine, slot) = (breaker.engine(), breaker.engine().slot());
-    let ticket = match engine.admit_freely(slot) {
+    let (engine, own) = (breaker.engine(), breaker.engine().own_stripe());
+    let ticket = match engine.try_admit_fast(own) {
         Some(ticket) => ticket,
-        None => engine.admit_or_reject(slot)?,
+        None => engine.admit_or_reject(own)?,
     };
     // Held while it clones: if that panics, the ticket unwinds with it.
     let hold = Hold::new(engine, ticket);

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use crate::counters::Slot;
+use crate::engine::totals::Stripe;
 use crate::engine::{Engine, Ticket};
 use crate::error::Rejected;
 use crate::failures::Note;
@@ -75,27 +75,27 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// A permit that stays on the thread that it was given to, and so needs to look up the thread's slot but once.
+/// A permit that stays on the thread that it was given to, and so looks up the thread's stripe only once.
 pub(crate) struct LocalPermit<'a> {
     engine: &'a Engine,
-    slot: &'a Slot,
+    own: Option<&'a Stripe>,
     ticket: Option<Ticket>,
 }
 
 impl<'a> LocalPermit<'a> {
     #[inline]
     pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
-        let slot = engine.slot();
-        match engine.admit_freely(slot) {
-            Some(ticket) => Ok(LocalPermit { engine, slot, ticket: Some(ticket) }),
-            None => engine.admit_or_reject(slot).map(|ticket| LocalPermit { engine, slot, ticket: Some(ticket) }),
+        let own = engine.own_stripe();
+        match engine.try_admit_fast(own) {
+            Some(ticket) => Ok(LocalPermit { engine, own, ticket: Some(ticket) }),
+            None => engine.admit_or_reject(own).map(|ticket| LocalPermit { engine, own, ticket: Some(ticket) }),
         }
     }
 
     #[inline]
     pub(crate) fn settle<T, E>(mut self, outcome: Outcome, result: &Result<T, E>) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(self.slot, ticket, outcome, || Note::of(result));
+            self.engine.settle(self.own, ticket, outcome, || Note::of(result));
         }
     }
 }
@@ -130,7 +130,7 @@ impl<E: Deref<Target = Engine>> Hold<E> {
     #[inline]
     pub(crate) fn settle(mut self, outcome: Outcome, note: impl FnOnce() -> Note) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(self.engine.slot(), ticket, outcome, note);
+            self.engine.settle(self.engine.own_stripe(), ticket, outcome, note);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::clock::{Clock, MonotonicClock};
 use crate::observers::Observer;
 use crate::rules::Rules;
-use crate::window::{Lately, Rates};
+use crate::window::{Rates, Windows};
 
 /// All that a breaker is told by its maker, but its name. Breakers that are made alike share it.
 pub(crate) struct Terms {
@@ -30,7 +30,7 @@ impl Terms {
     }
 
     /// The windows of one more breaker, if there are rate rules.
-    pub(crate) fn new_windows(&self) -> Option<Box<Lately>> {
-        self.rates.as_ref().map(|rates| Box::new(Lately::new(rates.clone())))
+    pub(crate) fn new_windows(&self) -> Option<Box<Windows>> {
+        self.rates.as_ref().map(|rates| Box::new(Windows::new(rates.clone())))
     }
 }

@@ -176,7 +176,7 @@ fn failure_after_counts_from_exactly_its_limit() {
         assert_eq!((breaker.metrics().total_dropped_count, breaker.metrics().total_error_count), (1, 2));
         assert_eq!(consecutive(&breaker), (2, 0));
         finished.success();
-        assert_eq!(consecutive(&breaker), (0, 1));
+        assert_eq!(consecutive(&breaker), (0, 0));
     }
 }
 

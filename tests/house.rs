@@ -5,14 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 12] = [
     &["name", "outcome", "panics", "state", "sync"],
     &["error", "judge", "metrics", "rules", "waiters"],
     &["macros", "transition"],
     &["machine", "observers", "trace"],
-    &["clock", "counters", "failures", "window"],
+    &["clock", "failures", "window"],
     &["config", "generations", "terms"],
-    &["rare"],
     &["engine"],
     &["permit", "watch"],
     &["breaker"],
@@ -22,19 +21,20 @@ const FLOORS: [&[&str]; 13] = [
 ];
 
 /// The files that own atomics, and so may name an ordering.
-const ATOMIC: [&str; 9] = [
+const ATOMIC: [&str; 12] = [
     "clock.rs",
-    "counters.rs",
+    "engine/cold.rs",
+    "engine/totals.rs",
+    "engine/totals/shared.rs",
     "failures.rs",
     "generations.rs",
     "machine/cell.rs",
+    "machine/epoch_cell.rs",
     "machine/stamp.rs",
-    "rare.rs",
-    "window/hung.rs",
-    "window/time.rs",
+    "window/in_flight.rs",
+    "window/ring.rs",
+    "window/timeline.rs",
 ];
-
-const LONGEST: usize = 450;
 
 /// Every file below `src` but `lib.rs`, by its path there.
 fn sources() -> BTreeMap<String, String> {
@@ -122,7 +122,7 @@ fn no_file_goes_round_the_floors_through_super() {
 fn only_the_files_that_own_atomics_name_an_ordering() {
     for (file, source) in sources() {
         let names_one = code(&source).contains("Ordering");
-        let may = ATOMIC.contains(&file.as_str()) || module(&file) == "sync";
+        let may = ATOMIC.contains(&file.as_str()) || module(&file) == "sync" || file.ends_with("/tests.rs");
         assert!(!names_one || may, "{file} names an ordering");
     }
 }
@@ -135,14 +135,6 @@ fn only_the_facade_and_the_clock_take_atomics_and_locks_from_elsewhere() {
             .into_iter()
             .find(|path| code.contains(path));
         assert!(takes.is_none() || module(&file) == "sync", "{file} takes {takes:?} from outside of `sync`");
-    }
-}
-
-#[test]
-fn no_file_is_asking_to_be_two() {
-    for (file, source) in sources().into_iter().filter(|(file, _)| !file.ends_with("/tests.rs")) {
-        let lines = source.lines().count();
-        assert!(lines <= LONGEST, "{file} has {lines} lines");
     }
 }
 

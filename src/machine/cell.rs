@@ -65,6 +65,13 @@ impl Cell {
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
+    /// Whether the breaker admits every call, and is in `epoch`.
+    #[inline]
+    pub(crate) fn is_in(&self, epoch: Epoch) -> bool {
+        let word = self.load();
+        word.admits_all() && word.epoch() == epoch
+    }
+
     /// The word and its history, which belong together.
     pub(crate) fn load_with_history(&self) -> (Word, History) {
         loop {
@@ -233,5 +240,13 @@ impl Admission<'_> {
         newest.overdue(word.epoch(), self.now, self.rules.probe_timeout).is_some_and(|silent| {
             self.ask(word, reopenings, true).effect == Effect::Admit && newest.replace(silent, word.epoch(), self.now)
         })
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl Cell {
+    /// A cell that has come to this epoch.
+    pub(crate) fn closed_in(epoch: Epoch) -> Self {
+        Cell { word: SwapU64::new(Word::closed(epoch).bits()), ..Cell::new() }
     }
 }

@@ -34,11 +34,6 @@ impl Mark {
         Epoch::new(EPOCH_MARK.get(self.0))
     }
 
-    /// With a value that is one larger; 0 follows the largest.
-    pub(crate) const fn with_one_more(self) -> Self {
-        Mark(self.0.wrapping_add(1 << EPOCH_MARK.end()))
-    }
-
     pub(crate) const fn value(self) -> u64 {
         VALUE.get(self.0)
     }
@@ -87,22 +82,6 @@ impl SharedMark {
         self.update(|seen| new.is_newer_than(seen).then_some(new));
     }
 
-    /// The next number of `epoch`, counting from 1; `None` if a later epoch has begun.
-    pub(crate) fn count(&self, epoch: Epoch) -> Option<u64> {
-        let counted = self.update(|seen| match seen.of(epoch) {
-            Some(count) => Some(Mark::new(epoch, count + 1)),
-            None => (!seen.outlives(epoch)).then(|| Mark::new(epoch, 1)),
-        });
-        counted.map(Mark::value)
-    }
-
-    /// Writes `value` if nothing has been written in `epoch` yet, and tells what then stands there.
-    pub(crate) fn value_or_set(&self, epoch: Epoch, value: u64) -> u64 {
-        let new = Mark::new(epoch, value);
-        let set = self.update(|seen| (seen.epoch() != epoch && !seen.outlives(epoch)).then_some(new));
-        set.or_else(|| Some(self.load())).and_then(|mark| mark.of(epoch)).unwrap_or(new.value())
-    }
-
     /// Writes `new` if `old` still stands there; only one of several threads can.
     pub(crate) fn replace(&self, old: Mark, new: Mark) -> bool {
         let swapped = self.update(|seen| (seen == old).then_some(new));
@@ -142,37 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn each_epoch_counts_from_one_and_an_earlier_one_no_more() {
-        let shared = SharedMark::new();
-        assert_eq!([shared.count(FIRST), shared.count(FIRST)], [Some(1), Some(2)]);
-        assert_eq!(shared.count(FIRST.next()), Some(1));
-        assert_eq!(shared.count(FIRST), None);
-        assert_eq!(shared.count(FIRST.next()), Some(2));
-    }
-
-    #[test]
-    fn the_first_value_of_an_epoch_stays() {
-        let shared = SharedMark::new();
-        assert_eq!(shared.value_or_set(FIRST, 7), 7);
-        assert_eq!(shared.value_or_set(FIRST, 9), 7);
-        assert_eq!(shared.value_or_set(FIRST.next(), 9), 9);
-        assert_eq!(shared.value_or_set(FIRST, 5), 5);
-        assert_eq!(shared.load(), Mark::new(FIRST.next(), 9));
-    }
-
-    #[test]
     fn a_mark_of_long_ago_gives_way_like_any_other() {
         for age in [2, 1 << 17, 1 << 18, 400_000, 523_000] {
-            let later = Epoch::new(age);
-            let [raised, counted, set] = [(); 3].map(|()| SharedMark::new());
-            for shared in [&raised, &counted, &set] {
-                shared.raise(Mark::new(FIRST, 7));
-            }
+            let (later, raised) = (Epoch::new(age), SharedMark::new());
+            raised.raise(Mark::new(FIRST, 7));
             raised.raise(Mark::new(later, 1));
             assert_eq!(raised.load(), Mark::new(later, 1), "after {age} epochs");
-            assert_eq!(counted.count(later), Some(1), "after {age} epochs");
-            assert_eq!(set.value_or_set(later, 5), 5);
-            assert_eq!(set.load(), Mark::new(later, 5), "after {age} epochs");
         }
     }
 
@@ -182,14 +136,6 @@ mod tests {
         let old = shared.load();
         assert!(shared.replace(old, Mark::new(FIRST, 1)));
         assert!(!shared.replace(old, Mark::new(FIRST, 2)));
-    }
-
-    #[test]
-    fn the_next_value_is_of_the_same_epoch_and_zero_follows_the_largest() {
-        for epoch in [FIRST, Epoch::new(6)] {
-            assert_eq!(Mark::new(epoch, 3).with_one_more(), Mark::new(epoch, 4));
-            assert_eq!(Mark::new(epoch, Mark::MAX).with_one_more(), Mark::new(epoch, 0));
-        }
     }
 
     #[test]

@@ -11,8 +11,6 @@ mod numbers;
 mod real;
 #[cfg(shuttle)]
 mod shuttle;
-#[cfg(not(any(loom, shuttle)))]
-mod slots;
 
 #[cfg(loom)]
 use model as imp;
@@ -26,12 +24,15 @@ pub(crate) use imp::{Mutex, Ordering, SwapU64};
 #[cfg(loom)]
 pub use model::{Mode, set_mode};
 #[cfg(any(loom, shuttle))]
-pub(crate) use modelled::{Here, Owner, PerThread, RingI64, RingU64, TallyU64};
+pub(crate) use modelled::{CountBox, RingU64, TallyU64, thread_number, thread_number_or_take};
 #[cfg(any(loom, shuttle))]
 pub use modelled::{model_rings, model_tallies};
 pub(crate) use once_cell::race::OnceBox;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use real::{Here, Owner, PerThread, RingI64, RingU64, TallyU64};
+pub(crate) use real::{CountBox, RingU64, TallyU64, thread_number, thread_number_or_take};
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub(crate) use numbers::with_thread_number;
 
 /// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {

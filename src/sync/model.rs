@@ -1,8 +1,8 @@
 //! Loom's models of them.
 
-pub(super) use loom::sync::atomic::{AtomicI64, AtomicU64};
+pub(super) use loom::sync::atomic::AtomicU64;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
-pub(super) use loom::thread::ThreadId;
+pub(super) use loom::thread_local;
 use std::cell::Cell;
 
 /// How a model sees the load that begins a compare-and-swap loop.
@@ -78,6 +78,11 @@ impl<T> Mutex<T> {
     }
 }
 
-pub(super) fn this_thread() -> ThreadId {
+/// Whether loops begin with a read-modify-write.
+pub(super) fn loops_begin_with_a_swap() -> bool {
+    MODE.get() == Mode::RmwLoad
+}
+
+pub(super) fn this_thread() -> impl std::fmt::Debug {
     loom::thread::current().id()
 }

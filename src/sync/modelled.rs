@@ -1,197 +1,163 @@
-//! Each thread's own values in a model, of loom or of shuttle.
+//! What loom and shuttle see of the counts, and the numbers of their threads.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 
 use super::Ordering;
-use super::imp::{AtomicI64, AtomicU64, ThreadId, this_thread};
+use super::imp::{self, AtomicU64};
 
 std::thread_local! {
     static TALLIES_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
     static RINGS_ARE_MODELLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Chooses whether the model sees the totals of the models that run on this thread; it does not by default,
-/// as they decide nothing in most models and would multiply the executions.
+/// Chooses whether the models that run on this thread see the totals. They do not by default: the totals
+/// decide nothing in most models and would multiply the executions.
 pub fn model_tallies(modelled: bool) {
     TALLIES_ARE_MODELLED.set(modelled);
 }
 
-/// Chooses whether the model sees the slices that the windows keep for each thread; it does not by default.
+/// Chooses whether the models that run on this thread see the slices of the windows. They do not by default.
 pub fn model_rings(modelled: bool) {
     RINGS_ARE_MODELLED.set(modelled);
 }
 
-/// An atomic with one writer, which the model sees if it is told to.
-macro_rules! single_writer {
-    ($(#[$meta:meta])* $name:ident, $value:ident, $atomic:ident, $is_modelled:expr) => {
+/// An atomic that the model sees if it is told to.
+macro_rules! seen_on_request {
+    ($(#[$meta:meta])* $name:ident, $is_modelled:expr) => {
         $(#[$meta])*
         #[derive(Debug)]
         pub(crate) enum $name {
-            Modelled($atomic),
-            Unmodelled(std::sync::atomic::$atomic),
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name::new(0)
-            }
+            Modelled(AtomicU64),
+            Unmodelled(std::sync::atomic::AtomicU64),
         }
 
         impl $name {
-            pub(crate) fn new(value: $value) -> Self {
+            pub(crate) fn new(value: u64) -> Self {
                 if $is_modelled {
-                    $name::Modelled($atomic::new(value))
+                    $name::Modelled(AtomicU64::new(value))
                 } else {
-                    $name::Unmodelled(std::sync::atomic::$atomic::new(value))
+                    $name::Unmodelled(std::sync::atomic::AtomicU64::new(value))
                 }
             }
 
-            pub(crate) fn load(&self, order: Ordering) -> $value {
+            pub(crate) fn load(&self, order: Ordering) -> u64 {
                 match self {
-                    $name::Modelled(value) => value.load(order),
-                    $name::Unmodelled(value) => value.load(order),
+                    $name::Modelled(atomic) => atomic.load(order),
+                    $name::Unmodelled(atomic) => atomic.load(order),
                 }
             }
 
-            pub(crate) fn store(&self, new: $value, order: Ordering) {
+            pub(crate) fn load_to_swap(&self, order: Ordering) -> u64 {
                 match self {
-                    $name::Modelled(value) => value.store(new, order),
-                    $name::Unmodelled(value) => value.store(new, order),
+                    $name::Modelled(atomic) if imp::loops_begin_with_a_swap() => atomic.fetch_or(0, order),
+                    _ => self.load(order),
+                }
+            }
+
+            pub(crate) fn store(&self, new: u64, order: Ordering) {
+                match self {
+                    $name::Modelled(atomic) => atomic.store(new, order),
+                    $name::Unmodelled(atomic) => atomic.store(new, order),
+                }
+            }
+
+            pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+                match self {
+                    $name::Modelled(atomic) => atomic.fetch_add(value, order),
+                    $name::Unmodelled(atomic) => atomic.fetch_add(value, order),
+                }
+            }
+
+            pub(crate) fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+                match self {
+                    $name::Modelled(atomic) => atomic.fetch_max(value, order),
+                    $name::Unmodelled(atomic) => atomic.fetch_max(value, order),
+                }
+            }
+
+            pub(crate) fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
+                match self {
+                    $name::Modelled(atomic) => atomic.fetch_or(value, order),
+                    $name::Unmodelled(atomic) => atomic.fetch_or(value, order),
+                }
+            }
+
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                seen: u64,
+                next: u64,
+                ok: Ordering,
+                err: Ordering,
+            ) -> Result<u64, u64> {
+                match self {
+                    $name::Modelled(atomic) => atomic.compare_exchange_weak(seen, next, ok, err),
+                    $name::Unmodelled(atomic) => atomic.compare_exchange_weak(seen, next, ok, err),
                 }
             }
         }
     };
 }
 
-single_writer! {
+seen_on_request! {
     /// Of the totals.
-    TallyU64, u64, AtomicU64, TALLIES_ARE_MODELLED.get()
+    TallyU64, TALLIES_ARE_MODELLED.get()
 }
-single_writer! {
+seen_on_request! {
     /// Of the windows' slices.
-    RingU64, u64, AtomicU64, RINGS_ARE_MODELLED.get()
-}
-single_writer! {
-    /// Of the windows' slices.
-    RingI64, i64, AtomicI64, RINGS_ARE_MODELLED.get()
+    RingU64, RINGS_ARE_MODELLED.get()
 }
 
-/// How many slots there are.
-enum Known {
-    Modelled(AtomicU64),
-    Unmodelled(std::sync::atomic::AtomicU64),
+imp::thread_local! {
+    static NUMBER: Cell<u32> = Cell::new(0);
 }
 
-impl Known {
-    fn new() -> Self {
-        if TALLIES_ARE_MODELLED.get() || RINGS_ARE_MODELLED.get() {
-            Known::Modelled(AtomicU64::new(0))
-        } else {
-            Known::Unmodelled(std::sync::atomic::AtomicU64::new(0))
+/// The number of this thread of the model, from 1 on.
+pub(crate) fn thread_number() -> u32 {
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            // The models name their threads in the order in which they were spawned.
+            let name = format!("{:?}", imp::this_thread());
+            let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+            number.set(digits.parse::<u32>().expect("the name of a thread holds its number") + 1);
         }
-    }
-
-    fn load(&self) -> u64 {
-        match self {
-            Known::Modelled(value) => value.load(Ordering::SeqCst),
-            Known::Unmodelled(value) => value.load(Ordering::SeqCst),
-        }
-    }
-
-    fn add_one(&self) {
-        match self {
-            Known::Modelled(value) => value.fetch_add(1, Ordering::SeqCst),
-            Known::Unmodelled(value) => value.fetch_add(1, Ordering::SeqCst),
-        };
-    }
+        number.get()
+    })
 }
 
-/// A thread of the model.
-#[derive(Clone, Copy)]
-pub(crate) struct Here;
-
-impl Here {
-    pub(crate) fn now() -> Self {
-        Here
-    }
+pub(crate) fn thread_number_or_take() -> u32 {
+    thread_number()
 }
 
-/// In a model no slot is inlined: each is made by its thread.
-pub(crate) struct Owner;
-
-impl Owner {
-    pub(crate) const fn nobody() -> Self {
-        Owner
-    }
-
-    pub(crate) fn is(&self, _here: Here) -> bool {
-        false
-    }
-
-    pub(crate) fn claim(&self) -> bool {
-        false
-    }
-
-    pub(crate) fn is_claimed(&self) -> bool {
-        false
-    }
+/// A box for counts, which is made when it is first needed. Where the model sees counts, it sees when the box was made.
+pub(crate) struct CountBox<T> {
+    made: Option<AtomicU64>,
+    value: super::OnceBox<T>,
 }
 
-/// One `T` for each thread of the model.
-pub(crate) struct PerThread<T> {
-    /// In a list that the model does not see.
-    slots: List<T>,
-    /// How many there are; the model sees by it that a slot was made before another thread finds it.
-    known: Known,
-}
-
-struct List<T>(OnceLock<Box<Slot<T>>>);
-
-struct Slot<T> {
-    owner: ThreadId,
-    value: T,
-    next: List<T>,
-}
-
-impl<T: Default> PerThread<T> {
+impl<T> CountBox<T> {
     pub(crate) fn new() -> Self {
-        PerThread { slots: List(OnceLock::new()), known: Known::new() }
+        let is_modelled = TALLIES_ARE_MODELLED.get() || RINGS_ARE_MODELLED.get();
+        CountBox { made: is_modelled.then(|| AtomicU64::new(0)), value: super::OnceBox::new() }
     }
 
-    pub(crate) fn find_first(&self, here: Here) -> Option<&T> {
-        self.find(here)
+    pub(crate) fn get(&self) -> Option<&T> {
+        let is_made = self.made.as_ref().is_none_or(|made| made.load(Ordering::Acquire) > 0);
+        if is_made { self.value.get() } else { None }
     }
 
-    pub(crate) fn find(&self, _here: Here) -> Option<&T> {
-        let owner = this_thread();
-        self.slots.iter().find(|slot| slot.owner == owner).map(|slot| &slot.value)
+    pub(crate) fn set(&self, value: Box<T>) -> Result<(), Box<T>> {
+        // A model switches threads before this and not after it, so the box is there when it is said to be.
+        if let Some(made) = &self.made {
+            made.fetch_add(1, Ordering::AcqRel);
+        }
+        self.value.set(value)
     }
 
-    pub(crate) fn here(&self) -> &T {
-        if let Some(value) = self.find(Here) {
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+        if let Some(value) = self.get() {
             return value;
         }
-        let owner = this_thread();
-        let mut new = Box::new(Slot { owner, value: T::default(), next: List(OnceLock::new()) });
-        // A model switches threads before this and not after it, so the list is in the order of the count.
-        self.known.add_one();
-        let mut end = &self.slots;
-        while let Err(refused) = end.0.set(new) {
-            new = refused;
-            end = &end.0.get().expect("it refuses because it is set").next;
-        }
-        &end.0.get().expect("it has just been set").value
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let known = usize::try_from(self.known.load()).unwrap_or(usize::MAX);
-        self.slots.iter().take(known).map(|slot| &slot.value)
-    }
-}
-
-impl<T> List<T> {
-    fn iter(&self) -> impl Iterator<Item = &Slot<T>> {
-        std::iter::successors(self.0.get(), |slot| slot.next.0.get()).map(|slot| &**slot)
+        let _made_by_another = self.set(make());
+        self.value.get().expect("it has just been set")
     }
 }

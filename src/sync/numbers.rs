@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 
 use parking_lot::Mutex;
 
-/// The number of no thread.
-pub(super) const NONE: u32 = 0;
+/// The number of a thread that has not taken one.
+const NONE: u32 = 0;
 
 std::thread_local! {
     // Without a destructor, so that it can be read for as long as the thread runs.
@@ -18,14 +18,14 @@ std::thread_local! {
     static GIVES_BACK_LATE: GivesBack = const { GivesBack(Cell::new(NONE)) };
 }
 
-/// This thread's number, if it has one already.
+/// This thread's number, or [`NONE`] if it has not taken one yet.
 #[inline]
-pub(super) fn here() -> u32 {
+pub(crate) fn thread_number() -> u32 {
     NUMBER.get()
 }
 
-/// This thread's number.
-pub(super) fn here_or_take() -> u32 {
+/// This thread's number, which it takes now if it has none.
+pub(crate) fn thread_number_or_take() -> u32 {
     match NUMBER.get() {
         NONE => take(),
         number => number,
@@ -78,7 +78,7 @@ impl Drop for GivesBack {
 
 /// Runs `f` as if on the thread with that number, which no other test may use.
 #[cfg(test)]
-pub(super) fn with(number: u32, f: impl FnOnce()) {
+pub(crate) fn with_thread_number(number: u32, f: impl FnOnce()) {
     let own = NUMBER.replace(number);
     f();
     NUMBER.set(own);

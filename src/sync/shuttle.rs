@@ -1,8 +1,8 @@
 //! Shuttle's models of them: a schedule may switch threads at each access. It knows no weak ordering.
 
-pub(super) use shuttle::sync::atomic::{AtomicI64, AtomicU64};
+pub(super) use shuttle::sync::atomic::AtomicU64;
 pub(crate) use shuttle::sync::atomic::{Ordering, fence};
-pub(super) use shuttle::thread::ThreadId;
+pub(super) use shuttle::thread_local;
 
 /// An `AtomicU64` that is changed by compare-and-swap loops.
 pub(crate) struct SwapU64(AtomicU64);
@@ -39,6 +39,11 @@ impl<T> Mutex<T> {
     }
 }
 
-pub(super) fn this_thread() -> ThreadId {
+/// Every access is a point to switch at.
+pub(super) const fn loops_begin_with_a_swap() -> bool {
+    false
+}
+
+pub(super) fn this_thread() -> impl std::fmt::Debug {
     shuttle::thread::current().id()
 }

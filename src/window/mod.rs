@@ -1,23 +1,32 @@
-//! What happened lately: the rate rules, and the windows that they are taken over.
+//! Sliding windows, and the rate rules evaluated over them.
 
 mod count;
-mod hung;
+mod in_flight;
+mod ring;
 mod time;
+mod timeline;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machine::cell::Cell;
 use crate::machine::word::Epoch;
 use crate::metrics::WindowMetrics;
 use crate::transition::Cause;
-use count::CountWindow;
-use hung::Hung;
+use count::{CountWindow, Ends, Found};
+use in_flight::InFlight;
 use time::TimeWindow;
+use timeline::Moment;
 
-/// How many slices a thread's ring is cut into. Loom sees the smallest ring that turns: each slice is atomics more.
+pub(crate) use timeline::Reading;
+
+/// How many slices a ring holds. Loom sees the smallest ring that turns: each slice is atomics more.
 const PLACES: usize = if cfg!(loom) { 2 } else { 16 };
 const SLICES: u64 = PLACES as u64;
+
+/// How many stripes a breaker's counts may lie in.
+pub(crate) const STRIPES: usize = 35;
 
 /// What the rate rules are taken over.
 ///
@@ -45,6 +54,8 @@ pub(crate) enum Span {
 impl Window {
     /// The last `calls` calls that succeeded or failed: 1 to 1 000 000.
     ///
+    /// Calls that hang are counted beside it and displace nothing.
+    ///
     /// Its memory does not grow with the threads. Each of the two rates takes 512 bytes, and 8 bytes for each
     /// failure or slow call that it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
     /// Without an error rate the errors, which the metrics show all the same, take 8 bytes for each of `calls`.
@@ -56,8 +67,11 @@ impl Window {
     /// The calls that ended within the last `time`: 16 ms to 365 days.
     ///
     /// It rolls in sixteen slices, counted from the first call of a closed episode. A call older than the
-    /// window is out, one younger than the window less one slice is in. It takes 640 bytes for each thread
-    /// that settles calls, and half a KiB for the breaker.
+    /// window is out, one younger than the window less one slice is in. Where the clock steps back by more than a
+    /// slice, the window begins anew.
+    ///
+    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 136 bytes, and as many for
+    /// errors and for slow calls once there are any; a breaker has at most three stripes, and one more for each core.
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
@@ -101,23 +115,46 @@ pub(crate) fn share(rate: f64, calls: u64) -> u64 {
     least.max(1)
 }
 
-/// How a call that is in the window ended.
+/// A call that has been settled, as a window sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct Sample {
     pub(crate) epoch: Epoch,
-    /// The epoch's calls so far, this one included.
-    pub(crate) calls: u64,
-    /// Read only by rules that need time.
+    /// One more than the calls of the epoch that had been settled when this one was about to be. Read by windows that
+    /// [count calls](Windows::counts_calls).
+    pub(crate) position: u64,
+    /// Which stripe it is counted in.
+    pub(crate) stripe: usize,
+    /// Read by windows that [time settlements](Windows::times_settlements).
     pub(crate) now: Duration,
     pub(crate) failed: bool,
     pub(crate) slow: bool,
 }
 
+/// Whether a call has been recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Recorded {
+    /// It has, or its epoch is over.
+    Done,
+    /// Not yet: the reading of the clock lies so far back that it has to be read again.
+    ReadAgain,
+}
+
+/// How an admission arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Usual,
+    /// As the first one in its slice: it is time to look for calls that hang.
+    First,
+    /// The reading of the clock lies so far back that it has to be read again.
+    ReadAgain,
+}
+
 /// The windows of a breaker with rate rules.
-pub(crate) struct Lately {
+pub(crate) struct Windows {
     rates: Arc<Rates>,
     past: Past,
-    hung: Option<Hung>,
+    in_flight: Option<InFlight>,
     /// The epoch in which the windows began, and how many calls of it had been settled before.
     begun: Option<(Epoch, u64)>,
 }
@@ -127,19 +164,33 @@ enum Past {
     Time(TimeWindow),
 }
 
-impl Lately {
+/// What the windows hold at one moment, but for the number of settled calls in a window of calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot(Held);
+
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Calls { epoch: Epoch, ends: Ends, hanging: u64 },
+    Time(Tally),
+}
+
+/// Other calls have failed during an evaluation, so many that it has to be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overtaken;
+
+impl Windows {
     pub(crate) fn new(rates: Arc<Rates>) -> Self {
         let past = match rates.span {
             Span::Calls(calls) => Past::Count(CountWindow::new(calls, &rates)),
             Span::Time(time) => Past::Time(TimeWindow::new(time)),
         };
-        let hung = rates.slow.map(|slow| Hung::new(slow.duration));
-        Lately { rates, past, hung, begun: None }
+        let in_flight = rates.slow.map(|slow| InFlight::new(slow.duration));
+        Windows { rates, past, in_flight, begun: None }
     }
 
     /// Windows that begin in the midst of `epoch`, when so many of its calls have been settled.
     pub(crate) fn beginning(self, epoch: Epoch, settled: u64) -> Self {
-        Lately { begun: Some((epoch, settled)), ..self }
+        Windows { begun: Some((epoch, settled)), ..self }
     }
 
     pub(crate) fn rates(&self) -> &Rates {
@@ -156,12 +207,17 @@ impl Lately {
 
     /// Whether admissions have to be timed.
     pub(crate) const fn times_calls(&self) -> bool {
-        self.hung.is_some()
+        self.in_flight.is_some()
     }
 
     /// Whether settlements have to be timed, those of healthy calls included.
     pub(crate) const fn times_settlements(&self) -> bool {
-        self.hung.is_some() || matches!(self.past, Past::Time(_))
+        self.in_flight.is_some() || matches!(self.past, Past::Time(_))
+    }
+
+    /// Whether the number of settled calls matters.
+    pub(crate) const fn counts_calls(&self) -> bool {
+        matches!(self.past, Past::Count(_))
     }
 
     /// Whether a call that took this long was slow.
@@ -169,107 +225,178 @@ impl Lately {
         self.rates.slow.is_some_and(|slow| took >= slow.duration)
     }
 
-    /// Whether it is time to look for calls that hang. Once a slice, so that it is not done at each admission.
-    pub(crate) fn is_look_due(&self, epoch: Epoch, now: Duration) -> bool {
-        self.hung.as_ref().is_some_and(|hung| hung.is_due(epoch, now))
-    }
-
-    /// A call of `epoch` is admitted. Returns whether it is seen if it hangs.
-    pub(crate) fn enter(&self, epoch: Epoch, now: Duration) -> bool {
-        self.hung.as_ref().is_some_and(|hung| hung.enter(epoch, now))
-    }
-
-    /// A call of `epoch`, which still is, was entered at `admitted` and is no longer in flight, or no longer timed.
-    pub(crate) fn leave(&self, epoch: Epoch, admitted: Duration) {
-        if let Some(hung) = &self.hung {
-            hung.leave(epoch, admitted);
+    /// What an admission at `now` finds, where calls that hang matter.
+    pub(crate) fn arrive(&self, epoch: Epoch, now: Duration, reading: Reading, present: &Cell) -> Arrival {
+        let Some(in_flight) = &self.in_flight else { return Arrival::Usual };
+        match in_flight.find(epoch, now, reading, present) {
+            Moment::In { is_new: true, .. } => Arrival::First,
+            Moment::In { is_new: false, .. } | Moment::Late => Arrival::Usual,
+            Moment::Earlier => Arrival::ReadAgain,
         }
     }
 
-    /// Records a success that was not slow. It can meet no rule.
+    /// Counts a call of `epoch` that is admitted. Returns the slice that it is counted in, if calls that hang matter.
+    pub(crate) fn enter(&self, stripe: usize, epoch: Epoch, now: Duration, present: &Cell) -> Option<u64> {
+        self.in_flight.as_ref()?.enter(stripe, epoch, now, present)
+    }
+
+    /// Counts that a call which entered `slice` is no longer in flight, or no longer timed.
+    pub(crate) fn leave(&self, stripe: usize, slice: u64) {
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.leave(stripe, slice);
+        }
+    }
+
+    /// Records a success that was not slow. It can trip no rule.
     #[inline]
-    pub(crate) fn record_success(&self, epoch: Epoch, now: Duration) {
-        if let Past::Time(window) = &self.past {
-            window.record_success(epoch, now);
+    pub(crate) fn record_success(
+        &self,
+        stripe: usize,
+        epoch: Epoch,
+        now: Duration,
+        reading: Reading,
+        present: &Cell,
+    ) -> Recorded {
+        let Past::Time(window) = &self.past else { return Recorded::Done };
+        match window.find(epoch, now, reading, present) {
+            Moment::In { slices, .. } => window.record_success(slices, stripe),
+            Moment::Earlier => return Recorded::ReadAgain,
+            Moment::Late => {}
         }
+        Recorded::Done
     }
 
     /// Records a failure or a slow call.
-    pub(crate) fn record(&self, ended: Ended) {
-        let ended = Ended { calls: self.since_begun(ended.epoch, ended.calls), ..ended };
-        if ended.calls == 0 {
-            return; // It ended just before the windows began.
-        }
+    pub(crate) fn record(&self, sample: Sample, reading: Reading, present: &Cell) -> Recorded {
         match &self.past {
-            Past::Count(window) => window.record(ended),
-            Past::Time(window) => window.record(ended),
+            Past::Count(window) => {
+                let position = self.since_begun(sample.epoch, sample.position);
+                // Else it ended just before the windows began.
+                if position > 0 {
+                    window.record(Sample { position, ..sample }, present);
+                }
+            }
+            Past::Time(window) => match window.find(sample.epoch, sample.now, reading, present) {
+                Moment::In { slices, .. } => window.record(slices, sample),
+                Moment::Earlier => return Recorded::ReadAgain,
+                Moment::Late => {}
+            },
+        }
+        Recorded::Done
+    }
+
+    /// What the windows hold now. What is settled after this makes the rates smaller than they are, never larger.
+    ///
+    /// First come the errors and the slow calls, then the calls that hang, then, by the caller for windows of calls, those
+    /// that are settled. A call that hangs leaves those in flight before it is recorded, so it is never counted twice.
+    pub(crate) fn snapshot(&self, epoch: Epoch, now: Duration) -> Snapshot {
+        Snapshot(match &self.past {
+            Past::Count(window) => {
+                let ends = window.ends(epoch);
+                Held::Calls { epoch, ends, hanging: self.hanging(epoch, now) }
+            }
+            Past::Time(window) => Held::Time(self.tally(window, epoch, now)),
+        })
+    }
+
+    fn tally(&self, window: &TimeWindow, epoch: Epoch, now: Duration) -> Tally {
+        loop {
+            let Some(slices) = window.slices(epoch, now) else {
+                return Tally { hanging: self.hanging(epoch, now), ..Tally::default() };
+            };
+            let (errors, slow) = (window.errors(slices), window.slow(slices));
+            let hanging = self.hanging(epoch, now);
+            let settled = window.settled(slices);
+            if window.is_still(slices) {
+                return Tally { settled, errors, slow, hanging };
+            }
         }
     }
 
-    /// Which rule is met now that calls hang, if any do.
-    pub(crate) fn met_by_hanging(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> Option<Cause> {
-        let hang = self.hung.as_ref().is_some_and(|hung| hung.look(epoch, now) > 0);
-        if hang { self.met(epoch, now, settled) } else { None }
+    /// How many calls hang.
+    pub(crate) fn hanging(&self, epoch: Epoch, now: Duration) -> u64 {
+        self.in_flight.as_ref().map_or(0, |in_flight| in_flight.hanging(epoch, now))
     }
 
-    /// Which rule is met at this moment. `settled` tells how many calls of `epoch` have been.
-    pub(crate) fn met(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> Option<Cause> {
-        let hung = || self.overdue(epoch, now);
-        match &self.past {
-            Past::Count(window) => window.look(epoch, hung, || self.since_begun(epoch, settled())).met(&self.rates),
-            Past::Time(window) => window.tally(epoch, now).with_hung(hung()).met(&self.rates),
+    /// Which rule is met. `settled`: the calls of the epoch, summed after the snapshot.
+    pub(crate) fn tripped_by(&self, snapshot: Snapshot, settled: u64) -> Result<Option<Cause>, Overtaken> {
+        match (&self.past, snapshot.0) {
+            (Past::Count(window), Held::Calls { epoch, ends, hanging }) => {
+                let settled = self.since_begun(epoch, settled);
+                let calls = window.calls(settled);
+                self.rates.tripped_by(
+                    calls,
+                    hanging,
+                    |least| window.has_errors(ends, settled, least),
+                    |least| window.has_slow(ends, settled, least),
+                )
+            }
+            (_, Held::Time(Tally { settled, errors, slow, hanging })) => {
+                let found = |is: bool| if is { Found::Yes } else { Found::No };
+                self.rates.tripped_by(settled, hanging, |least| found(errors >= least), |least| found(slow >= least))
+            }
+            (Past::Time(_), Held::Calls { .. }) => Ok(None),
         }
     }
 
-    /// The window at this moment.
-    pub(crate) fn metrics(&self, epoch: Epoch, now: Duration, settled: impl FnOnce() -> u64) -> WindowMetrics {
-        let hung = || self.overdue(epoch, now);
-        let Tally { calls, errors, slow } = match &self.past {
-            Past::Count(window) => window.look(epoch, hung, || self.since_begun(epoch, settled())).tally(),
-            Past::Time(window) => window.tally(epoch, now).with_hung(hung()),
-        };
-        WindowMetrics::new(calls, errors, slow)
-    }
-
-    fn overdue(&self, epoch: Epoch, now: Duration) -> u64 {
-        self.hung.as_ref().map_or(0, |hung| hung.overdue(epoch, now))
+    /// What the window shows of a snapshot.
+    pub(crate) fn metrics(&self, snapshot: Snapshot, settled: u64) -> WindowMetrics {
+        match (&self.past, snapshot.0) {
+            (Past::Count(window), Held::Calls { epoch, ends, hanging }) => {
+                let settled = self.since_begun(epoch, settled);
+                let (errors, slow) = window.counts(ends, settled);
+                WindowMetrics::new(window.calls(settled), errors, slow, hanging)
+            }
+            (_, Held::Time(Tally { settled, errors, slow, hanging })) => {
+                WindowMetrics::new(settled, errors, slow, hanging)
+            }
+            (Past::Time(_), Held::Calls { .. }) => WindowMetrics::default(),
+        }
     }
 }
 
-/// What a window holds.
+/// What a window of time holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
-    calls: u64,
+    settled: u64,
     errors: u64,
     slow: u64,
-}
-
-impl Tally {
-    /// Calls that hang are slow calls.
-    fn with_hung(self, hung: u64) -> Self {
-        Tally { calls: self.calls + hung, slow: self.slow + hung, ..self }
-    }
-
-    fn met(self, rates: &Rates) -> Option<Cause> {
-        rates.met(self.calls, |least| self.errors >= least, |least| self.slow >= least)
-    }
+    hanging: u64,
 }
 
 impl Rates {
-    /// Which rule is met over `calls`, where the functions tell whether there are at least so many errors,
-    /// and so many slow calls, among them.
-    fn met(&self, calls: u64, errors: impl FnOnce(u64) -> bool, slow: impl FnOnce(u64) -> bool) -> Option<Cause> {
-        if calls < self.minimum_calls {
-            None
-        } else if self.error_rate.is_some_and(|rate| errors(share(rate, calls))) {
-            Some(Cause::ErrorRate)
-        } else if self.slow.is_some_and(|rate| slow(share(rate.rate, calls))) {
-            Some(Cause::SlowCallRate)
-        } else {
-            None
+    /// Which rule is met over the `settled` calls of a window and those that hang. The functions tell whether there are at least
+    /// so many errors, and so many slow calls, among the settled ones.
+    fn tripped_by(
+        &self,
+        settled: u64,
+        hanging: u64,
+        errors: impl FnOnce(u64) -> Found,
+        slow: impl FnOnce(u64) -> Found,
+    ) -> Result<Option<Cause>, Overtaken> {
+        // A call that hangs may still succeed, so it counts as slow and not as settled.
+        if let Some(rate) = self.error_rate.filter(|_| settled >= self.minimum_calls) {
+            match errors(share(rate, settled)) {
+                Found::Yes => return Ok(Some(Cause::ErrorRate)),
+                Found::No => {}
+                Found::Overtaken => return Err(Overtaken),
+            }
         }
+        if let Some(rule) = self.slow.filter(|_| settled + hanging >= self.minimum_calls) {
+            match slow(share(rule.rate, settled + hanging).saturating_sub(hanging)) {
+                Found::Yes => return Ok(Some(Cause::SlowCallRate)),
+                Found::No => {}
+                Found::Overtaken => return Err(Overtaken),
+            }
+        }
+        Ok(None)
+    }
+
+    #[cfg(test)]
+    fn of_errors(rate: f64, minimum_calls: u64) -> Self {
+        Rates { error_rate: Some(rate), slow: None, minimum_calls, span: Span::Calls(4) }
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

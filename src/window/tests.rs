@@ -8,22 +8,49 @@ fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Half of four calls or more, failed or slow.
-fn windows(span: Span, slow: Option<SlowRate>) -> Lately {
-    Lately::new(Arc::new(Rates { error_rate: Some(0.5), slow, minimum_calls: 4, span }))
+/// Windows beside the cell of their breaker, which is in [`EPOCH`].
+struct Tested {
+    windows: Windows,
+    cell: Cell,
 }
 
-fn end(windows: &Lately, calls: u64, failed: bool, slow: bool) {
-    if failed || slow {
-        windows.record(Ended { epoch: EPOCH, calls, now: at(5), failed, slow });
-    } else {
-        windows.record_success(EPOCH, at(5));
+/// Half of four calls or more, failed or slow.
+fn windows(span: Span, slow: Option<SlowRate>) -> Tested {
+    let rates = Rates { error_rate: Some(0.5), slow, minimum_calls: 4, span };
+    Tested { windows: Windows::new(Arc::new(rates)), cell: Cell::closed_in(EPOCH) }
+}
+
+impl Tested {
+    /// Ends the call that is the `position`th of the epoch.
+    fn end(&self, position: u64, failed: bool, slow: bool) {
+        let recorded = if failed || slow {
+            let sample = Sample { epoch: EPOCH, position, stripe: 0, now: at(5), failed, slow };
+            self.windows.record(sample, Reading::Some, &self.cell)
+        } else {
+            self.windows.record_success(0, EPOCH, at(5), Reading::Some, &self.cell)
+        };
+        assert_eq!(recorded, Recorded::Done);
+    }
+
+    /// Admits a call, and returns its slice.
+    fn enter(&self) -> Option<u64> {
+        self.windows.enter(0, EPOCH, at(5), &self.cell)
+    }
+
+    fn tripped_by(&self, epoch: Epoch, now: Duration, settled: u64) -> Option<Cause> {
+        self.windows.tripped_by(self.windows.snapshot(epoch, now), settled).expect("nobody comes between")
+    }
+
+    fn metrics(&self, epoch: Epoch, now: Duration, settled: u64) -> (u64, u64, u64, u64) {
+        let WindowMetrics { calls, errors, slow_calls, hanging_calls } =
+            self.windows.metrics(self.windows.snapshot(epoch, now), settled);
+        (calls, errors, slow_calls, hanging_calls)
     }
 }
 
 #[test]
-fn the_windows_take_the_memory_that_their_docs_tell() {
-    assert_eq!((count::PLACE, time::RING, hung::RING), (8, 576, 320));
+fn the_windows_take_the_memory_that_their_docs_name() {
+    assert_eq!((count::PLACE, size_of::<ring::Ring>(), in_flight::BALANCES), (8, 136, 152));
 }
 
 #[test]
@@ -53,8 +80,8 @@ fn a_share_is_what_the_decimal_says() {
 fn only_what_needs_the_time_asks_for_it() {
     let asks = SPANS.map(|span| {
         [None, Some(SLOW)].map(|slow| {
-            let windows = windows(span, slow);
-            (windows.times_calls(), windows.times_settlements(), windows.enter(EPOCH, at(5)))
+            let tested = windows(span, slow);
+            (tested.windows.times_calls(), tested.windows.times_settlements(), tested.enter().is_some())
         })
     });
     let [all, settlements, none] = [(true, true, true), (false, true, false), (false, false, false)];
@@ -64,8 +91,8 @@ fn only_what_needs_the_time_asks_for_it() {
 #[test]
 fn a_call_is_slow_from_the_duration_of_the_rule_on() {
     for span in SPANS {
-        assert_eq!([79, 80, 81].map(|took| windows(span, Some(SLOW)).is_slow(at(took))), [false, true, true]);
-        assert!(!windows(span, None).is_slow(Duration::MAX));
+        assert_eq!([79, 80, 81].map(|took| windows(span, Some(SLOW)).windows.is_slow(at(took))), [false, true, true]);
+        assert!(!windows(span, None).windows.is_slow(Duration::MAX));
     }
 }
 
@@ -75,36 +102,35 @@ fn a_rate_is_met_at_its_share_of_no_fewer_calls_than_the_minimum() {
         for (failed, slow, cause) in
             [(true, false, Cause::ErrorRate), (false, true, Cause::SlowCallRate), (true, true, Cause::ErrorRate)]
         {
-            let windows = windows(span, Some(SLOW));
-            let mut met = Vec::new();
+            let tested = windows(span, Some(SLOW));
+            let mut tripped = Vec::new();
             for calls in 1..=6 {
                 let is_healthy = [1, 4, 5].contains(&calls);
-                end(&windows, calls, failed && !is_healthy, slow && !is_healthy);
-                met.push(windows.met(EPOCH, at(5), || calls));
+                tested.end(calls, failed && !is_healthy, slow && !is_healthy);
+                tripped.push(tested.tripped_by(EPOCH, at(5), calls));
             }
             // 1 of 2 and 2 of 3 are too few calls, 2 of 5 too small a share.
-            assert_eq!(met, [None, None, None, Some(cause), None, Some(cause)], "{span:?}");
-            assert_eq!(windows.met(EPOCH.next(), at(5), || 6), None);
+            assert_eq!(tripped, [None, None, None, Some(cause), None, Some(cause)], "{span:?}");
+            assert_eq!(tested.tripped_by(EPOCH.next(), at(5), 6), None);
             let [errors, slow] = [failed, slow].map(|is| 3 * u64::from(is));
-            assert_eq!(windows.metrics(EPOCH, at(5), || 6), WindowMetrics::new(6, errors, slow));
+            assert_eq!(tested.metrics(EPOCH, at(5), 6), (6, errors, slow, 0));
         }
     }
 }
 
 #[test]
-fn calls_that_hang_are_slow_calls_until_they_leave() {
+fn calls_that_hang_count_as_slow_until_they_leave() {
     for span in SPANS {
-        let windows = windows(span, Some(SLOW));
-        end(&windows, 1, false, false);
-        end(&windows, 2, false, true);
-        (0..3).for_each(|_| assert!(windows.enter(EPOCH, at(5))));
-        assert!(!windows.is_look_due(EPOCH, at(9)) && windows.is_look_due(EPOCH, at(10)));
-        assert_eq!(windows.met_by_hanging(EPOCH, at(89), || 2), None);
-        assert_eq!(windows.metrics(EPOCH, at(89), || 2), WindowMetrics::new(2, 0, 1));
-        assert_eq!(windows.met_by_hanging(EPOCH, at(90), || 2), Some(Cause::SlowCallRate));
-        assert_eq!(windows.metrics(EPOCH, at(90), || 2), WindowMetrics::new(5, 0, 4));
-        (0..3).for_each(|_| windows.leave(EPOCH, at(5)));
-        assert_eq!(windows.metrics(EPOCH, at(90), || 2), WindowMetrics::new(2, 0, 1));
+        let tested = windows(span, Some(SLOW));
+        tested.end(1, false, false);
+        tested.end(2, false, true);
+        let slices: Vec<_> = (0..3).map(|_| tested.enter().expect("slow calls matter")).collect();
+        assert_eq!(tested.tripped_by(EPOCH, at(84), 2), None);
+        assert_eq!(tested.metrics(EPOCH, at(84), 2), (2, 0, 1, 0));
+        assert_eq!(tested.tripped_by(EPOCH, at(95), 2), Some(Cause::SlowCallRate));
+        assert_eq!(tested.metrics(EPOCH, at(95), 2), (2, 0, 1, 3));
+        slices.into_iter().for_each(|slice| tested.windows.leave(0, slice));
+        assert_eq!(tested.metrics(EPOCH, at(95), 2), (2, 0, 1, 0));
     }
 }
 
@@ -112,41 +138,59 @@ fn calls_that_hang_are_slow_calls_until_they_leave() {
 fn calls_that_hang_and_calls_that_ended_slowly_meet_the_rate_together() {
     for span in SPANS {
         for (ended, hanging) in [(2, 2), (1, 2), (3, 1), (0, 4), (0, 3), (1, 1), (2, 1), (0, 1)] {
-            let windows = windows(span, Some(SLOW));
-            (1..=4).for_each(|calls| end(&windows, calls, false, calls <= ended));
-            (0..hanging).for_each(|_| assert!(windows.enter(EPOCH, at(5))));
+            let tested = windows(span, Some(SLOW));
+            (1..=4).for_each(|calls| tested.end(calls, false, calls <= ended));
+            (0..hanging).for_each(|_| assert!(tested.enter().is_some()));
             let is_half = 2 * (ended + hanging) >= 4 + hanging;
-            let met = windows.met_by_hanging(EPOCH, at(90), || 4);
-            assert_eq!(met, is_half.then_some(Cause::SlowCallRate), "{span:?} {ended} {hanging}");
+            let tripped = tested.tripped_by(EPOCH, at(95), 4);
+            assert_eq!(tripped, is_half.then_some(Cause::SlowCallRate), "{span:?} {ended} {hanging}");
         }
     }
 }
 
 #[test]
-fn without_calls_that_hang_no_rule_is_met_by_them() {
+fn calls_that_hang_neither_dilute_the_error_rate_nor_displace_an_error() {
     for span in SPANS {
-        let windows = windows(span, Some(SLOW));
-        (1..=4).for_each(|calls| end(&windows, calls, true, true));
-        assert_eq!(windows.met(EPOCH, at(90), || 4), Some(Cause::ErrorRate));
-        assert_eq!(windows.met_by_hanging(EPOCH, at(90), || 4), None);
+        let rates = Rates { error_rate: Some(0.5), slow: Some(SlowRate { rate: 0.9, ..SLOW }), minimum_calls: 4, span };
+        let tested = Tested { windows: Windows::new(Arc::new(rates)), cell: Cell::closed_in(EPOCH) };
+        (0..20).for_each(|_| assert!(tested.enter().is_some()));
+        (1..=4).for_each(|position| tested.end(position, position > 2, false));
+        assert_eq!(tested.tripped_by(EPOCH, at(95), 4), Some(Cause::ErrorRate), "{span:?}");
+        assert_eq!(tested.metrics(EPOCH, at(95), 4), (4, 2, 0, 20));
     }
 }
 
 #[test]
 fn windows_that_begin_in_the_midst_of_an_epoch_hold_what_ends_from_then_on() {
+    let begin = |span| {
+        let Tested { windows, cell } = windows(span, None);
+        Tested { windows: windows.beginning(EPOCH, 100), cell }
+    };
     for span in SPANS {
-        let windows = windows(span, None).beginning(EPOCH, 100);
-        end(&windows, 100, true, false);
-        assert_eq!(windows.metrics(EPOCH, at(5), || 100), WindowMetrics::new(0, 0, 0));
+        let tested = begin(span);
         for calls in 101..=104 {
-            end(&windows, calls, true, false);
+            tested.end(calls, true, false);
         }
-        assert_eq!(windows.metrics(EPOCH, at(5), || 104), WindowMetrics::new(4, 4, 0));
-        assert_eq!(windows.met(EPOCH, at(5), || 104), Some(Cause::ErrorRate));
+        assert_eq!(tested.metrics(EPOCH, at(5), 104), (4, 4, 0, 0));
+        assert_eq!(tested.tripped_by(EPOCH, at(5), 104), Some(Cause::ErrorRate));
     }
-    let windows = windows(Span::Calls(10), None).beginning(EPOCH, 100);
-    end(&windows, 101, true, false);
-    assert_eq!(windows.metrics(EPOCH, at(5), || 110), WindowMetrics::new(10, 1, 0));
-    assert_eq!(windows.metrics(EPOCH, at(5), || 111), WindowMetrics::new(10, 0, 0));
-    assert_eq!(windows.metrics(EPOCH.next(), at(5), || 7), WindowMetrics::new(7, 0, 0));
+    let tested = begin(Span::Calls(10));
+    tested.end(100, true, false);
+    assert_eq!(tested.metrics(EPOCH, at(5), 100), (0, 0, 0, 0));
+    tested.end(101, true, false);
+    assert_eq!(tested.metrics(EPOCH, at(5), 110), (10, 1, 0, 0));
+    assert_eq!(tested.metrics(EPOCH, at(5), 111), (10, 0, 0, 0));
+    assert_eq!(tested.metrics(EPOCH.next(), at(5), 7), (7, 0, 0, 0));
+}
+
+#[test]
+fn a_late_call_is_in_no_window() {
+    for span in SPANS {
+        let mut tested = windows(span, Some(SLOW));
+        tested.end(1, true, true);
+        tested.cell = Cell::closed_in(EPOCH.next());
+        tested.end(2, true, true);
+        assert_eq!(tested.enter(), None);
+        assert_eq!(tested.metrics(EPOCH.next(), at(5), 0), (0, 0, 0, 0));
+    }
 }

@@ -1,15 +1,15 @@
-use crate::counters::Totals;
+use super::totals::Sums;
 use crate::failures::Failures;
 use crate::generations::Generations;
 use crate::observers::Log;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceBox};
-use crate::window::Lately;
+use crate::window::Windows;
 
 /// What a healthy breaker without rate rules does without, in a box that is made when it is first needed.
-pub(crate) struct Rare {
+pub(crate) struct Cold {
     /// If there are rate rules; then this is made with the breaker.
-    pub(crate) lately: Option<Box<Lately>>,
+    pub(crate) lately: Option<Box<Windows>>,
     pub(crate) failures: Failures,
     /// What a reset takes off the counts.
     pub(crate) cleared: Mutex<Option<Box<Cleared>>>,
@@ -23,17 +23,17 @@ pub(crate) struct Rare {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Cleared {
-    pub(crate) totals: Totals,
+    pub(crate) totals: Sums,
     pub(crate) changes: u32,
 }
 
 impl Cleared {
-    pub(crate) const NOTHING: Cleared = Cleared { totals: Totals::ZERO, changes: 0 };
+    pub(crate) const NOTHING: Cleared = Cleared { totals: Sums::ZERO, changes: 0 };
 }
 
-impl Rare {
+impl Cold {
     pub(crate) fn new() -> Self {
-        Rare {
+        Cold {
             lately: None,
             failures: Failures::new(),
             cleared: Mutex::new(None),
