@@ -86,11 +86,7 @@ impl CircuitBreaker {
     /// ```
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        let own = self.engine.own_stripe();
-        match self.engine.try_admit_fast(own) {
-            Some(ticket) => Ok(Permit::new(&self.engine, ticket)),
-            None => self.engine.admit_or_reject(own).map(|ticket| Permit::new(&self.engine, ticket)),
-        }
+        Permit::acquire(&self.engine)
     }
 
     /// The breaker's name.

@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::breaker::CircuitBreaker;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
-use crate::permit::{LocalPermit, Permit};
+use crate::permit::{Hold, LocalPermit, Suspended};
 
 impl CircuitBreaker {
     /// Runs `op` if the breaker admits it. `Ok` is a success, `Err` a failure.
@@ -96,10 +97,13 @@ impl CircuitBreaker {
     ///
     /// If `op` does, which counts as a failure; and if it is polled after it has finished.
     ///
+    /// A panic counts only if it comes out of a poll of `op`. If the code around the call panics, it drops the call:
+    /// see below.
+    ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any time: the slot comes back, and the call counts as
-    /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
+    /// It can be dropped at any time, also by the unwinding of the task that polls it: the slot comes back, and the
+    /// call counts as [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
     /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs.
     ///
     /// A time-out wraps the result in another: unless the two become one, a failure within is an
@@ -252,7 +256,7 @@ pin_project! {
 
 enum Stage<'a, J> {
     Waiting { breaker: &'a CircuitBreaker, judge: J },
-    Running { permit: Permit<'a>, judge: J },
+    Running { hold: Hold<&'a Engine, Suspended>, judge: J },
     Finished,
 }
 
@@ -266,19 +270,21 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // Taken out for the poll: if the future or the judge panics, the permit unwinds with them.
-        let (permit, judge) = match mem::replace(this.stage, Stage::Finished) {
-            Stage::Waiting { breaker, judge } => (breaker.try_acquire()?, judge),
-            Stage::Running { permit, judge } => (permit, judge),
+        let (mut hold, judge) = match mem::replace(this.stage, Stage::Finished) {
+            Stage::Waiting { breaker, judge } => (Hold::acquire(breaker.engine())?, judge),
+            Stage::Running { hold, judge } => (hold, judge),
             Stage::Finished => panic!("`Call` was polled after it had finished"),
         };
+        // If the future or the judge panics, this unwinds with it.
+        let inside = hold.enter();
         match this.future.poll(cx) {
             Poll::Pending => {
-                *this.stage = Stage::Running { permit, judge };
+                inside.suspend();
+                *this.stage = Stage::Running { hold, judge };
                 Poll::Pending
             }
             Poll::Ready(result) => {
-                permit.record_result(judge.judge(&result), &result);
+                inside.settle(judge.judge(&result), &result);
                 Poll::Ready(result.map_err(Error::Inner))
             }
         }

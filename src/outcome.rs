@@ -47,7 +47,9 @@ pub enum Outcome {
 /// How a call counts that was dropped before it had an outcome: a cancelled future, or a permit
 /// that was never settled. The default is [`Ignore`](Dropped::Ignore).
 ///
-/// A call that ends in a panic is a failure under every setting.
+/// A call that ends in a panic of its own, of the guarded closure, future or judge, is a failure under every setting,
+/// and so is a permit that is dropped while its thread unwinds. A guarded future that is dropped by somebody else's
+/// panic is a dropped call.
 ///
 /// ```
 /// use std::time::Duration;

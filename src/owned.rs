@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Rejected;
 use crate::failures::Note;
 use crate::outcome::Outcome;
-use crate::permit::{Hold, settling};
+use crate::permit::{Bare, Hold, OnDrop, settling};
 
 /// A [`Permit`](crate::Permit) that keeps its breaker alive and borrows nothing: for a call that is
 /// settled elsewhere, by a spawned task or another thread.
@@ -27,7 +27,7 @@ use crate::permit::{Hold, settling};
 /// ```
 #[must_use = "a permit that is dropped says nothing about the call; settle it"]
 pub struct OwnedPermit {
-    hold: Hold<Shared<Arc<CircuitBreaker>>>,
+    hold: Hold<Shared<Arc<CircuitBreaker>>, Bare>,
 }
 
 /// The engine of the breaker that `B` is a handle to.
@@ -42,17 +42,12 @@ impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
 }
 
 /// Asks for leave to make a call, which then keeps a handle to the breaker.
-pub(crate) fn acquire<B>(breaker: &B) -> Result<Hold<Shared<B>>, Rejected>
+pub(crate) fn acquire<B, D: OnDrop>(breaker: &B) -> Result<Hold<Shared<B>, D>, Rejected>
 where
     B: Deref<Target = CircuitBreaker> + Clone,
 {
-    let (engine, own) = (breaker.engine(), breaker.engine().own_stripe());
-    let ticket = match engine.try_admit_fast(own) {
-        Some(ticket) => ticket,
-        None => engine.admit_or_reject(own)?,
-    };
     // Held while it clones: if that panics, the ticket unwinds with it.
-    let hold = Hold::new(engine, ticket);
+    let hold = Hold::acquire(breaker.engine())?;
     Ok(hold.kept_by(Shared(breaker.clone())))
 }
 

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
 use std::ops::Deref;
+use std::thread;
 
 use crate::engine::totals::Stripe;
 use crate::engine::{Engine, Ticket};
@@ -33,11 +36,15 @@ use crate::outcome::Outcome;
 ///
 /// # A permit that is dropped
 ///
-/// A permit that is dropped unsettled gives its slot back. If its thread is unwinding, the call counts as a
-/// failure; otherwise it is neutral, unless [`dropped_calls`](crate::Builder::dropped_calls) says else.
-/// That is also so where the permit was taken while the thread was unwinding already, in a destructor.
+/// A permit that is dropped unsettled gives its slot back. The call is neutral, unless
+/// [`dropped_calls`](crate::Builder::dropped_calls) makes it a failure.
 /// So beware of a `?` between acquiring and settling: it drops the permit, and **the failure is not
 /// counted**. [`settle`](Self::settle) takes the result and hands it on.
+///
+/// A permit that is dropped while its thread unwinds is a failure, whatever `dropped_calls` is. The permit cannot
+/// know which code panicked: a panic of your own code between acquiring and settling counts against the dependency,
+/// and so does one that was under way when the permit was taken, in a destructor. To count only panics of the
+/// operation itself, use [`call_sync`](crate::CircuitBreaker::call_sync) or [`call`](crate::CircuitBreaker::call).
 ///
 /// A permit that is leaked ([`mem::forget`](std::mem::forget)) never gives its slot back; while half-open,
 /// [`probe_timeout`](crate::Builder::probe_timeout) gets round it.
@@ -65,7 +72,7 @@ use crate::outcome::Outcome;
 /// ```
 #[must_use = "a permit that is dropped says nothing about the call; settle it"]
 pub struct Permit<'a> {
-    hold: Hold<&'a Engine>,
+    hold: Hold<&'a Engine, Bare>,
 }
 
 impl<'a> Permit<'a> {
@@ -73,9 +80,15 @@ impl<'a> Permit<'a> {
     pub(crate) fn new(engine: &'a Engine, ticket: Ticket) -> Self {
         Permit { hold: Hold::new(engine, ticket) }
     }
+
+    #[inline]
+    pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
+        Hold::acquire(engine).map(|hold| Permit { hold })
+    }
 }
 
-/// A permit that stays on the thread that it was given to, and so looks up the thread's stripe only once.
+/// A permit for one closure, which stays on the thread that it was given to, and so looks up the thread's stripe only
+/// once. Only a panic of the closure or of the judge drops it unsettled.
 pub(crate) struct LocalPermit<'a> {
     engine: &'a Engine,
     own: Option<&'a Stripe>,
@@ -104,27 +117,71 @@ impl Drop for LocalPermit<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.abandon(ticket);
+            self.engine.abandon(ticket, || true);
         }
     }
 }
 
-/// An admitted call, settled at the latest when it is dropped.
-pub(crate) struct Hold<E: Deref<Target = Engine>> {
+/// An admitted call, settled at the latest when it is dropped. `D` decides how it counts then.
+pub(crate) struct Hold<E: Deref<Target = Engine>, D: OnDrop> {
     engine: E,
     ticket: Option<Ticket>,
+    on_drop: PhantomData<D>,
 }
 
-impl<E: Deref<Target = Engine>> Hold<E> {
+/// Whether a [`Hold`] that is dropped was dropped by a panic of the operation.
+pub(crate) trait OnDrop {
+    fn has_panicked() -> bool;
+}
+
+/// The hold of a permit: what its holder does is the operation.
+pub(crate) struct Bare;
+
+impl OnDrop for Bare {
+    #[inline]
+    fn has_panicked() -> bool {
+        thread::panicking()
+    }
+}
+
+/// The hold of a future: between two polls nothing of the operation runs, so whoever drops the future cancels it, by
+/// unwinding too. During a poll the hold is [entered](Hold::enter).
+pub(crate) struct Suspended;
+
+impl OnDrop for Suspended {
+    #[inline]
+    fn has_panicked() -> bool {
+        false
+    }
+}
+
+impl<'a, D: OnDrop> Hold<&'a Engine, D> {
+    #[inline]
+    pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
+        let own = engine.own_stripe();
+        match engine.try_admit_fast(own) {
+            Some(ticket) => Ok(Hold::new(engine, ticket)),
+            None => engine.admit_or_reject(own).map(|ticket| Hold::new(engine, ticket)),
+        }
+    }
+}
+
+impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
     #[inline]
     pub(crate) fn new(engine: E, ticket: Ticket) -> Self {
-        Hold { engine, ticket: Some(ticket) }
+        Hold { engine, ticket: Some(ticket), on_drop: PhantomData }
     }
 
     /// The same call, kept by another handle to the same engine.
     #[inline]
-    pub(crate) fn kept_by<F: Deref<Target = Engine>>(mut self, engine: F) -> Hold<F> {
-        Hold { engine, ticket: self.ticket.take() }
+    pub(crate) fn kept_by<F: Deref<Target = Engine>>(mut self, engine: F) -> Hold<F, D> {
+        Hold { engine, ticket: self.ticket.take(), on_drop: PhantomData }
+    }
+
+    /// Begins a stretch of the operation's own code, to be ended by [`Inside::suspend`] or [`Inside::settle`].
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Inside<'_, E, D> {
+        Inside(self)
     }
 
     #[inline]
@@ -141,11 +198,38 @@ impl<E: Deref<Target = Engine>> Hold<E> {
     }
 }
 
-impl<E: Deref<Target = Engine>> Drop for Hold<E> {
+impl<E: Deref<Target = Engine>, D: OnDrop> Drop for Hold<E, D> {
     #[inline]
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.abandon(ticket);
+            self.engine.abandon(ticket, D::has_panicked);
+        }
+    }
+}
+
+/// A call whose own code runs: the poll of its future, or its judge. Only a panic of that code drops this.
+pub(crate) struct Inside<'h, E: Deref<Target = Engine>, D: OnDrop>(&'h mut Hold<E, D>);
+
+impl<E: Deref<Target = Engine>, D: OnDrop> Inside<'_, E, D> {
+    /// The operation's code has returned, and will go on later.
+    #[inline]
+    pub(crate) fn suspend(self) {
+        mem::forget(self);
+    }
+
+    #[inline]
+    pub(crate) fn settle<T, F>(self, outcome: Outcome, result: &Result<T, F>) {
+        if let Some(ticket) = self.0.ticket.take() {
+            self.0.engine.settle(self.0.engine.own_stripe(), ticket, outcome, || Note::of(result));
+        }
+    }
+}
+
+impl<E: Deref<Target = Engine>, D: OnDrop> Drop for Inside<'_, E, D> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.ticket.take() {
+            self.0.engine.abandon(ticket, || true);
         }
     }
 }
@@ -225,13 +309,8 @@ macro_rules! settling {
             #[inline]
             pub fn settle<T, E>(self, result: Result<T, E>) -> Result<T, E> {
                 let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
-                self.record_result(outcome, &result);
+                self.hold.settle(outcome, || Note::of(&result));
                 result
-            }
-
-            #[inline]
-            pub(crate) fn record_result<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
-                self.hold.settle(outcome, || Note::of(result));
             }
         }
 

@@ -13,7 +13,7 @@ use std::thread;
 
 use common::*;
 use futures_lite::future::{block_on, yield_now};
-use tripcoil::{CircuitBreaker, Dropped, Outcome, State};
+use tripcoil::{CircuitBreaker, Dropped, GuardedBy, Outcome, State};
 
 /// What the tests panic with, to tell it from a panic of any other kind.
 #[derive(Debug, PartialEq)]
@@ -174,6 +174,102 @@ fn call_that_succeeds_while_its_thread_unwinds_is_a_success() {
         boom::<()>();
     });
     assert_eq!((breaker.metrics().total_success_count, breaker.metrics().total_error_count), (1, 0));
+}
+
+/// Polls each of the tasks once, then panics while it owns them.
+fn panic_around<F: Future>(calls: impl IntoIterator<Item = F>) {
+    let _tasks: Vec<_> = calls.into_iter().map(Task::waiting).collect();
+    boom::<()>();
+}
+
+#[test]
+fn calls_dropped_by_a_panic_of_the_task_that_joins_them_are_dropped_calls() {
+    let hanging = || pending::<Result<(), ()>>();
+    let (breaker, _clock) = manual(|settings| settings);
+    goes_on(|| panic_around((0..5).map(|_| breaker.call(hanging()))));
+    goes_on(|| panic_around((0..5).map(|_| breaker.call_with(hanging(), |_| Outcome::Failure))));
+    goes_on(|| panic_around((0..5).map(|_| hanging().guarded_by(&breaker))));
+    let ignoring = breaker.ignoring(|(): &()| false);
+    goes_on(|| panic_around((0..5).map(|_| ignoring.call(hanging()))));
+    let metrics = breaker.metrics();
+    assert_eq!((breaker.state(), metrics.active_calls), (State::Closed, 0));
+    assert_eq!((metrics.total_error_count, metrics.total_dropped_count), (0, 20));
+    assert_eq!(metrics.last_error, None);
+
+    let (breaker, clock) = manual(|settings| settings.dropped_calls(Dropped::FailureAfter(SECOND)));
+    goes_on(|| panic_around([breaker.call(hanging())]));
+    goes_on(|| {
+        let _late = Task::waiting(breaker.call(hanging()));
+        clock.advance(SECOND);
+        boom::<()>();
+    });
+    let metrics = breaker.metrics();
+    assert_eq!((metrics.total_error_count, metrics.total_dropped_count), (1, 1));
+    assert_eq!(metrics.last_error.unwrap().type_name, "dropped");
+}
+
+#[test]
+fn of_calls_that_are_joined_only_the_one_that_panics_is_a_failure() {
+    let (breaker, _clock) = manual(|settings| settings);
+    goes_on(|| {
+        let _healthy = Task::waiting(breaker.call(pending::<Result<(), ()>>()));
+        let mut panicking = Task::new(breaker.call(async {
+            yield_now().await;
+            boom::<Result<(), ()>>()
+        }));
+        assert!(panicking.poll().is_pending());
+        let _other = Task::waiting(breaker.call(pending::<Result<(), ()>>()));
+        let _ = panicking.poll();
+    });
+    let metrics = breaker.metrics();
+    assert_eq!((metrics.total_error_count, metrics.total_dropped_count, metrics.active_calls), (1, 2, 0));
+}
+
+#[test]
+fn call_around_a_call_that_panics_is_a_failure_of_both() {
+    let [outer, inner] = [(); 2].map(|()| CircuitBreaker::new("test"));
+    goes_on(|| {
+        let _ = block_on(outer.call(async { inner.call(async { boom::<Result<(), ()>>() }).await }));
+    });
+    assert_eq!((outer.metrics().total_error_count, inner.metrics().total_error_count), (1, 1));
+}
+
+#[test]
+fn panic_of_a_call_made_and_caught_while_its_thread_unwinds_is_a_failure() {
+    struct CleanUp<'a>(&'a CircuitBreaker);
+    impl Drop for CleanUp<'_> {
+        fn drop(&mut self) {
+            goes_on(|| drop(self.0.call_sync(boom::<Result<(), ()>>)));
+            goes_on(|| drop(block_on(self.0.call(async { boom::<Result<(), ()>>() }))));
+            drop(Task::waiting(self.0.call(pending::<Result<(), ()>>())));
+        }
+    }
+    let (breaker, _clock) = manual(|settings| settings);
+    goes_on(|| {
+        let _clean_up = CleanUp(&breaker);
+        boom::<()>();
+    });
+    assert_eq!((breaker.metrics().total_error_count, breaker.metrics().total_dropped_count), (2, 1));
+}
+
+#[test]
+fn future_whose_destructor_panics_is_a_dropped_call() {
+    struct Fragile;
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            boom::<()>();
+        }
+    }
+    let (breaker, _clock) = manual(|settings| settings);
+    goes_on(|| {
+        let fragile = Fragile;
+        drop(Task::waiting(breaker.call(async {
+            pending::<()>().await;
+            drop(fragile);
+            Ok::<(), ()>(())
+        })));
+    });
+    assert_eq!((breaker.metrics().total_error_count, breaker.metrics().total_dropped_count), (0, 1));
 }
 
 #[test]

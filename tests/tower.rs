@@ -289,7 +289,24 @@ fn handle_whose_clone_panics_loses_no_slot() {
     let breaker = Rc::new(half_open());
     let mut service = BreakerLayer::new(Fragile(breaker.clone())).layer(service(echo));
     assert!(catch_unwind(AssertUnwindSafe(|| service.call(Ok(200)))).is_err());
-    assert_eq!((active(&breaker), breaker.metrics().total_error_count), (0, 1));
+    let metrics = breaker.metrics();
+    assert_eq!((metrics.active_calls, metrics.total_error_count, metrics.total_dropped_count), (0, 0, 1));
+}
+
+#[test]
+fn response_dropped_by_a_panic_elsewhere_in_its_task_is_a_dropped_call() {
+    for (dropped, errors) in [(Dropped::Ignore, 0), (Dropped::Failure, 1)] {
+        let (breaker, _clock) = manual(|settings| settings.dropped_calls(dropped));
+        let mut service = BreakerLayer::new(&breaker).layer(service(|()| pending::<Result<u16, &str>>()));
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _response = Task::waiting(service.call(()));
+            panic!("boom");
+        }));
+        assert!(unwound.is_err());
+        let metrics = breaker.metrics();
+        assert_eq!((metrics.total_error_count, metrics.total_dropped_count), (errors, 1 - errors));
+        assert_ne!(metrics.last_error.map(|error| error.type_name), Some("panic"));
+    }
 }
 
 #[test]

@@ -31,10 +31,10 @@ impl Engine {
         self.current.leaves_quiet(self.cell.load(), ticket.admission())
     }
 
-    /// Settles a call that ended without an outcome.
+    /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
     #[cold]
-    pub(crate) fn abandon(&self, ticket: Ticket) {
-        if std::thread::panicking() {
+    pub(crate) fn abandon(&self, ticket: Ticket, has_panicked: impl FnOnce() -> bool) {
+        if has_panicked() {
             return self.fail(ticket, &Note::PANIC);
         }
         let failed = match self.settings(ticket.admission().generation()).rules.dropped_calls {

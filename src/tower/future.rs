@@ -9,10 +9,9 @@ use pin_project_lite::pin_project;
 use super::OnRejection;
 use crate::breaker::CircuitBreaker;
 use crate::error::Rejected;
-use crate::failures::Note;
 use crate::judge::Judge;
 use crate::owned::Shared;
-use crate::permit::Hold;
+use crate::permit::{Hold, Suspended};
 
 pin_project! {
     /// The response of a [`BreakerService`](super::BreakerService).
@@ -48,7 +47,7 @@ pin_project! {
             #[pin]
             future: F,
             // `None` once it has finished.
-            call: Option<(Hold<Shared<B>>, J)>,
+            call: Option<(Hold<Shared<B>, Suspended>, J)>,
         },
         Rejected {
             // Likewise.
@@ -59,7 +58,7 @@ pin_project! {
 }
 
 impl<F, B: Deref<Target = CircuitBreaker>, J, M> BreakerFuture<F, B, J, M> {
-    pub(super) fn running(future: F, hold: Hold<Shared<B>>, judge: J) -> Self {
+    pub(super) fn running(future: F, hold: Hold<Shared<B>, Suspended>, judge: J) -> Self {
         BreakerFuture { stage: Stage::Running { future, call: Some((hold, judge)) } }
     }
 
@@ -80,15 +79,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().stage.project() {
             StageProjection::Running { future, call } => {
-                // Taken out for the poll: if the future or the judge panics, the slot comes back as they unwind.
-                let Some((hold, judge)) = call.take() else { polled_again() };
+                let Some((mut hold, judge)) = call.take() else { polled_again() };
+                // If the future or the judge panics, this unwinds with it.
+                let inside = hold.enter();
                 match future.poll(cx) {
                     Poll::Pending => {
+                        inside.suspend();
                         *call = Some((hold, judge));
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        hold.settle(judge.judge(&result), || Note::of(&result));
+                        inside.settle(judge.judge(&result), &result);
                         Poll::Ready(result.map_err(M::failed))
                     }
                 }

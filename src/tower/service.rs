@@ -60,7 +60,13 @@ where
 
     fn call(&mut self, request: Q) -> Self::Future {
         match acquire(&self.breaker) {
-            Ok(hold) => BreakerFuture::running(self.inner.call(request), hold, self.judge.clone()),
+            Ok(mut hold) => {
+                // If the service or the judge panics, this unwinds with it.
+                let inside = hold.enter();
+                let (future, judge) = (self.inner.call(request), self.judge.clone());
+                inside.suspend();
+                BreakerFuture::running(future, hold, judge)
+            }
             Err(rejected) => BreakerFuture::rejected(rejected, self.mode.clone()),
         }
     }
