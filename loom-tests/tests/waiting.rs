@@ -2,8 +2,10 @@
 
 #![cfg(loom)]
 
-use std::future::pending;
-use std::sync::Arc;
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
@@ -149,26 +151,62 @@ fn a_slot_goes_from_waiter_to_waiter() {
     });
 }
 
+/// Two wait for a slot, and one of them gives up. Whether it was the one that was admitted is the outcome.
+fn gives_up_beside(acquire: fn(&CircuitBreaker) -> Permit<'_>) -> bool {
+    let breaker = probing();
+    let probe = breaker.try_acquire_owned().unwrap();
+    let fickle = thread::spawn({
+        let breaker = breaker.clone();
+        move || {
+            let permit = block_on(poll_once(breaker.acquire(|_| pending::<()>())));
+            permit.is_some()
+        }
+    });
+    let waiter = thread::spawn({
+        let breaker = breaker.clone();
+        move || acquire(&breaker).ignore()
+    });
+    let other = thread::spawn(move || probe.ignore());
+    other.join().unwrap();
+    waiter.join().unwrap();
+    fickle.join().unwrap()
+}
+
 #[test]
 fn a_waiter_that_gives_up_passes_its_wake_up_on() {
-    explore_crowded(&[Plain], [false, true], || {
+    explore_crowded(&[Plain], [false, true], || gives_up_beside(acquire_in_a_thread));
+}
+
+#[test]
+fn a_waiter_that_gives_up_passes_its_wake_up_on_to_a_task() {
+    explore_crowded(&[Plain], [false, true], || gives_up_beside(acquire_in_a_task));
+}
+
+/// A task of an executor that is gone: its waker drops it.
+struct Doomed(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+impl Wake for Doomed {
+    fn wake(self: Arc<Self>) {
+        let future = self.0.lock().unwrap().take();
+        drop(future);
+    }
+}
+
+#[test]
+fn a_task_that_its_waker_drops_passes_its_wake_up_on() {
+    explore(&[Plain, Sched], [true], || {
         let breaker = probing();
         let probe = breaker.try_acquire_owned().unwrap();
-        let fickle = thread::spawn({
+        let doomed = Arc::new(Doomed(Mutex::new(None)));
+        let mut future = Box::pin({
             let breaker = breaker.clone();
-            move || {
-                let permit = block_on(poll_once(breaker.acquire(|_| pending::<()>())));
-                permit.is_some()
-            }
+            async move { breaker.acquire(|_| pending::<()>()).await.ignore() }
         });
-        let waiter = thread::spawn({
-            let breaker = breaker.clone();
-            move || acquire_in_a_thread(&breaker).ignore()
-        });
-        let other = thread::spawn(move || probe.ignore());
-        other.join().unwrap();
-        waiter.join().unwrap();
-        fickle.join().unwrap()
+        assert!(future.as_mut().poll(&mut Context::from_waker(&Waker::from(doomed.clone()))).is_pending());
+        *doomed.0.lock().unwrap() = Some(future);
+        is_admitted(acquire_in_a_task, &breaker, move |_| probe.ignore());
+        breaker.force_open();
+        doomed.0.lock().unwrap().is_none()
     });
 }
 

@@ -20,7 +20,7 @@ use real as imp;
 use shuttle as imp;
 
 use imp::fence;
-pub(crate) use imp::{Mutex, Ordering, SwapU64};
+pub(crate) use imp::{Mutex, Ordering, SwapU64, thread_local};
 #[cfg(loom)]
 pub use model::{Mode, set_mode};
 #[cfg(any(loom, shuttle))]

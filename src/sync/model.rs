@@ -2,8 +2,17 @@
 
 pub(super) use loom::sync::atomic::AtomicU64;
 pub(crate) use loom::sync::atomic::{Ordering, fence};
-pub(super) use loom::thread_local;
 use std::cell::Cell;
+
+/// Loom's macro, which knows no `const`.
+macro_rules! loom_thread_local {
+    (static $name:ident: $type:ty = const $value:block;) => {
+        loom::thread_local! {
+            static $name: $type = $value;
+        }
+    };
+}
+pub(crate) use loom_thread_local as thread_local;
 
 /// How a model sees the load that begins a compare-and-swap loop.
 ///

@@ -108,7 +108,7 @@ seen_on_request! {
 }
 
 imp::thread_local! {
-    static NUMBER: Cell<u32> = Cell::new(0);
+    static NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The number of this thread of the model, from 1 on.

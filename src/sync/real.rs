@@ -5,6 +5,7 @@ pub(crate) use super::OnceBox as CountBox;
 pub(crate) use super::numbers::{thread_number, thread_number_or_take};
 pub(crate) use parking_lot::Mutex;
 pub(crate) use std::sync::atomic::{Ordering, fence};
+pub(crate) use std::thread_local;
 pub(crate) use {SwapU64 as RingU64, SwapU64 as TallyU64};
 
 /// An `AtomicU64` that is changed by compare-and-swap loops, among others.

@@ -2,7 +2,7 @@
 
 pub(super) use shuttle::sync::atomic::AtomicU64;
 pub(crate) use shuttle::sync::atomic::{Ordering, fence};
-pub(super) use shuttle::thread_local;
+pub(crate) use shuttle::thread_local;
 
 /// An `AtomicU64` that is changed by compare-and-swap loops.
 pub(crate) struct SwapU64(AtomicU64);
