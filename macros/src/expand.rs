@@ -39,10 +39,11 @@ impl Signature {
         }
         let is_async = tokens[..function].iter().any(|token| is_word(token, "async"));
         let after = after_arguments(&tokens[function..]);
-        let end = after.iter().position(|token| is_word(token, "where") || is_body(token)).unwrap_or(after.len());
         match after {
-            [dash, tip, ..] if is_punct(dash, '-') && is_punct(tip, '>') => {
-                Ok(Signature { is_async, returns: after[2..end].to_vec() })
+            // The body comes last. Braces before it belong to the type, as in `Array<{ N + 1 }>`, or to the bounds.
+            [dash, tip, rest @ .., _body] if is_punct(dash, '-') && is_punct(tip, '>') => {
+                let end = rest.iter().position(|token| is_word(token, "where")).unwrap_or(rest.len());
+                Ok(Signature { is_async, returns: rest[..end].to_vec() })
             }
             _ => Err(Problem::new(tokens[function + 1].span(), "a guarded function returns a `Result`")),
         }
@@ -58,10 +59,6 @@ impl Signature {
         }
         names(self.returns.iter().cloned())
     }
-}
-
-fn is_body(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
 }
 
 /// What follows the arguments: the first parentheses that stand outside of the generics.

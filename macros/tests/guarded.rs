@@ -287,3 +287,58 @@ fn a_panic_in_the_body_is_a_failure() {
     assert!(std::panic::catch_unwind(panics).is_err());
     assert_eq!(counts(&BREAKER), (0, 1, 0, 0));
 }
+
+#[test]
+fn any_type_can_be_returned() {
+    const N: usize = 2;
+    static BREAKER: CircuitBreaker = CircuitBreaker::new("test");
+
+    #[derive(Debug, PartialEq)]
+    struct Bytes<const N: usize>([u8; N]);
+
+    macro_rules! reply {
+        ($type:ty) => { Result<$type, Error<ParseIntError>> };
+    }
+
+    #[guarded(BREAKER)]
+    fn array(text: &str) -> Result<[u8; { N + 1 } * 2 / 2], Error<ParseIntError>> {
+        Ok([text.parse()?; N + 1])
+    }
+
+    #[guarded(BREAKER)]
+    fn argument(text: &str) -> Result<Bytes<{ N + 1 }>, Error<ParseIntError>> {
+        Ok(Bytes([text.parse()?; N + 1]))
+    }
+
+    #[guarded(BREAKER)]
+    fn bounded<T, const M: usize>(value: T) -> Result<Bytes<{ M }>, Error<ParseIntError>>
+    where
+        Bytes<{ N }>: Sized,
+        T: Into<u8>,
+    {
+        Ok(Bytes([value.into(); M]))
+    }
+
+    #[guarded(BREAKER)]
+    async fn later(text: &str) -> Result<Bytes<{ if N > 1 { 1 } else { 2 } }>, Error<ParseIntError>> {
+        Ok(Bytes([text.parse()?]))
+    }
+
+    #[guarded(BREAKER)]
+    fn made(text: &str) -> reply! { u8 } {
+        text.parse()
+    }
+
+    #[guarded(BREAKER, ignoring = |_| true)]
+    fn function() -> Reply<fn(Bytes<{ N }>) -> [u8; N]> {
+        Ok(|bytes| bytes.0)
+    }
+
+    assert_eq!(array("7"), Ok([7; 3]));
+    assert_eq!(argument("7"), Ok(Bytes([7; 3])));
+    assert_eq!(bounded::<_, 4>(7), Ok(Bytes([7; 4])));
+    assert_eq!(block_on(later("7")), Ok(Bytes([7])));
+    assert_eq!(made("7"), Ok(7));
+    assert_eq!(function().unwrap()(Bytes([7; 2])), [7; 2]);
+    assert_eq!(counts(&BREAKER), (6, 0, 0, 0));
+}
