@@ -7,6 +7,9 @@ use crate::outcome::Outcome;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
+/// The code of a failure that has no other.
+const UNKNOWN: i32 = 2;
+
 /// Judges a gRPC response by its code. An error, which is no response at all, is a failure.
 ///
 /// | code | counts as |
@@ -14,7 +17,9 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// | 0 `OK` | success |
 /// | 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 8 `RESOURCE_EXHAUSTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`, 15 `DATA_LOSS` | failure |
 /// | 1 `CANCELLED`, 3 `INVALID_ARGUMENT`, 5 `NOT_FOUND`, 6 `ALREADY_EXISTS`, 7 `PERMISSION_DENIED`, 9 `FAILED_PRECONDITION`, 10 `ABORTED`, 11 `OUT_OF_RANGE`, 12 `UNIMPLEMENTED`, 16 `UNAUTHENTICATED` | ignored: the fault is the caller's, or nobody's |
-/// | any other number | failure, as `UNKNOWN` |
+/// | anything else | failure, as `UNKNOWN` |
+///
+/// A code is written in decimal digits, without a sign and without leading zeros: `00` and `+0` are unknown codes.
 ///
 /// The code of a response is in its headers if the call failed before it sent a message (a "trailers-only" response,
 /// as most errors of unary calls are). **A code that comes after a message, in the trailers, is not seen**: such a
@@ -68,11 +73,19 @@ impl ByGrpcStatus {
 
     fn response(self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match headers.get(GRPC_STATUS) {
-            // What is no number is UNKNOWN, which is 2.
-            Some(code) => self.outcome(code.to_str().ok().and_then(|code| code.parse().ok()).unwrap_or(2)),
+            Some(code) => self.outcome(number(code.as_bytes()).unwrap_or(UNKNOWN)),
             None if status == StatusCode::OK => Outcome::Success,
             None => self.proxy.outcome(status, headers),
         }
+    }
+}
+
+/// The code that is written so, if the specification has it.
+fn number(code: &[u8]) -> Option<i32> {
+    match *code {
+        [digit @ b'0'..=b'9'] => Some((digit - b'0').into()),
+        [b'1', digit @ b'0'..=b'6'] => Some((10 + digit - b'0').into()),
+        _ => None,
     }
 }
 
