@@ -91,7 +91,26 @@ fn every_code_of_grpc_counts_as_the_table_has_it() {
         assert_eq!(ByGrpcStatus::new().outcome(code), expected, "{code}");
         assert_eq!(ByGrpcStatus::new().judge(&reply(200, &[("grpc-status", &code.to_string())])), expected, "{code}");
     }
-    assert_eq!(ByGrpcStatus::new().judge(&reply(200, &[("grpc-status", "fine")])), Outcome::Failure);
+}
+
+#[test]
+fn code_of_grpc_that_is_not_written_as_the_specification_has_it_is_unknown() {
+    for code in ["fine", "", "+0", "-0", "00", "000", "05", "+5", "0x0", "0.0", "5 ", "0,0", "17", "256", "4294967296"]
+    {
+        let judge = ByGrpcStatus::new();
+        assert_eq!(judge.judge(&reply(200, &[("grpc-status", code)])), Outcome::Failure, "{code:?}");
+    }
+}
+
+#[test]
+fn longest_of_several_waits_counts() {
+    let waits = ["soon", "20", "60", "Sun, 06 Nov 1994 08:49:40 GMT", "", "7"].map(|wait| ("retry-after", wait));
+    let judged = |headers: &[(&str, &str)]| ByStatus::new().judge(&reply(503, headers));
+    assert_eq!(judged(&waits), trip(60));
+    assert_eq!(judged(&waits[3..]), trip(7));
+    assert_eq!(judged(&[&waits[1..], &[("date", "Sun, 06 Nov 1994 08:48:00 GMT")]].concat()), trip(100));
+    assert_eq!(judged(&waits[..1]), Outcome::Failure);
+    assert_eq!(judged(&[waits[0], waits[4]]), Outcome::Failure);
 }
 
 #[test]

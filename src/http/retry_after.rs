@@ -1,13 +1,17 @@
 use std::time::{Duration, SystemTime};
 
-use ::http::header::{AsHeaderName, DATE, HeaderMap, RETRY_AFTER};
+use ::http::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use httpdate::parse_http_date;
 
-/// For how long the sender of `headers` wants to be left alone, if it says so in a way that can be understood.
+/// For how long the sender of `headers` wants to be left alone, if it says so in a way that can be understood. Of
+/// several waits, as where a proxy adds its own, the longest counts.
 ///
 /// A date is taken relative to the sender's own clock, so that it does not matter what ours shows.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let wait = text(headers, RETRY_AFTER)?;
+    headers.get_all(RETRY_AFTER).iter().filter_map(|wait| understand(text(wait)?, headers)).max()
+}
+
+fn understand(wait: &str, headers: &HeaderMap) -> Option<Duration> {
     if wait.bytes().all(|byte| byte.is_ascii_digit()) {
         // Not empty, and digits only: what does not fit is too large.
         return Some(wait.parse().map_or(Duration::MAX, Duration::from_secs));
@@ -17,17 +21,16 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    parse_http_date(text(headers, DATE)?).ok()
+    parse_http_date(text(headers.get(DATE)?)?).ok()
 }
 
-fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+fn text(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use ::http::HeaderValue;
 
     fn wait(headers: &[(&'static str, &'static str)]) -> Option<Duration> {
         let headers = headers.iter().map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));

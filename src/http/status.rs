@@ -21,8 +21,8 @@ use crate::outcome::Outcome;
 ///
 /// `Retry-After` may be seconds or a date. A date counts from the `Date` of the same response, which every server with
 /// a clock sends, and is not understood without one. A wait that is over, and one that cannot be understood, is none:
-/// the response is a plain failure. A server cannot close the way to itself for longer than
-/// [`max_retry_after`](Self::max_retry_after).
+/// the response is a plain failure. Of several `Retry-After` headers the longest wait counts. A server cannot close the
+/// way to itself for longer than [`max_retry_after`](Self::max_retry_after).
 ///
 /// ```
 /// use std::time::Duration;
