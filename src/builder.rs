@@ -227,6 +227,12 @@ impl Builder {
     /// transition exactly once, outside every lock. They run on a thread that used the breaker, so they
     /// should be quick; they may call the breaker, and a transition that they cause is told after this one.
     /// A panic in one is caught: it harms neither the breaker nor the other observers.
+    ///
+    /// While a thread runs the observers, other threads do not wait for it: they put their transitions in a backlog,
+    /// and the thread that runs the observers goes on until the backlog is empty. No transition is left out, so the
+    /// backlog has no bound: if transitions come faster than the observers return, it grows by each of them, by at most
+    /// 320 bytes on a 64-bit machine, and shrinks when the observers have caught up. An observer that may be slow should
+    /// hand the transition to a channel of your own, which can drop what is too much.
     pub fn on_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.observers.push(Box::new(observer));
         self

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use crate::panics::contain;
 use crate::state::State;
 use crate::sync::Mutex;
@@ -10,30 +12,48 @@ pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 ///
 /// Threads may report transitions out of order. Whoever finds the next one in the log, and nobody
 /// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
-/// observer itself, is left in the log for the one who tells.
+/// observer itself, is left in the log for the one who tells. A report and a look for the next transition take the
+/// same time whatever the backlog.
 pub(crate) struct Log(Mutex<Untold>);
 
 struct Untold {
-    reported: Vec<Transition>,
+    /// The transitions that come after those told of, each in its place; `None` until it is reported.
+    reported: VecDeque<Option<Transition>>,
     told: u64,
     /// The rejections before the last transition that was told.
     rejections: u64,
     /// Those before the last close.
     before_close: u64,
     telling: bool,
+    /// How many places of the backlog were looked at.
+    #[cfg(test)]
+    looks: u64,
 }
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Log(Mutex::new(Untold { reported: Vec::new(), told: 0, rejections: 0, before_close: 0, telling: false }))
+        Log(Mutex::new(Untold {
+            reported: VecDeque::new(),
+            told: 0,
+            rejections: 0,
+            before_close: 0,
+            telling: false,
+            #[cfg(test)]
+            looks: 0,
+        }))
     }
 
     /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here; the
     /// rejections are all that there have been, until those before the last close are taken off.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
         let mut log = self.0.lock();
-        transition.sequence = log.sequence_of(changes);
-        log.reported.push(transition);
+        let ahead = log.ahead(changes);
+        transition.sequence = log.told + 1 + u64::from(ahead);
+        let place = ahead as usize;
+        if place >= log.reported.len() {
+            log.reported.resize_with(place + 1, || None);
+        }
+        log.reported[place] = Some(transition);
     }
 
     /// Tells what stands in the log, unless someone is telling already.
@@ -59,17 +79,28 @@ fn tell(observers: &[Observer], transition: &Transition) {
 }
 
 impl Untold {
-    fn sequence_of(&self, changes: u32) -> u64 {
+    /// The room for reports that is kept while there are none.
+    const KEPT: usize = 8;
+
+    /// How many transitions come between the last one that was told of and this one.
+    fn ahead(&self, changes: u32) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "the distance is taken modulo 2³²")]
-        let ahead = changes.wrapping_sub(self.told as u32);
-        self.told + u64::from(ahead)
+        let told = self.told as u32;
+        changes.wrapping_sub(told).wrapping_sub(1)
     }
 
     /// Takes the transition that comes after those told of, if it has been reported.
     fn next(&mut self) -> Option<Transition> {
-        let place = self.reported.iter().position(|transition| transition.sequence == self.told + 1)?;
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        let mut next = self.reported.front_mut()?.take()?;
+        self.reported.pop_front();
+        if self.reported.is_empty() {
+            self.reported.shrink_to(Self::KEPT);
+        }
         self.told += 1;
-        let mut next = self.reported.swap_remove(place);
         // Of two threads that report, the one with the later transition may have counted first.
         self.rejections = next.rejected_count.max(self.rejections);
         next.rejected_count = self.rejections - self.before_close;
@@ -122,6 +153,29 @@ mod tests {
         assert_eq!(*seen.lock(), [1, 2, 3]);
         log.tell_all(&observers);
         assert_eq!(*seen.lock(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_long_backlog_is_told_in_order_with_few_looks_at_each_transition() {
+        const TRANSITIONS: u32 = 160_000;
+        const STEP: u32 = 7919; // Has no divisor in common with the number of transitions.
+        let (log, (observers, seen)) = (Log::new(), recording());
+        for report in 1..=TRANSITIONS {
+            // The first one comes last.
+            log.report(transition(), report * STEP % TRANSITIONS + 1);
+            log.tell_all(&observers);
+        }
+        assert!(seen.lock().iter().copied().eq(1..=TRANSITIONS.into()));
+        let untold = log.0.lock();
+        assert!(untold.looks <= 2 * u64::from(TRANSITIONS) + 1, "{} looks", untold.looks);
+        assert!(untold.reported.capacity() <= Untold::KEPT, "a backlog that is gone takes no memory");
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_transition_in_the_backlog_takes_as_much_as_the_docs_of_on_transition_say() {
+        // The room for the backlog doubles as it grows.
+        assert!(2 * size_of::<Option<Transition>>() <= 320);
     }
 
     #[test]
