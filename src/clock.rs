@@ -18,7 +18,7 @@
 //! # Ok::<(), tripcoil::ConfigError>(())
 //! ```
 
-#[cfg(feature = "coarse-clock")]
+#[cfg(any(feature = "coarse-clock", all(any(target_os = "linux", target_os = "android"), not(any(loom, shuttle)))))]
 mod coarse;
 #[cfg(feature = "tokio")]
 mod tokio;
@@ -99,6 +99,27 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// How far [`coarse_now`] is behind the fine clock at most, if the kernel gets to run at each tick: `CONFIG_HZ` is 100 at
+/// least.
+#[expect(dead_code, reason = "what rejects by it comes next")]
+pub(crate) const LONGEST_TICK: Duration = Duration::from_millis(10);
+
+/// The time of the operating system's last tick, where that is a fraction of the price of [`MonotonicClock`]: on Linux and
+/// Android. `None` elsewhere, and in models, where no real time goes by.
+///
+/// Its origin is not that of [`MonotonicClock`]: compare a reading with another one of this clock only. It never steps
+/// back, and shows no time that has not come yet.
+#[cfg_attr(not(test), expect(dead_code, reason = "what rejects by it comes next"))]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have none")]
+#[inline]
+pub(crate) fn coarse_now() -> Option<Duration> {
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(any(loom, shuttle))))]
+    let now = Some(coarse::reading());
+    #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(any(loom, shuttle)))))]
+    let now = None;
+    now
+}
+
 /// A clock that moves only when it is told to, for tests.
 ///
 /// Clones are handles to the same clock. It begins at zero and counts nanoseconds, up to 584 years.
@@ -141,5 +162,41 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn the_coarse_clock_goes_on_never_steps_back_and_is_never_ahead() {
+        const ROUNDING: Duration = Duration::from_nanos(1);
+        let coarse = || coarse_now().expect("these systems have it");
+        let (mut fine, mut before) = (Instant::now(), coarse());
+        // The next tick comes after `fine`, and shows the time at which it comes.
+        let begun = loop {
+            let next = Instant::now();
+            let now = coarse();
+            if now > before {
+                break now;
+            }
+            (fine, before) = (next, now);
+        };
+        let (mut last, mut ticks) = (begun, 0);
+        while ticks < 5 {
+            let now = coarse();
+            assert!(now - begun <= fine.elapsed() + ROUNDING);
+            assert!(now >= last);
+            ticks += u32::from(now > last);
+            last = now;
+        }
+    }
+
+    #[test]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn there_is_no_coarse_clock_elsewhere() {
+        assert_eq!(coarse_now(), None);
     }
 }

@@ -1,5 +1,8 @@
+//! The coarse clocks of operating systems.
+
 use std::time::Duration;
 
+#[cfg(feature = "coarse-clock")]
 use super::Clock;
 
 /// A clock of the operating system that ticks every few milliseconds, and is read several times as fast as
@@ -28,20 +31,32 @@ use super::Clock;
 /// assert!(breaker.try_acquire().is_err());
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
+#[cfg(feature = "coarse-clock")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoarseClock;
 
+#[cfg(feature = "coarse-clock")]
 impl Clock for CoarseClock {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd", windows))]
     fn now(&self) -> Duration {
-        use coarsetime::Instant;
-
-        // Not `now`, which writes each reading to a place that all threads share.
-        Instant::now_without_cache_update().duration_since(Instant::from_ticks(0)).into()
+        reading()
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd", windows)))]
     fn now(&self) -> Duration {
         super::MonotonicClock.now()
     }
+}
+
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    all(feature = "coarse-clock", any(target_os = "macos", target_os = "freebsd", windows))
+))]
+#[inline]
+pub(super) fn reading() -> Duration {
+    use coarsetime::Instant;
+
+    // Not `now`, which writes each reading to a place that all threads share.
+    Instant::now_without_cache_update().duration_since(Instant::from_ticks(0)).into()
 }
