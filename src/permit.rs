@@ -46,7 +46,7 @@ use crate::outcome::Outcome;
 /// and so does one that was under way when the permit was taken, in a destructor. To count only panics of the
 /// operation itself, use [`call_sync`](crate::CircuitBreaker::call_sync) or [`call`](crate::CircuitBreaker::call).
 ///
-/// A permit that is leaked ([`mem::forget`](std::mem::forget)) never gives its slot back; while half-open,
+/// A permit that is leaked ([`mem::forget`]) never gives its slot back; while half-open,
 /// [`probe_timeout`](crate::Builder::probe_timeout) gets round it.
 ///
 /// ```
