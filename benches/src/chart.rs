@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::axis::LogAxis;
 use crate::path::Path;
 use crate::peers::{self, OURS};
 use crate::results::Results;
@@ -32,29 +33,6 @@ const LINES: [(Yardstick, &str, &str); 3] = [
     (Yardstick::Clock, "one clock reading", "start"),
 ];
 
-/// A logarithmic scale from the power of ten below the least figure to a little above the greatest.
-struct Scale {
-    low: f64,
-    high: f64,
-}
-
-impl Scale {
-    fn of(figures: &[f64]) -> Self {
-        let least = figures.iter().copied().fold(f64::MAX, f64::min);
-        let greatest = figures.iter().copied().fold(f64::MIN, f64::max);
-        Scale { low: least.log10().floor(), high: greatest.log10() + 0.1 }
-    }
-
-    fn x(&self, figure: f64) -> f64 {
-        LEFT + (RIGHT - LEFT) * (figure.log10() - self.low) / (self.high - self.low)
-    }
-
-    fn powers(&self) -> impl Iterator<Item = f64> {
-        let (from, to) = (self.low, self.high);
-        std::iter::successors(Some(from), |power| Some(power + 1.0)).take_while(move |&power| power <= to)
-    }
-}
-
 fn figure(nanos: f64) -> String {
     if nanos < 9.95 { format!("{nanos:.1}") } else { format!("{nanos:.0}") }
 }
@@ -77,7 +55,7 @@ pub(crate) fn svg(results: &Results, machine: &str) -> String {
     let lines = LINES.map(|(yardstick, name, side)| (name, side, results.yardstick(yardstick, 1).minimum));
     let figures: Vec<_> =
         groups.iter().flat_map(|group| &group.1).map(|bar| bar.1).chain(lines.map(|line| line.2)).collect();
-    let scale = Scale::of(&figures);
+    let scale = LogAxis::bars(&figures, LEFT, RIGHT);
 
     let mut bars = String::new();
     let mut y = TOP;
@@ -86,7 +64,7 @@ pub(crate) fn svg(results: &Results, machine: &str) -> String {
         let _ = writeln!(bars, r#"<text x="20" y="{:.0}" class="head">{title}</text>"#, y - 8.0);
         for &(name, nanos) in group {
             let class = if name == OURS.name { "ours" } else { "peer" };
-            let (end, base) = (scale.x(nanos), y + BAR - 4.0);
+            let (end, base) = (scale.at(nanos), y + BAR - 4.0);
             let _ = writeln!(
                 bars,
                 r#"<text x="{:.0}" y="{base:.1}" class="name {class}">{name}</text><rect x="{LEFT}" y="{:.1}" width="{:.1}" height="{:.0}" class="{class}"/><text x="{:.1}" y="{base:.1}" class="value {class}">{}</text>"#,
@@ -105,7 +83,7 @@ pub(crate) fn svg(results: &Results, machine: &str) -> String {
 
     let mut grid = String::new();
     for power in scale.powers() {
-        let (x, nanos) = (scale.x(10_f64.powf(power)), 10_f64.powf(power));
+        let (x, nanos) = (scale.at(10_f64.powf(power)), 10_f64.powf(power));
         let _ = writeln!(
             grid,
             r#"<line x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{bottom}" class="grid"/><text x="{x:.1}" y="{:.0}" class="tick">{nanos} ns</text>"#,
@@ -113,7 +91,7 @@ pub(crate) fn svg(results: &Results, machine: &str) -> String {
         );
     }
     for (name, side, nanos) in lines {
-        let x = scale.x(nanos);
+        let x = scale.at(nanos);
         let _ = writeln!(
             grid,
             r#"<line x1="{x:.1}" y1="{:.0}" x2="{x:.1}" y2="{bottom}" class="line"/><text x="{x:.1}" y="{:.0}" text-anchor="{side}" class="mark">{name}: {}</text>"#,

@@ -1,7 +1,10 @@
 //! Measures tripcoil beside its peers and the machine itself; `--help` tells how.
 
+mod axis;
 mod budget;
 mod chart;
+mod crowd;
+mod keyed;
 mod machine;
 mod memory;
 mod path;
@@ -9,7 +12,9 @@ mod peers;
 mod registry;
 mod report;
 mod results;
+mod scale;
 mod storm;
+mod table;
 mod timing;
 mod work;
 mod yardsticks;
@@ -21,6 +26,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use results::{Effort, Results};
+use scale::Growth;
 
 const HELP: &str = "\
 Measures tripcoil beside its peers, and prints the figures as Markdown.
@@ -28,10 +34,12 @@ Measures tripcoil beside its peers, and prints the figures as Markdown.
 cargo run --release -p benches -- [OPTION]...
 
   --quick           fewer rounds and a short storm: a look, no result
-  --rounds N        how often each takes its turn; default 201
-  --storm SECONDS   how long each storm of rejections lasts; default 10
+  --rounds N        how often each takes its turn, if the time suffices; default 201
+  --storm SECONDS   how long each storm of rejections lasts; default 5
   --registry        only what breakers take in a registry, a million of them
+  --scale           only what grows with threads and with keys
   --svg FILE        where the chart goes; default docs/speed.svg, and nowhere if --quick
+  --scale-svg FILE  where the picture of what grows goes; default docs/scale.svg, and nowhere if --quick
   --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
 ";
 
@@ -41,7 +49,9 @@ const END: &str = "<!-- /speed -->";
 struct Options {
     effort: Effort,
     registry: bool,
+    scale: bool,
     svg: Option<PathBuf>,
+    scale_svg: Option<PathBuf>,
     markdown: Option<PathBuf>,
 }
 
@@ -54,9 +64,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         print!("{}", report::registry(registry::Keyed::measure()));
         return Ok(());
     }
-    let results = Results::measure(options.effort);
     let machine = machine::describe();
+    if options.scale {
+        let growth = Growth::measure(options.effort.scale);
+        print!("{}\nOn: {machine}.\n", scale::tables(&growth));
+        return draw_scale(&growth, &machine, options.scale_svg);
+    }
+    let results = Results::measure(options.effort);
     print!("{}", report::full(&results, &machine));
+    draw_scale(&results.growth, &machine, options.scale_svg)?;
     if let Some(file) = options.svg {
         fs::write(file, chart::svg(&results, &machine))?;
     }
@@ -70,24 +86,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn draw_scale(growth: &Growth, machine: &str, file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+    if let Some(file) = file {
+        fs::write(file, scale::chart::svg(growth, machine))?;
+    }
+    Ok(())
+}
+
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let words: Vec<_> = env::args().skip(1).collect();
     let quick = words.iter().any(|word| word == "--quick");
     let default_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/speed.svg");
+    let default_scale_svg = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scale.svg");
     let mut options = Options {
         effort: if quick { Effort::QUICK } else { Effort::FULL },
         registry: words.iter().any(|word| word == "--registry"),
+        scale: words.iter().any(|word| word == "--scale"),
         svg: (!quick).then(|| default_svg.into()),
+        scale_svg: (!quick).then(|| default_scale_svg.into()),
         markdown: None,
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--quick" | "--registry" => {}
-            "--rounds" => options.effort.rounds = value()?.parse::<NonZeroU32>()?.get(),
+            "--quick" | "--registry" | "--scale" => {}
+            "--rounds" => {
+                let rounds = value()?.parse::<NonZeroU32>()?.get();
+                (options.effort.rounds.most, options.effort.scale.most) = (rounds, rounds);
+            }
             "--storm" => options.effort.storm = Duration::try_from_secs_f64(value()?.parse()?)?,
             "--svg" => options.svg = Some(value()?.into()),
+            "--scale-svg" => options.scale_svg = Some(value()?.into()),
             "--markdown" => options.markdown = Some(value()?.into()),
             "--help" => return Ok(None),
             _ => return Err(format!("{word} is no option; --help lists them").into()),

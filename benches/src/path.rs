@@ -13,8 +13,9 @@ pub(crate) enum Path {
     Last10Seconds,
     /// The same by a clock that ticks every few milliseconds.
     Last10SecondsCoarse,
-    /// Success and failure in turn, without opening.
-    Alternating,
+    /// One call in so many fails, at even distances and without opening; by the default rule, or by an error rate over
+    /// the last 100 calls.
+    Failing { one_in: u64, last_100: bool },
     /// A rejection while open.
     Rejected,
     /// The same by a clock that ticks every few milliseconds.
@@ -30,13 +31,26 @@ pub(crate) enum Path {
 }
 
 impl Path {
-    pub(crate) const ALL: [Path; 12] = [
+    /// Success and failure in turn, by the default rule.
+    pub(crate) const ALTERNATING: Path = Path::Failing { one_in: 2, last_100: false };
+
+    pub(crate) const FAILING: [Path; 8] = [
+        Path::ALTERNATING,
+        Path::Failing { one_in: 5, last_100: false },
+        Path::Failing { one_in: 20, last_100: false },
+        Path::Failing { one_in: 100, last_100: false },
+        Path::Failing { one_in: 2, last_100: true },
+        Path::Failing { one_in: 5, last_100: true },
+        Path::Failing { one_in: 20, last_100: true },
+        Path::Failing { one_in: 100, last_100: true },
+    ];
+
+    const OTHERS: [Path; 11] = [
         Path::Closed,
         Path::Last100,
         Path::Last10000,
         Path::Last10Seconds,
         Path::Last10SecondsCoarse,
-        Path::Alternating,
         Path::Rejected,
         Path::RejectedCoarse,
         Path::Probe,
@@ -45,11 +59,21 @@ impl Path {
         Path::Metrics,
     ];
 
+    pub(crate) fn all() -> impl Iterator<Item = Path> {
+        Path::OTHERS.into_iter().chain(Path::FAILING)
+    }
+
+    /// Whether the summary has it: one share of failures stands for the others.
+    pub(crate) const fn is_summarized(self) -> bool {
+        matches!(self, Path::ALTERNATING) || !matches!(self, Path::Failing { .. })
+    }
+
     /// Whether it is measured on two threads that share a breaker, too.
     pub(crate) const fn is_shared(self) -> bool {
         matches!(
             self,
-            Path::Closed
+            Path::Failing { .. }
+                | Path::Closed
                 | Path::Last100
                 | Path::Last10000
                 | Path::Last10Seconds
@@ -62,19 +86,26 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let name = match self {
             Path::Closed => "closed, success",
             Path::Last100 => "closed, success, rate over the last 100 calls",
             Path::Last10000 => "closed, success, rate over the last 10 000 calls",
             Path::Last10Seconds => "closed, success, rate over the last 10 s",
             Path::Last10SecondsCoarse => "closed, success, rate over the last 10 s, coarse clock",
-            Path::Alternating => "closed, success and failure in turn",
+            Path::Failing { one_in, last_100 } => {
+                match one_in {
+                    2 => f.write_str("closed, success and failure in turn")?,
+                    _ => write!(f, "closed, {} % of the calls fail", 100 / one_in)?,
+                }
+                if *last_100 { ", rate over the last 100 calls" } else { "" }
+            }
             Path::Rejected => "open, rejected",
             Path::RejectedCoarse => "open, rejected, coarse clock",
             Path::Probe => "open, probe, closed again: the whole cycle",
             Path::Async => "closed, success, async",
             Path::Permit => "closed, permit and success apart",
             Path::Metrics => "metrics",
-        })
+        };
+        f.write_str(name)
     }
 }

@@ -1,6 +1,6 @@
 //! The figures as Markdown.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::iter::once;
 
 use crate::budget;
@@ -8,34 +8,9 @@ use crate::path::Path;
 use crate::peers::{self, Contender, OURS};
 use crate::registry::{BOUND, KEYS, Keyed};
 use crate::results::Results;
-use crate::timing::Cost;
+use crate::scale;
+use crate::table::{Table, cost, nanos};
 use crate::yardsticks::Yardstick;
-
-/// A table; the first column holds words, the others figures.
-struct Table(String);
-
-impl Table {
-    fn new(heads: impl Iterator<Item = String>) -> Self {
-        let heads: Vec<_> = heads.collect();
-        let mut table = Table(String::new());
-        table.row(heads.iter().cloned());
-        table.row(once("---".to_owned()).chain(heads.iter().skip(1).map(|_| "--:".to_owned())));
-        table
-    }
-
-    fn row(&mut self, cells: impl Iterator<Item = String>) {
-        for cell in cells {
-            let _ = write!(self.0, "| {cell} ");
-        }
-        self.0.push_str("|\n");
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 fn heads(first: &str) -> impl Iterator<Item = String> {
     let name = |contender: &Contender| match contender.name {
@@ -46,24 +21,13 @@ fn heads(first: &str) -> impl Iterator<Item = String> {
     once(first.to_owned()).chain(peers::ALL.iter().map(name).collect::<Vec<_>>())
 }
 
-fn nanos(nanos: f64) -> String {
-    match nanos {
-        0.0..9.95 => format!("{nanos:.1}"),
-        _ => format!("{nanos:.0}"),
-    }
-}
-
-fn cost(cost: Cost) -> String {
-    format!("{} ({})", nanos(cost.minimum), nanos(cost.median))
-}
-
 fn threads(threads: u32) -> &'static str {
     if threads == 1 { "" } else { "; 2 threads" }
 }
 
 fn measured(results: &Results) -> impl Iterator<Item = (Path, u32)> {
     let has = |&(path, threads): &(Path, u32)| results.cost(OURS.name, path, threads).is_some();
-    [1, 2].into_iter().flat_map(|threads| Path::ALL.map(|path| (path, threads))).filter(has)
+    [1, 2].into_iter().flat_map(|threads| Path::all().map(move |path| (path, threads))).filter(has)
 }
 
 /// Everything.
@@ -75,6 +39,9 @@ pub(crate) fn full(results: &Results, machine: &str) -> String {
     section("The machine itself, in ns", yardsticks(results).to_string());
     section("Ratios, of the minima; on 2 threads, of the medians", ratios(results).to_string());
     section("The budget", budget_table(results).to_string());
+    section("The budget with many threads, keys and failures", growth_table(results).to_string());
+    section("Failures, in ns", failures(results).to_string());
+    section("What grows", scale::tables(&results.growth));
     section("Memory of one breaker, in bytes", memory(results).to_string());
     section("Memory in a registry", registry(results.keyed));
     section("Allocations per call", allocations(results).to_string());
@@ -84,14 +51,7 @@ pub(crate) fn full(results: &Results, machine: &str) -> String {
 
 /// The figures that most readers want.
 pub(crate) fn summary(results: &Results, machine: &str) -> String {
-    let mut table = Table::new(heads("ns per call, minimum (median)"));
-    for (path, count) in measured(results) {
-        let cells = peers::ALL.iter().map(|contender| {
-            let cell = results.cost(contender.name, path, count).map(cost).unwrap_or_default();
-            if contender.name == OURS.name { format!("**{cell}**") } else { cell }
-        });
-        table.row(once(format!("{path}{}", threads(count))).chain(cells));
-    }
+    let table = costs(results, Path::is_summarized);
     let versions = peers::ALL.map(|contender| format!("{} {}", contender.name, contender.version())).join(", ");
     format!(
         "{table}\n{} rounds, in which each took its turn, on: {machine}.\n\
@@ -101,6 +61,23 @@ pub(crate) fn summary(results: &Results, machine: &str) -> String {
          Versions: {versions}.\n",
         results.rounds
     )
+}
+
+/// Those paths, each of them on one thread and then on two.
+fn costs(results: &Results, shows: impl Fn(Path) -> bool) -> Table {
+    let mut table = Table::new(heads("ns per call, minimum (median)"));
+    for (path, count) in measured(results).filter(|one| shows(one.0)) {
+        let cells = peers::ALL.iter().map(|contender| {
+            let cell = results.cost(contender.name, path, count).map(cost).unwrap_or_default();
+            if contender.name == OURS.name { format!("**{cell}**") } else { cell }
+        });
+        table.row(once(format!("{path}{}", threads(count))).chain(cells));
+    }
+    table
+}
+
+fn failures(results: &Results) -> Table {
+    costs(results, |path| matches!(path, Path::Failing { .. }))
 }
 
 fn yardsticks(results: &Results) -> Table {
@@ -137,6 +114,15 @@ fn budget_table(results: &Results) -> Table {
     table
 }
 
+fn growth_table(results: &Results) -> Table {
+    let mut table = Table::new(["", "measured", "at most", "", "the peers"].map(str::to_owned).into_iter());
+    for check in budget::growth::checks(results) {
+        let verdict = if check.is_met { "met" } else { "**not met**" };
+        table.row([check.what, check.measured, check.bound, verdict.to_owned(), check.peers].into_iter());
+    }
+    table
+}
+
 fn memory(results: &Results) -> Table {
     let heads = ["itself", "fresh, with its heap", "after use by 1 thread", "after use by 8 threads"];
     let mut table = Table::new(once(String::new()).chain(heads.map(str::to_owned)));
@@ -161,7 +147,7 @@ pub(crate) fn registry(keyed: Keyed) -> String {
 
 fn allocations(results: &Results) -> Table {
     let mut table = Table::new(heads(""));
-    for path in Path::ALL {
+    for path in Path::all() {
         let cell = |contender: &Contender| {
             let mut all = results.allocations.iter();
             let found = all.find(|one| (one.0, one.1) == (contender.name, path));

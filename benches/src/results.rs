@@ -4,20 +4,30 @@ use crate::memory::{self, Footprint};
 use crate::path::Path;
 use crate::peers::{self, Contender};
 use crate::registry::Keyed;
+use crate::scale::Growth;
 use crate::storm::{self, Weather};
-use crate::timing::{self, Cost, Runner};
+use crate::timing::{self, Cost, Rounds, Runner};
 use crate::yardsticks::Yardstick;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    pub(crate) rounds: u32,
+    pub(crate) rounds: Rounds,
+    pub(crate) scale: Rounds,
     pub(crate) storm: Duration,
 }
 
 impl Effort {
-    pub(crate) const FULL: Effort = Effort { rounds: 201, storm: Duration::from_secs(10) };
-    pub(crate) const QUICK: Effort = Effort { rounds: 11, storm: Duration::from_millis(500) };
+    pub(crate) const FULL: Effort = Effort {
+        rounds: Rounds { most: 201, time: Duration::from_secs(80) },
+        scale: Rounds { most: 101, time: Duration::from_secs(30) },
+        storm: Duration::from_secs(5),
+    };
+    pub(crate) const QUICK: Effort = Effort {
+        rounds: Rounds { most: 11, time: Duration::from_secs(12) },
+        scale: Rounds { most: 11, time: Duration::from_secs(6) },
+        storm: Duration::from_millis(500),
+    };
 }
 
 /// What one contender took on one path.
@@ -37,6 +47,7 @@ pub(crate) struct Results {
     pub(crate) footprints: Vec<(&'static str, Footprint)>,
     pub(crate) keyed: Keyed,
     pub(crate) weather: Vec<Weather>,
+    pub(crate) growth: Growth,
 }
 
 impl Results {
@@ -58,7 +69,7 @@ impl Results {
                 runners.push(Runner::new(lane, threads));
             }
         }
-        timing::rounds(&mut runners, effort.rounds);
+        let rounds = timing::rounds(&mut runners, effort.rounds);
 
         let (mut entries, mut yardsticks) = (Vec::new(), Vec::new());
         for ((label, threads), runner) in labels.into_iter().zip(&runners) {
@@ -68,8 +79,10 @@ impl Results {
                 Label::Contender(contender, path) => entries.push(Entry { contender, path, threads, cost }),
             }
         }
+        drop(runners);
         let weather = storm::storm(peers::OURS, effort.storm);
-        Results { rounds: effort.rounds, entries, yardsticks, allocations, footprints, keyed, weather }
+        let growth = Growth::measure(effort.scale);
+        Results { rounds, entries, yardsticks, allocations, footprints, keyed, weather, growth }
     }
 
     pub(crate) fn cost(&self, contender: &str, path: Path, threads: u32) -> Option<Cost> {
@@ -101,7 +114,7 @@ enum Label {
 }
 
 fn lanes(threads: u32) -> impl Iterator<Item = (&'static str, Path, crate::work::Lane)> {
-    let paths = Path::ALL.into_iter().filter(move |path| threads == 1 || path.is_shared());
+    let paths = Path::all().filter(move |path| threads == 1 || path.is_shared());
     paths.flat_map(move |path| {
         let with_lane = move |contender: &Contender| {
             // Two threads would wait 1 ms for each other, asleep: that is no cost of a call.

@@ -36,7 +36,7 @@ pub(crate) fn storm(contender: Contender, each: Duration) -> Vec<Weather> {
 }
 
 fn beside(healthy: &Lane, open: &Lane, threads: u32, time: Duration) -> (Cost, f64) {
-    let calls = batch(healthy);
+    let calls = batch(64, |calls| alone(healthy, calls));
     let over = AtomicBool::new(false);
     let rejections = AtomicU64::new(0);
     let mut nanos = Vec::new();

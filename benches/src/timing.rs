@@ -31,22 +31,38 @@ impl Cost {
     }
 }
 
-/// One who is timed, round by round.
+/// What is timed, round by round.
 pub(crate) struct Runner {
-    lane: Lane,
-    threads: u32,
+    timed: Box<Timed>,
     calls: u64,
     nanos: Vec<f64>,
 }
 
+/// Makes so many calls, and returns how long they took.
+type Timed = dyn Fn(u64) -> Duration;
+
+/// A batch has a multiple of so many calls, so that the failures of each share come out even.
+const CALLS: u64 = 200;
+
 impl Runner {
+    /// Times a lane on one thread, or on two at a time.
     pub(crate) fn new(lane: Lane, threads: u32) -> Self {
-        let calls = batch(&lane);
-        Runner { lane, threads, calls, nanos: Vec::new() }
+        let calls = batch(CALLS, |calls| alone(&lane, calls));
+        let timed: Box<Timed> = match threads {
+            1 => Box::new(move |calls| alone(&lane, calls)),
+            _ => Box::new(move |calls| together(&lane, calls)),
+        };
+        Runner { timed, calls, nanos: Vec::new() }
+    }
+
+    /// Times what takes its own time, in batches of a multiple of `least` calls.
+    pub(crate) fn with(least: u64, timed: impl Fn(u64) -> Duration + 'static) -> Self {
+        let calls = batch(least, &timed);
+        Runner { timed: Box::new(timed), calls, nanos: Vec::new() }
     }
 
     fn run(&mut self) {
-        let took = if self.threads == 1 { alone(&self.lane, self.calls) } else { together(&self.lane, self.calls) };
+        let took = (self.timed)(self.calls);
         self.nanos.push(per_call(took, self.calls));
     }
 
@@ -55,13 +71,30 @@ impl Runner {
     }
 }
 
-/// Each runs once a round, so that what the machine does otherwise hits all alike.
-pub(crate) fn rounds(runners: &mut [Runner], rounds: u32) {
-    for _ in 0..rounds {
+/// How often all take their turn: a number of rounds, or fewer when the time is up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    pub(crate) most: u32,
+    pub(crate) time: Duration,
+}
+
+impl Rounds {
+    /// No fewer, whatever the time.
+    const LEAST: u32 = 5;
+}
+
+/// Each runs once a round, so that what the machine does otherwise hits all alike. Returns how many rounds there were.
+pub(crate) fn rounds(runners: &mut [Runner], rounds: Rounds) -> u32 {
+    let start = Instant::now();
+    for done in 0..rounds.most {
+        if done >= Rounds::LEAST && start.elapsed() > rounds.time {
+            return done;
+        }
         for runner in &mut *runners {
             runner.run();
         }
     }
+    rounds.most
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
@@ -77,7 +110,7 @@ pub(crate) fn alone(lane: &Lane, calls: u64) -> Duration {
 
 /// Two threads make so many calls each. From the first one's start to the last one's end: threads that came
 /// one after the other would take twice as long.
-fn together(lane: &Lane, calls: u64) -> Duration {
+pub(crate) fn together(lane: &Lane, calls: u64) -> Duration {
     let mut took = Duration::ZERO;
     // A machine that is busy otherwise does not let two threads run side by side each time.
     for _ in 0..20 {
@@ -118,10 +151,10 @@ fn interruptions() -> Option<u64> {
     line.rsplit('\t').next()?.parse().ok()
 }
 
-/// An even number of calls that take about as long as a batch should.
-pub(crate) fn batch(lane: &Lane) -> u64 {
-    let mut calls = 64;
-    while alone(lane, calls) < BATCH / 2 {
+/// A multiple of `least` calls that takes about as long as a batch should.
+pub(crate) fn batch(least: u64, timed: impl Fn(u64) -> Duration) -> u64 {
+    let mut calls = least;
+    while timed(calls) < BATCH / 2 {
         calls *= 2;
     }
     calls

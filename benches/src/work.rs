@@ -83,12 +83,21 @@ pub(crate) fn each(call: impl Fn() + Send + Sync + 'static) -> Lane {
     })
 }
 
-/// Makes the calls in turn, one and the other.
-pub(crate) fn in_turn(one: impl Fn() + Send + Sync + 'static, other: impl Fn() + Send + Sync + 'static) -> Lane {
+/// Makes one call in so many fail, at even distances. What is left of an uneven number of calls succeeds.
+pub(crate) fn one_in(
+    every: u64,
+    succeed: impl Fn() + Send + Sync + 'static,
+    fail: impl Fn() + Send + Sync + 'static,
+) -> Lane {
     Box::new(move |calls| {
-        for _ in 0..calls / 2 {
-            one();
-            other();
+        for _ in 0..calls / every {
+            for _ in 1..every {
+                succeed();
+            }
+            fail();
+        }
+        for _ in 0..calls % every {
+            succeed();
         }
     })
 }

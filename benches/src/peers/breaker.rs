@@ -6,7 +6,7 @@ use ::breaker::{BackoffStrategy, CircuitBreaker, CircuitBreakerConfig, CircuitBr
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Lane, bad_later, consume, each, good_later, in_turn, poll};
+use crate::work::{Lane, bad_later, consume, each, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "breaker", only_async: true, lane, footprint };
 
@@ -15,11 +15,16 @@ fn lane(path: Path) -> Option<Lane> {
         Path::Closed | Path::Async => Some(success(standard())),
         Path::Last100 => Some(success(over(100))),
         Path::Last10000 => Some(success(over(10_000))),
-        Path::Alternating => {
-            let config = CircuitBreakerConfig::builder().failure_rate_threshold(0.9).build();
-            let breaker = CircuitBreaker::new(config);
+        Path::Failing { one_in: every, last_100 } => {
+            let config = CircuitBreakerConfig::builder().failure_rate_threshold(0.9);
+            let config = if last_100 { config.sliding_window_size(100) } else { config };
+            let breaker = CircuitBreaker::new(config.build());
             let other = breaker.clone();
-            Some(in_turn(move || consume(poll(breaker.call(good_later))), move || consume(poll(other.call(bad_later)))))
+            Some(one_in(
+                every,
+                move || consume(poll(breaker.call(good_later))),
+                move || consume(poll(other.call(bad_later))),
+            ))
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),

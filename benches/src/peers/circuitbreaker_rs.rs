@@ -6,7 +6,7 @@ use ::circuitbreaker_rs::{BreakerError, CircuitBreaker, DefaultPolicy, State};
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Failure, Lane, bad, consume, each, good, good_later, in_turn, poll};
+use crate::work::{Failure, Lane, bad, consume, each, good, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "circuitbreaker-rs", only_async: false, lane, footprint };
 
@@ -15,10 +15,10 @@ type Breaker = CircuitBreaker<DefaultPolicy, Failure>;
 fn lane(path: Path) -> Option<Lane> {
     match path {
         Path::Closed => Some(success(defaults())),
-        Path::Alternating => {
+        Path::Failing { one_in: every, last_100: false } => {
             let breaker = Breaker::builder().failure_threshold(0.9).build();
             let other = breaker.clone();
-            Some(in_turn(move || consume(breaker.call(good)), move || consume(other.call(bad))))
+            Some(one_in(every, move || consume(breaker.call(good)), move || consume(other.call(bad))))
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),

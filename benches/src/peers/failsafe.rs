@@ -6,7 +6,7 @@ use ::failsafe::{CircuitBreaker, Config, Error, FailurePolicy, StateMachine, bac
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Lane, bad, consume, each, good, good_later, in_turn, poll};
+use crate::work::{Lane, bad, consume, each, good, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "failsafe", only_async: false, lane, footprint };
 
@@ -18,10 +18,11 @@ fn lane(path: Path) -> Option<Lane> {
             let policy = success_rate_over_time_window(0.5, 20, Duration::from_secs(10), backoff);
             Some(success(Config::new().failure_policy(policy).build()))
         }
-        Path::Alternating => {
+        Path::Failing { one_in: every, last_100: false } => {
             let breaker = after(5, Duration::from_secs(30));
             let other = breaker.clone();
-            Some(in_turn(
+            Some(one_in(
+                every,
                 move || consume(CircuitBreaker::call(&breaker, good)),
                 move || consume(CircuitBreaker::call(&other, bad)),
             ))

@@ -5,16 +5,16 @@ use ::nobreak::{CircuitBreaker, CircuitError, CircuitState};
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Lane, bad, consume, each, good, good_later, in_turn, poll};
+use crate::work::{Lane, bad, consume, each, good, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "nobreak", only_async: false, lane, footprint };
 
 fn lane(path: Path) -> Option<Lane> {
     match path {
         Path::Closed => Some(success(::nobreak::breaker())),
-        Path::Alternating => {
+        Path::Failing { one_in: every, last_100: false } => {
             let breaker: &'static CircuitBreaker = Box::leak(Box::new(::nobreak::breaker()));
-            Some(in_turn(|| consume(breaker.call(good)), || consume(breaker.call(bad))))
+            Some(one_in(every, || consume(breaker.call(good)), || consume(breaker.call(bad))))
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),

@@ -5,7 +5,7 @@ use ::recloser::{AsyncRecloser, Error, Recloser};
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Lane, bad, consume, each, good, good_later, in_turn, poll};
+use crate::work::{Lane, bad, consume, each, good, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "recloser", only_async: false, lane, footprint };
 
@@ -14,7 +14,8 @@ fn lane(path: Path) -> Option<Lane> {
         // Its default is a rate over the last 100 calls; it has no other rule.
         Path::Closed | Path::Last100 => Some(success(Recloser::default())),
         Path::Last10000 => Some(success(Recloser::custom().closed_len(10_000).build())),
-        Path::Alternating => Some(alternating()),
+        // Its default is a window of 100 calls.
+        Path::Failing { one_in: every, .. } => Some(failing(every)),
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),
         Path::Async => {
@@ -29,10 +30,10 @@ fn success(breaker: Recloser) -> Lane {
     each(move || consume(breaker.call(good)))
 }
 
-fn alternating() -> Lane {
+fn failing(every: u64) -> Lane {
     // The default of 0.5 would open.
     let breaker: &'static Recloser = Box::leak(Box::new(Recloser::custom().error_rate(0.9).build()));
-    in_turn(|| consume(breaker.call(good)), || consume(breaker.call(bad)))
+    one_in(every, || consume(breaker.call(good)), || consume(breaker.call(bad)))
 }
 
 fn rejected() -> Lane {

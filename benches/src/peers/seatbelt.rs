@@ -12,7 +12,7 @@ use tick::runtime::InactiveClock;
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Failure, Lane, bad, consume, each, good, in_turn, poll};
+use crate::work::{Failure, Lane, bad, consume, each, good, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "seatbelt", only_async: true, lane, footprint };
 
@@ -24,10 +24,10 @@ fn lane(path: Path) -> Option<Lane> {
         // Its default is a rate over the last 30 s; it has no other rule.
         Path::Closed | Path::Async => Some(success(protected(settings()))),
         Path::Last10Seconds => Some(success(protected(settings().sampling_duration(Duration::from_secs(10))))),
-        Path::Alternating => {
+        Path::Failing { one_in: every, last_100: false } => {
             let one = protected(settings().failure_threshold(0.9));
             let other = one.clone();
-            Some(in_turn(move || consume(poll(one.execute(false))), move || consume(poll(other.execute(true)))))
+            Some(one_in(every, move || consume(poll(one.execute(false))), move || consume(poll(other.execute(true)))))
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),

@@ -38,13 +38,13 @@ fn lane(path: Path) -> Option<Lane> {
         Path::Last100 => Some(calls(protected(settings().sliding_window_size(100)), &[false])),
         Path::Last10000 => Some(calls(protected(settings().sliding_window_size(10_000)), &[false])),
         Path::Last10Seconds => Some(over_time()),
-        Path::Alternating => {
+        // Its default is a window of 100 calls.
+        Path::Failing { one_in, .. } => {
             let service = protected(settings().failure_rate_threshold(0.9));
             Some(Box::new(move |count| {
                 let mut service = service.clone();
-                for _ in 0..count / 2 {
-                    consume(call(&mut service, false));
-                    consume(call(&mut service, true));
+                for at in 1..=count {
+                    consume(call(&mut service, at % one_in == 0));
                 }
             }))
         }

@@ -7,7 +7,7 @@ use ::tripcoil::{CircuitBreaker, Clock, Error, State, Window};
 use super::{AN_HOUR, Contender};
 use crate::memory::{self, Footprint};
 use crate::path::Path;
-use crate::work::{Failure, Lane, bad, consume, each, good, good_later, in_turn, poll};
+use crate::work::{Failure, Lane, bad, consume, each, good, good_later, one_in, poll};
 
 pub(crate) const CONTENDER: Contender = Contender { name: "tripcoil", only_async: false, lane, footprint };
 
@@ -23,7 +23,7 @@ fn lane(path: Path) -> Option<Lane> {
                 CircuitBreaker::builder("bench").error_rate(0.5).window(Window::time(Duration::from_secs(10)));
             success(settings.clock(CoarseClock).build().expect("allowed settings"))
         }
-        Path::Alternating => alternating(),
+        Path::Failing { one_in: every, last_100 } => failing(every, last_100),
         Path::Rejected => rejected(CircuitBreaker::new("bench")),
         Path::RejectedCoarse => {
             rejected(CircuitBreaker::builder("bench").clock(CoarseClock).build().expect("allowed settings"))
@@ -55,9 +55,16 @@ fn success(breaker: CircuitBreaker) -> Lane {
     each(move || consume(breaker.call_sync(good)))
 }
 
-fn alternating() -> Lane {
-    let breaker: &'static CircuitBreaker = Box::leak(Box::new(CircuitBreaker::new("bench")));
-    in_turn(|| consume(breaker.call_sync(good)), || consume(breaker.call_sync(bad)))
+fn failing(every: u64, last_100: bool) -> Lane {
+    let settings = CircuitBreaker::builder("bench");
+    // A rate of 0.5 would open.
+    let settings = if last_100 { settings.error_rate(0.9).window(Window::calls(100)) } else { settings };
+    let breaker: &'static CircuitBreaker = Box::leak(Box::new(settings.build().expect("allowed settings")));
+    let calls = one_in(every, || consume(breaker.call_sync(good)), || consume(breaker.call_sync(bad)));
+    Box::new(move |count| {
+        calls(count);
+        assert_eq!(breaker.state(), State::Closed);
+    })
 }
 
 fn rejected(breaker: CircuitBreaker) -> Lane {

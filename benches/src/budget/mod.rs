@@ -1,5 +1,8 @@
 //! What the figures have to be.
 
+mod counts;
+pub(crate) mod growth;
+
 use crate::path::Path;
 use crate::peers::OURS;
 use crate::results::Results;
@@ -46,7 +49,7 @@ pub(crate) fn checks(results: &Results) -> Vec<Check> {
     }
     let over = ours(Path::Async) - yardstick(Yardstick::Future);
     checks.push(nanos(format!("{}, over polling the bare future", Path::Async), 3.0, "3 ns", over));
-    checks.push(nanos(Path::Alternating.to_string(), 10.0, "10 ns", ours(Path::Alternating)));
+    checks.push(nanos(Path::ALTERNATING.to_string(), 10.0, "10 ns", ours(Path::ALTERNATING)));
     let readings = [
         (Yardstick::Clock, Path::Last10Seconds, Path::Rejected),
         (Yardstick::Elapsed, Path::Last10Seconds, Path::Rejected),
