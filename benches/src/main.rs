@@ -35,9 +35,10 @@ cargo run --release -p benches -- [OPTION]...
 
   --quick           fewer rounds and a short storm: a look, no result
   --rounds N        how often each takes its turn, if the time suffices; default 201
-  --storm SECONDS   how long each storm of rejections lasts; default 5
+  --storm SECONDS   how long each storm of rejections lasts; default 10
   --registry        only what breakers take in a registry, a million of them
   --scale           only what grows with threads and with keys
+  --check           with --scale: fails if a breaker or a key takes more bytes than it may
   --svg FILE        where the chart goes; default docs/speed.svg, and nowhere if --quick
   --scale-svg FILE  where the picture of what grows goes; default docs/scale.svg, and nowhere if --quick
   --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
@@ -50,6 +51,7 @@ struct Options {
     effort: Effort,
     registry: bool,
     scale: bool,
+    check: bool,
     svg: Option<PathBuf>,
     scale_svg: Option<PathBuf>,
     markdown: Option<PathBuf>,
@@ -68,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.scale {
         let growth = Growth::measure(options.effort.scale);
         print!("{}\nOn: {machine}.\n", scale::tables(&growth));
-        return draw_scale(&growth, &machine, options.scale_svg);
+        draw_scale(&growth, &machine, options.scale_svg)?;
+        return if options.check { check_memory(&growth) } else { Ok(()) };
     }
     let results = Results::measure(options.effort);
     print!("{}", report::full(&results, &machine));
@@ -93,6 +96,14 @@ fn draw_scale(growth: &Growth, machine: &str, file: Option<PathBuf>) -> Result<(
     Ok(())
 }
 
+/// Judges the bytes, which hardly differ from one run to the next. The times do, so they are left to the reader.
+fn check_memory(growth: &Growth) -> Result<(), Box<dyn Error>> {
+    let checks = budget::growth::memory(growth, "");
+    print!("\n{}", report::growth_table(&checks));
+    let missed = checks.iter().filter(|check| !check.is_met).count();
+    if missed == 0 { Ok(()) } else { Err(format!("{missed} of {} bounds are not met", checks.len()).into()) }
+}
+
 fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let words: Vec<_> = env::args().skip(1).collect();
     let quick = words.iter().any(|word| word == "--quick");
@@ -101,6 +112,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options {
         effort: if quick { Effort::QUICK } else { Effort::FULL },
         registry: words.iter().any(|word| word == "--registry"),
+        check: words.iter().any(|word| word == "--check"),
         scale: words.iter().any(|word| word == "--scale"),
         svg: (!quick).then(|| default_svg.into()),
         scale_svg: (!quick).then(|| default_scale_svg.into()),
@@ -110,7 +122,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--quick" | "--registry" | "--scale" => {}
+            "--quick" | "--registry" | "--scale" | "--check" => {}
             "--rounds" => {
                 let rounds = value()?.parse::<NonZeroU32>()?.get();
                 (options.effort.rounds.most, options.effort.scale.most) = (rounds, rounds);

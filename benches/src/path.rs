@@ -28,6 +28,8 @@ pub(crate) enum Path {
     Permit,
     /// A snapshot of the counts.
     Metrics,
+    /// A success while closed, by a breaker that is looked up by its key.
+    Keyed,
 }
 
 impl Path {
@@ -45,7 +47,7 @@ impl Path {
         Path::Failing { one_in: 100, last_100: true },
     ];
 
-    const OTHERS: [Path; 11] = [
+    const OTHERS: [Path; 12] = [
         Path::Closed,
         Path::Last100,
         Path::Last10000,
@@ -57,6 +59,7 @@ impl Path {
         Path::Async,
         Path::Permit,
         Path::Metrics,
+        Path::Keyed,
     ];
 
     pub(crate) fn all() -> impl Iterator<Item = Path> {
@@ -80,6 +83,7 @@ impl Path {
                 | Path::Last10SecondsCoarse
                 | Path::Rejected
                 | Path::RejectedCoarse
+                | Path::Keyed
         )
     }
 }
@@ -105,6 +109,7 @@ impl fmt::Display for Path {
             Path::Async => "closed, success, async",
             Path::Permit => "closed, permit and success apart",
             Path::Metrics => "metrics",
+            Path::Keyed => "closed, success, looked up by key",
         };
         f.write_str(name)
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::iter::once;
 
-use crate::budget;
+use crate::budget::{self, growth::Check};
 use crate::path::Path;
 use crate::peers::{self, Contender, OURS};
 use crate::registry::{BOUND, KEYS, Keyed};
@@ -39,7 +39,10 @@ pub(crate) fn full(results: &Results, machine: &str) -> String {
     section("The machine itself, in ns", yardsticks(results).to_string());
     section("Ratios, of the minima; on 2 threads, of the medians", ratios(results).to_string());
     section("The budget", budget_table(results).to_string());
-    section("The budget with many threads, keys and failures", growth_table(results).to_string());
+    section(
+        "The budget with many threads, keys and failures",
+        growth_table(&budget::growth::checks(results)).to_string(),
+    );
     section("Failures, in ns", failures(results).to_string());
     section("What grows", scale::tables(&results.growth));
     section("Memory of one breaker, in bytes", memory(results).to_string());
@@ -114,11 +117,12 @@ fn budget_table(results: &Results) -> Table {
     table
 }
 
-fn growth_table(results: &Results) -> Table {
+/// What is demanded with many threads, keys and failures.
+pub(crate) fn growth_table(checks: &[Check]) -> Table {
     let mut table = Table::new(["", "measured", "at most", "", "the peers"].map(str::to_owned).into_iter());
-    for check in budget::growth::checks(results) {
-        let verdict = if check.is_met { "met" } else { "**not met**" };
-        table.row([check.what, check.measured, check.bound, verdict.to_owned(), check.peers].into_iter());
+    for Check { what, measured, bound, is_met, peers } in checks {
+        let verdict = if *is_met { "met" } else { "**not met**" };
+        table.row([what, measured, bound, verdict, peers].map(str::to_owned).into_iter());
     }
     table
 }

@@ -21,7 +21,7 @@ impl Effort {
     pub(crate) const FULL: Effort = Effort {
         rounds: Rounds { most: 201, time: Duration::from_secs(80) },
         scale: Rounds { most: 101, time: Duration::from_secs(30) },
-        storm: Duration::from_secs(5),
+        storm: Duration::from_secs(10),
     };
     pub(crate) const QUICK: Effort = Effort {
         rounds: Rounds { most: 11, time: Duration::from_secs(12) },

@@ -6,7 +6,7 @@ use super::counts;
 use crate::path::Path;
 use crate::peers::{self, OURS};
 use crate::results::Results;
-use crate::scale::{Bytes, Growth, KeyUse, MOST_THREADS, OPEN, Row, Use};
+use crate::scale::{Bytes, Growth, KeyUse, MOST_KEYS, MOST_THREADS, OPEN, Row, Use};
 use crate::table::{nanos, time};
 
 /// One demand.
@@ -22,6 +22,8 @@ pub(crate) struct Check {
 /// Bytes after [`Bytes::SMALL`] threads, for two cores: the places to count in are twice as many as the cores.
 const DEFAULT_RULE: f64 = 1_200.0;
 const TIME_AND_SLOW: f64 = 4_500.0;
+/// Bytes for a key that some threads use now and then, and the key itself.
+const KEY: f64 = 400.0 + 8.0;
 
 /// How many places to count in there are at most: twice as many as the cores, rounded up to a power of two, and a shared one.
 fn places() -> f64 {
@@ -36,11 +38,11 @@ fn own_places() -> u32 {
 /// One row for each demand. Times are minima, and medians where two threads share a breaker.
 pub(crate) fn checks(results: &Results) -> Vec<Check> {
     let mut checks = healthy(results);
-    checks.extend(failures(&results.growth));
+    checks.extend(failures(results));
     checks.extend(mixed(results));
     checks.extend(open(results));
-    checks.extend(keys(&results.growth));
-    checks.extend(memory(results));
+    checks.extend(keys(results));
+    checks.extend(memory(&results.growth, &bytes_of_peers(results)));
     checks
 }
 
@@ -93,8 +95,6 @@ fn healthy(results: &Results) -> Vec<Check> {
     let first = growth.figure(Row::Threads(1, Use::Success));
     let last = growth.figure(Row::Threads(MOST_THREADS, Use::Success));
     let most = first + 2.0 * growth.figure(Row::FetchAdd);
-    let small = growth.bytes.after(Bytes::SMALL).default_rule;
-    let more = growth.bytes.after(MOST_THREADS).default_rule - small;
     vec![
         instructions("first thread", "sync", Path::Closed),
         instructions("first thread, async", "async", Path::Async),
@@ -104,11 +104,11 @@ fn healthy(results: &Results) -> Vec<Check> {
             most,
             "two `fetch_add` over the first thread",
         ),
-        bytes(format!("its memory: what the threads {} to {MOST_THREADS} add", Bytes::SMALL + 1), more, 0.0, ""),
     ]
 }
 
-fn failures(growth: &Growth) -> Vec<Check> {
+fn failures(results: &Results) -> Vec<Check> {
+    let growth = &results.growth;
     let [alone, many] = [1, MOST_THREADS].map(|threads| move |which| growth.figure(Row::Threads(threads, which)));
     let by_place = format!("that with 1 thread, and 20 ns for each of {} places", places());
     let times = |what: &str, which, factor: f64| {
@@ -120,7 +120,7 @@ fn failures(growth: &Growth) -> Vec<Check> {
         times("default rule", Use::Failure, 1.3),
         times("last 100 calls", Use::FailureLast100, 2.0),
         plus(format!("failure, 10 s and slow calls, {MOST_THREADS} threads"), Use::FailureLast10Seconds),
-        plus(format!("`metrics()`, {MOST_THREADS} threads"), Use::Metrics),
+        plus(format!("`metrics()`, {MOST_THREADS} threads"), Use::Metrics).beside(results, Path::Metrics, 1),
     ]
 }
 
@@ -143,7 +143,8 @@ fn open(results: &Results) -> Vec<Check> {
     ]
 }
 
-fn keys(growth: &Growth) -> Vec<Check> {
+fn keys(results: &Results) -> Vec<Check> {
+    let growth = &results.growth;
     let mut checks = Vec::new();
     let calls = [
         ("sync", Row::CallSync, KeyUse::CallSync, KeyUse::CallSyncBy2),
@@ -152,14 +153,11 @@ fn keys(growth: &Growth) -> Vec<Check> {
     for (kind, call, keyed, by_2) in calls {
         let alone = growth.figure(Row::Keys(1, keyed));
         let over = growth.figure(call) + 17.0;
-        checks.push(check(format!("keyed call, one key, {kind}"), alone, over, "17 ns over the call"));
+        let what = format!("keyed call, one key, {kind}");
+        checks.push(check(&what, alone, over, "17 ns over the call").beside(results, Path::Keyed, 1));
         let by_2 = growth.figure(Row::Keys(1, by_2));
-        checks.push(check(
-            format!("keyed call, one key, {kind}; 2 threads"),
-            by_2,
-            1.3 * alone,
-            "1.3 × that on 1 thread",
-        ));
+        let what = format!("{what}; 2 threads");
+        checks.push(check(what, by_2, 1.3 * alone, "1.3 × that on 1 thread").beside(results, Path::Keyed, 2));
     }
     for open in [1_000, OPEN] {
         let took = growth.figure(Row::Keys(open, KeyUse::NewBesideOpen));
@@ -168,28 +166,42 @@ fn keys(growth: &Growth) -> Vec<Check> {
     checks
 }
 
-fn memory(results: &Results) -> Vec<Check> {
-    let held = &results.growth.bytes;
-    let (places, on_two_cores) = (own_places(), 4);
-    let scale = f64::from(places.max(on_two_cores)) / f64::from(on_two_cores);
+/// After use by eight threads: none of them takes more for more threads.
+fn bytes_of_peers(results: &Results) -> String {
+    let others = results.footprints.iter().filter(|one| one.0 != OURS.name);
+    let mut all: Vec<_> = others.map(|one| (one.1.total(one.1.after_eight_threads), one.0)).collect();
+    all.sort_unstable();
+    let cells: Vec<_> = all.iter().map(|(bytes, name)| format!("{name} {bytes} B")).collect();
+    cells.join(", ")
+}
+
+/// What a breaker and a key may take. The peers are beside the default rule.
+pub(crate) fn memory(growth: &Growth, peers: &str) -> Vec<Check> {
+    let held = &growth.bytes;
+    let on_two_cores = 4;
+    let scale = f64::from(own_places().max(on_two_cores)) / f64::from(on_two_cores);
     let why = if scale > 1.0 { format!(": {scale} × that on 2 cores") } else { String::new() };
-    let mut totals: Vec<_> = results.footprints.iter().filter(|one| one.0 != OURS.name).collect();
-    totals.sort_by_key(|one| one.1.total(one.1.after_eight_threads));
-    let totals: Vec<_> = totals
-        .iter()
-        .map(|(name, footprint)| format!("{name} {} B", footprint.total(footprint.after_eight_threads)))
-        .collect();
-    let mut checks = Vec::new();
     let uses = [
         (format!("{} threads, 3 calls each", Bytes::SMALL), held.after(Bytes::SMALL)),
         (format!("{} threads, and {} of them busy", Bytes::SMALL, Bytes::BUSY), held.after_heavy_use),
     ];
+    let mut checks = Vec::new();
     for (when, held) in uses {
-        let mut check = bytes(format!("memory, default rule, {when}"), held.default_rule, scale * DEFAULT_RULE, &why);
-        check.peers = totals.join(", ");
-        checks.push(check);
+        let what = format!("memory, default rule, {when}");
+        let check = bytes(what, held.default_rule, scale * DEFAULT_RULE, &why);
+        checks.push(Check { peers: peers.to_owned(), ..check });
         let what = format!("memory, 10 s and slow calls, {when}");
         checks.push(bytes(what, held.time_and_slow, scale * TIME_AND_SLOW, &why));
+    }
+    let more = held.after(MOST_THREADS).default_rule - held.after(Bytes::SMALL).default_rule;
+    let what = format!("memory, default rule: what the threads {} to {MOST_THREADS} add", Bytes::SMALL + 1);
+    checks.push(bytes(what, more, 0.0, ""));
+    for keys in [1_000, MOST_KEYS] {
+        let [_, by_four] = growth.bytes_per_key(keys);
+        #[expect(clippy::cast_possible_truncation, reason = "far less than 2^52")]
+        let by_four = by_four.ceil() as i64;
+        let what = format!("memory of a key of 8 bytes, of {keys}, used by 4 threads");
+        checks.push(bytes(what, by_four, KEY, ": the registry's own included"));
     }
     checks
 }

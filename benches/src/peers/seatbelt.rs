@@ -1,8 +1,9 @@
+use std::hint::black_box;
 use std::mem;
 use std::task::Waker;
 use std::time::Duration;
 
-use ::seatbelt::breaker::{Breaker, BreakerLayer, HalfOpenMode};
+use ::seatbelt::breaker::{Breaker, BreakerId, BreakerLayer, HalfOpenMode};
 use ::seatbelt::typestates::Set;
 use ::seatbelt::{RecoveryInfo, ResilienceContext};
 use layered::{Execute, Layer, Service};
@@ -31,6 +32,7 @@ fn lane(path: Path) -> Option<Lane> {
         }
         Path::Rejected => Some(rejected()),
         Path::Probe => Some(probe()),
+        Path::Keyed => Some(success(protected(settings().breaker_id(|_| BreakerId::from(black_box(7_u64)))))),
         _ => None,
     }
 }

@@ -2,9 +2,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ::tripcoil::clock::{CoarseClock, MonotonicClock};
-use ::tripcoil::{CircuitBreaker, Clock, Error, State, Window};
+use ::tripcoil::{CircuitBreaker, Clock, Error, Registry, State, Window};
 
 use super::{AN_HOUR, Contender};
+use crate::keyed;
 use crate::memory::{self, Footprint};
 use crate::path::Path;
 use crate::work::{Failure, Lane, bad, consume, each, good, good_later, one_in, poll};
@@ -43,6 +44,10 @@ fn lane(path: Path) -> Option<Lane> {
             each(move || {
                 black_box(breaker.metrics());
             })
+        }
+        Path::Keyed => {
+            let registry = Registry::new("bench");
+            each(move || keyed::call_sync(&registry, black_box(7)))
         }
     })
 }
