@@ -7,16 +7,17 @@ use std::error::Error;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tripcoil::clock::CoarseClock;
-use tripcoil::{CircuitBreaker, Clock, Window};
+use tripcoil::{CircuitBreaker, Clock, Registry, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 19] = [
+const PATHS: [(&str, Run); 23] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
@@ -29,6 +30,10 @@ const PATHS: [(&str, Run); 19] = [
     ("alternating-last-100", alternating_last_100),
     ("rejected", rejected),
     ("metrics", metrics),
+    ("alternating-64-threads", alternating_after_threads),
+    ("alternating-last-100-64-threads", alternating_last_100_after_threads),
+    ("metrics-64-threads", metrics_after_threads),
+    ("keyed", keyed),
     ("clock-reading", clock_reading),
     ("elapsed-reading", elapsed_reading),
     ("last-10s-with-it", last_10_seconds_by_the_clock),
@@ -156,6 +161,50 @@ fn alternating(calls: u64) {
 
 fn alternating_last_100(calls: u64) {
     alternate(calls, &over(Window::calls(100)));
+}
+
+const THREADS: usize = 64;
+
+/// Does something while so many threads are alive that have used the breaker, one after the other.
+fn after_threads(breaker: &CircuitBreaker, then: impl FnOnce(&CircuitBreaker)) {
+    succeed(3, breaker);
+    let [used, over] = [2, THREADS + 1].map(Barrier::new);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                succeed(3, breaker);
+                used.wait();
+                over.wait();
+            });
+            used.wait();
+        }
+        then(breaker);
+        over.wait();
+    });
+}
+
+fn alternating_after_threads(calls: u64) {
+    after_threads(&CircuitBreaker::new("counts"), |breaker| alternate(calls, breaker));
+}
+
+fn alternating_last_100_after_threads(calls: u64) {
+    after_threads(&over(Window::calls(100)), |breaker| alternate(calls, breaker));
+}
+
+fn metrics_after_threads(calls: u64) {
+    after_threads(&CircuitBreaker::new("counts"), |breaker| {
+        for _ in 0..calls {
+            black_box(breaker.metrics());
+        }
+    });
+}
+
+/// Where the registry makes calls itself, this is `registry.call_sync(&7, good)`.
+fn keyed(calls: u64) {
+    let registry: Registry<u64> = Registry::new("counts");
+    for _ in 0..calls {
+        let _ = black_box(registry.get(&black_box(7)).call_sync(good));
+    }
 }
 
 fn reject(calls: u64, breaker: &CircuitBreaker) {
