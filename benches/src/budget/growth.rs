@@ -183,6 +183,8 @@ pub(crate) fn memory(growth: &Growth, peers: &str) -> Vec<Check> {
     let why = if scale > 1.0 { format!(": {scale} × that on 2 cores") } else { String::new() };
     let uses = [
         (format!("{} threads, 3 calls each", Bytes::SMALL), held.after(Bytes::SMALL)),
+        // As much for twice as many: a thread has no memory of its own.
+        (format!("{MOST_THREADS} threads, 3 calls each"), held.after(MOST_THREADS)),
         (format!("{} threads, and {} of them busy", Bytes::SMALL, Bytes::BUSY), held.after_heavy_use),
     ];
     let mut checks = Vec::new();
@@ -193,9 +195,6 @@ pub(crate) fn memory(growth: &Growth, peers: &str) -> Vec<Check> {
         let what = format!("memory, 10 s and slow calls, {when}");
         checks.push(bytes(what, held.time_and_slow, scale * TIME_AND_SLOW, &why));
     }
-    let more = held.after(MOST_THREADS).default_rule - held.after(Bytes::SMALL).default_rule;
-    let what = format!("memory, default rule: what the threads {} to {MOST_THREADS} add", Bytes::SMALL + 1);
-    checks.push(bytes(what, more, 0.0, ""));
     for keys in [1_000, MOST_KEYS] {
         let [_, by_four] = growth.bytes_per_key(keys);
         #[expect(clippy::cast_possible_truncation, reason = "far less than 2^52")]
