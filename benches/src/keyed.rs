@@ -1,7 +1,7 @@
 //! A call for a key, as users make it.
 //!
-//! The one place to change when a registry makes calls itself: `registry.call_sync(&key, good)` and
-//! `registry.call(&key, good_later())`.
+//! The place to change when a registry makes calls itself: `registry.call_sync(&key, good)` and
+//! `registry.call(&key, good_later())`. The path `keyed` of `bin/counts.rs` follows.
 
 use tripcoil::Registry;
 
