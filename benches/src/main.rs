@@ -135,5 +135,8 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             _ => return Err(format!("{word} is no option; --help lists them").into()),
         }
     }
+    if options.check && !options.scale {
+        return Err("--check needs --scale".into());
+    }
     Ok(Some(options))
 }
