@@ -19,13 +19,13 @@ pub(crate) struct Effort {
 
 impl Effort {
     pub(crate) const FULL: Effort = Effort {
-        rounds: Rounds { most: 201, time: Duration::from_secs(80) },
-        scale: Rounds { most: 101, time: Duration::from_secs(30) },
+        rounds: Rounds { most: 201, time: Duration::from_mins(1) },
+        scale: Rounds { most: 101, time: Duration::from_secs(20) },
         storm: Duration::from_secs(10),
     };
     pub(crate) const QUICK: Effort = Effort {
-        rounds: Rounds { most: 11, time: Duration::from_secs(12) },
-        scale: Rounds { most: 11, time: Duration::from_secs(6) },
+        rounds: Rounds { most: 11, time: Duration::from_secs(10) },
+        scale: Rounds { most: 11, time: Duration::from_secs(4) },
         storm: Duration::from_millis(500),
     };
 }

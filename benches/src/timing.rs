@@ -11,6 +11,9 @@ use crate::work::Lane;
 /// How long a batch takes, about: long against a clock reading, short against a time slice.
 const BATCH: Duration = Duration::from_micros(100);
 
+/// How long a batch on two threads is repeated that is interrupted.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// The nanoseconds of one call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cost {
@@ -80,7 +83,7 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     /// No fewer, whatever the time.
-    const LEAST: u32 = 5;
+    const LEAST: u32 = 3;
 }
 
 /// Each runs once a round, so that what the machine does otherwise hits all alike. Returns how many rounds there were.
@@ -111,16 +114,14 @@ pub(crate) fn alone(lane: &Lane, calls: u64) -> Duration {
 /// Two threads make so many calls each. From the first one's start to the last one's end: threads that came
 /// one after the other would take twice as long.
 pub(crate) fn together(lane: &Lane, calls: u64) -> Duration {
-    let mut took = Duration::ZERO;
-    // A machine that is busy otherwise does not let two threads run side by side each time.
-    for _ in 0..20 {
-        let interrupted;
-        (took, interrupted) = side_by_side(lane, calls);
-        if !interrupted {
-            break;
+    // A machine that is busy otherwise does not let two threads run side by side each time, or for a long time not at all.
+    let start = Instant::now();
+    loop {
+        let (took, interrupted) = side_by_side(lane, calls);
+        if !interrupted || start.elapsed() > PATIENCE {
+            return took;
         }
     }
-    took
 }
 
 /// And whether one of them was interrupted.
