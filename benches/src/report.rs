@@ -57,12 +57,12 @@ pub(crate) fn summary(results: &Results, machine: &str) -> String {
     let table = costs(results, Path::is_summarized);
     let versions = peers::ALL.map(|contender| format!("{} {}", contender.name, contender.version())).join(", ");
     format!(
-        "{table}\n{} rounds, in which each took its turn, on: {machine}.\n\
+        "{table}\n{}{} rounds, in which each took its turn, on: {machine}.\n\
          On 2 threads that share a breaker, the time is each thread's, of the rounds in which neither was interrupted; \
          locks at their minimum were lucky. † has no calls but async ones: each path is \
          polling one. Blank: it has no such thing.\n\
          Versions: {versions}.\n",
-        results.rounds
+        results.warning, results.rounds
     )
 }
 

@@ -41,6 +41,7 @@ pub(crate) struct Entry {
 /// Everything that was measured in one run.
 pub(crate) struct Results {
     pub(crate) rounds: u32,
+    pub(crate) warning: String,
     pub(crate) entries: Vec<Entry>,
     pub(crate) yardsticks: Vec<(Yardstick, u32, Cost)>,
     pub(crate) allocations: Vec<(&'static str, Path, f64)>,
@@ -79,10 +80,11 @@ impl Results {
                 Label::Contender(contender, path) => entries.push(Entry { contender, path, threads, cost }),
             }
         }
+        let warning = timing::warning(&runners);
         drop(runners);
         let weather = storm::storm(peers::OURS, effort.storm);
         let growth = Growth::measure(effort.scale);
-        Results { rounds, entries, yardsticks, allocations, footprints, keyed, weather, growth }
+        Results { rounds, warning, entries, yardsticks, allocations, footprints, keyed, weather, growth }
     }
 
     pub(crate) fn cost(&self, contender: &str, path: Path, threads: u32) -> Option<Cost> {

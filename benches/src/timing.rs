@@ -39,10 +39,26 @@ pub(crate) struct Runner {
     timed: Box<Timed>,
     calls: u64,
     nanos: Vec<f64>,
+    /// Of batches that the system interrupted; they count only where there are no others.
+    interrupted: Vec<f64>,
 }
 
-/// Makes so many calls, and returns how long they took.
-type Timed = dyn Fn(u64) -> Duration;
+/// Makes so many calls.
+type Timed = dyn Fn(u64) -> Batch;
+
+/// How long the calls of a batch took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    took: Duration,
+    /// Whether the system interrupted one of two threads, as far as it says so.
+    is_interrupted: bool,
+}
+
+impl From<Duration> for Batch {
+    fn from(took: Duration) -> Self {
+        Batch { took, is_interrupted: false }
+    }
+}
 
 /// A batch has a multiple of so many calls, so that the failures of each share come out even.
 const CALLS: u64 = 200;
@@ -52,25 +68,32 @@ impl Runner {
     pub(crate) fn new(lane: Lane, threads: u32) -> Self {
         let calls = batch(CALLS, |calls| alone(&lane, calls));
         let timed: Box<Timed> = match threads {
-            1 => Box::new(move |calls| alone(&lane, calls)),
+            1 => Box::new(move |calls| alone(&lane, calls).into()),
             _ => Box::new(move |calls| together(&lane, calls)),
         };
-        Runner { timed, calls, nanos: Vec::new() }
+        Runner { timed, calls, nanos: Vec::new(), interrupted: Vec::new() }
     }
 
     /// Times what takes its own time, in batches of a multiple of `least` calls.
-    pub(crate) fn with(least: u64, timed: impl Fn(u64) -> Duration + 'static) -> Self {
-        let calls = batch(least, &timed);
-        Runner { timed: Box::new(timed), calls, nanos: Vec::new() }
+    pub(crate) fn with<B: Into<Batch>>(least: u64, timed: impl Fn(u64) -> B + 'static) -> Self {
+        let timed = move |calls| timed(calls).into();
+        let calls = batch(least, |calls| timed(calls).took);
+        Runner { timed: Box::new(timed), calls, nanos: Vec::new(), interrupted: Vec::new() }
     }
 
     fn run(&mut self) {
-        let took = (self.timed)(self.calls);
-        self.nanos.push(per_call(took, self.calls));
+        let Batch { took, is_interrupted } = (self.timed)(self.calls);
+        let kept = if is_interrupted { &mut self.interrupted } else { &mut self.nanos };
+        kept.push(per_call(took, self.calls));
     }
 
     pub(crate) fn cost(&self) -> Cost {
-        Cost::of(self.nanos.clone())
+        Cost::of(if self.is_disturbed() { self.interrupted.clone() } else { self.nanos.clone() })
+    }
+
+    /// Whether each of its batches was interrupted, so that its cost says nothing.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.nanos.is_empty()
     }
 }
 
@@ -84,6 +107,14 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// No fewer, whatever the time.
     const LEAST: u32 = 3;
+}
+
+/// What the reader has to know where batches were interrupted all the time.
+pub(crate) fn warning(runners: &[Runner]) -> String {
+    match runners.iter().filter(|runner| runner.is_disturbed()).count() {
+        0 => String::new(),
+        count => format!("**{count} figures on 2 threads are worthless: each of their batches was interrupted.**\n"),
+    }
 }
 
 /// Each runs once a round, so that what the machine does otherwise hits all alike. Returns how many rounds there were.
@@ -113,19 +144,18 @@ pub(crate) fn alone(lane: &Lane, calls: u64) -> Duration {
 
 /// Two threads make so many calls each. From the first one's start to the last one's end: threads that came
 /// one after the other would take twice as long.
-pub(crate) fn together(lane: &Lane, calls: u64) -> Duration {
+pub(crate) fn together(lane: &Lane, calls: u64) -> Batch {
     // A machine that is busy otherwise does not let two threads run side by side each time, or for a long time not at all.
     let start = Instant::now();
     loop {
-        let (took, interrupted) = side_by_side(lane, calls);
-        if !interrupted || start.elapsed() > PATIENCE {
-            return took;
+        let batch = side_by_side(lane, calls);
+        if !batch.is_interrupted || start.elapsed() > PATIENCE {
+            return batch;
         }
     }
 }
 
-/// And whether one of them was interrupted.
-fn side_by_side(lane: &Lane, calls: u64) -> (Duration, bool) {
+fn side_by_side(lane: &Lane, calls: u64) -> Batch {
     let ready = AtomicU32::new(0);
     let run = || {
         let before = interruptions();
@@ -142,7 +172,7 @@ fn side_by_side(lane: &Lane, calls: u64) -> (Duration, bool) {
         let other = scope.spawn(run);
         (run(), other.join().expect("no lane panics"))
     });
-    (one.1.max(other.1) - one.0.min(other.0), one.2 || other.2)
+    Batch { took: one.1.max(other.1) - one.0.min(other.0), is_interrupted: one.2 || other.2 }
 }
 
 /// How often this thread had to make room for another one, where the system tells.

@@ -75,7 +75,7 @@ impl Known {
         let lane = self.lane(call);
         Runner::with(KNOWN, move |calls| {
             lane(KNOWN);
-            if threads == 1 { alone(&lane, calls) } else { together(&lane, calls) }
+            if threads == 1 { alone(&lane, calls).into() } else { together(&lane, calls) }
         })
     }
 

@@ -41,6 +41,7 @@ pub(crate) enum Row {
 /// Everything that was measured, in rounds of its own.
 pub(crate) struct Growth {
     pub(crate) rounds: u32,
+    pub(crate) warning: String,
     costs: Vec<(Row, Cost)>,
     pub(crate) bytes: Bytes,
     /// Of registries of so many keys: for each key used by one thread, and by four.
@@ -75,7 +76,8 @@ impl Growth {
             used.check();
         }
         let costs = rows.into_iter().zip(runners.iter().map(Runner::cost)).collect();
-        Growth { rounds, costs, bytes, key_bytes }
+        let warning = timing::warning(&runners);
+        Growth { rounds, warning, costs, bytes, key_bytes }
     }
 
     fn cost(&self, row: Row) -> Cost {
