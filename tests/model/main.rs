@@ -1,6 +1,6 @@
 //! The breaker does what the plain reference does, operation for operation.
 //!
-//! Each run has a new seed. Set `TRIPCOIL_SEED` to repeat one, and `TRIPCOIL_SCALE` to run so many times as many
+//! Each run has a new seed. Set `TRIPCOIL_SEED` to repeat a run, and `TRIPCOIL_SCALE` to multiply the number of
 //! operations.
 
 mod pair;
@@ -10,14 +10,14 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use pair::{Operation, compare};
+use pair::{Openings, Operation, compare};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use reference::{MILLI, Rates, Settings, Share, Span};
 use tripcoil::{Dropped, Outcome, State};
 
-/// The operations of a rule are at least so many.
+/// Each rule is tried with at least this many operations.
 const OPERATIONS: u64 = 100_000;
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -39,23 +39,55 @@ fn state() -> impl Strategy<Value = State> {
     ]
 }
 
+fn half_millis(most: u64) -> impl Strategy<Value = u64> {
+    (0..most).prop_map(|halves| halves * MILLI / 2)
+}
+
+fn success_or_failure() -> impl Strategy<Value = Outcome> {
+    prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
-    let half_millis = |most: u64| (0..most).prop_map(|halves| halves * MILLI / 2);
     prop_oneof![
-        30 => prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)].prop_map(Operation::Call),
+        30 => success_or_failure().prop_map(Operation::Call),
         3 => outcome().prop_map(Operation::Call),
         20 => Just(Operation::Admit),
         18 => (any::<usize>(), outcome()).prop_map(|(place, outcome)| Operation::Settle(place, outcome)),
         3 => any::<usize>().prop_map(Operation::Drop),
+        1 => any::<usize>().prop_map(Operation::Panic),
         1 => any::<usize>().prop_map(Operation::StopTiming),
         20 => half_millis(20).prop_map(Operation::Advance),
         8 => half_millis(400).prop_map(Operation::Advance),
         2 => half_millis(200_000).prop_map(Operation::Advance),
+        1 => half_millis(4).prop_map(Operation::StepBack),
         1 => half_millis(200).prop_map(Operation::StepBack),
         1 => half_millis(120_000).prop_map(Operation::StepBack),
         1 => state().prop_map(Operation::TransitionTo),
         1 => (0..300_000_u64).prop_map(|micros| Operation::OpenFor(Duration::from_micros(micros))),
         1 => Just(Operation::Reset),
+    ]
+}
+
+/// Calls that hang, many at a time, while others end.
+fn hanging() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        8 => operation(),
+        4 => (1..=30_u8).prop_map(Operation::Leave),
+        4 => (1..=30_u8, success_or_failure()).prop_map(|(calls, outcome)| Operation::Calls(calls, outcome)),
+        3 => half_millis(60).prop_map(Operation::Advance),
+        1 => half_millis(300).prop_map(Operation::Advance),
+        1 => Just(Operation::TransitionTo(State::Closed)),
+    ]
+}
+
+/// Probes that stay silent, and answer late.
+fn probing() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => operation(),
+        4 => Just(Operation::Admit),
+        3 => (any::<usize>(), outcome()).prop_map(|(place, outcome)| Operation::Settle(place, outcome)),
+        4 => half_millis(60).prop_map(Operation::Advance),
+        1 => Just(Operation::TransitionTo(State::HalfOpen)),
     ]
 }
 
@@ -79,7 +111,7 @@ fn slow() -> impl Strategy<Value = (Share, u64)> {
     (share(), prop_oneof![1..=12_u64, 1..=100_u64])
 }
 
-/// Settings with these rules and any others.
+/// Settings with these rules, and anything else.
 fn settings(
     error_threshold: impl Strategy<Value = Option<u32>>,
     rates: impl Strategy<Value = Option<Rates>>,
@@ -90,7 +122,9 @@ fn settings(
         (1..100_u64).prop_map(|millis| Dropped::FailureAfter(Duration::from_millis(millis))),
     ];
     let backoff = prop_oneof![Just(1.0), Just(1.5), Just(2.0)];
-    let probing = (1..=4_u32, 1..=3_u32, 1..=3_u32, 0..=3_u32, 1..=150_u64);
+    // The most that is allowed is 127.
+    let few = || prop_oneof![20 => 1..=4_u32, 1 => 1..=127_u32];
+    let probing = (few(), few(), few(), prop_oneof![20 => 0..=3_u32, 1 => 0..=126_u32], 1..=150_u64);
     (error_threshold, rates, 1..=100_u64, backoff, 1..=8_u64, probing, dropped).prop_map(
         |(error_threshold, rates, reset_timeout, backoff_factor, longer, probing, dropped_calls)| Settings {
             error_threshold,
@@ -101,7 +135,7 @@ fn settings(
             success_threshold: probing.0,
             half_open_error_threshold: probing.1,
             half_open_capacity: probing.2,
-            half_open_max_capacity: probing.2 + probing.3,
+            half_open_max_capacity: (probing.2 + probing.3).min(127),
             probe_timeout: probing.4,
             dropped_calls,
         },
@@ -112,7 +146,7 @@ fn from_environment(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
 }
 
-/// Checks `property` with so many cases of `strategy`, shrinks what fails, and tells the seed.
+/// Checks `property` with this many cases of `strategy`, shrinks a case that fails, and prints the seed.
 fn check<S: Strategy>(cases: u64, strategy: &S, property: impl Fn(S::Value) -> TestCaseResult) {
     let seed = from_environment("TRIPCOIL_SEED").unwrap_or_else(|| RandomState::new().hash_one(()));
     let mut bytes = [0; 32];
@@ -125,15 +159,21 @@ fn check<S: Strategy>(cases: u64, strategy: &S, property: impl Fn(S::Value) -> T
     }
 }
 
-fn holds_for(rules: impl Strategy<Value = Settings>) {
+/// How often a rate opened the breaker while calls hung: the error rate, and the slow call rate.
+fn holds_for(rules: impl Strategy<Value = Settings>, operation: impl Strategy<Value = Operation>) -> Openings {
     const LENGTH: std::ops::RangeInclusive<usize> = 100..=500;
     let start = prop_oneof![Just(0), 0..10_000 * MILLI, Just(1_700_000_000_000 * MILLI)];
     let performed = Cell::new(0);
-    check(OPERATIONS / 280, &(rules, start, vec(operation(), LENGTH)), |(settings, start, operations)| {
+    let openings = Cell::new([0, 0]);
+    check(OPERATIONS / 280, &(rules, start, vec(operation, LENGTH)), |(settings, start, operations)| {
         performed.set(performed.get() + operations.len() as u64);
-        compare(&settings, start, &operations).map_err(TestCaseError::fail)
+        let [by_errors, by_slow_calls] = compare(&settings, start, &operations).map_err(TestCaseError::fail)?;
+        let [errors, slow_calls] = openings.get();
+        openings.set([errors + by_errors, slow_calls + by_slow_calls]);
+        Ok(())
     });
     assert!(performed.get() >= OPERATIONS, "only {} operations", performed.get());
+    openings.get()
 }
 
 fn threshold() -> impl Strategy<Value = Option<u32>> {
@@ -162,37 +202,61 @@ fn both(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Optio
     })
 }
 
+fn any_span() -> impl Strategy<Value = (Span, u32)> {
+    prop_oneof![last_calls(), last_millis()]
+}
+
 #[test]
 fn consecutive_errors() {
-    holds_for(settings(threshold(), Just(None)));
+    holds_for(settings(threshold(), Just(None)), operation());
 }
 
 #[test]
 fn the_error_rate_of_the_last_calls() {
-    holds_for(settings(Just(None), errors(last_calls())));
+    holds_for(settings(Just(None), errors(last_calls())), operation());
 }
 
 #[test]
 fn the_error_rate_over_time() {
-    holds_for(settings(Just(None), errors(last_millis())));
+    holds_for(settings(Just(None), errors(last_millis())), operation());
 }
 
 #[test]
 fn the_slow_call_rate_of_the_last_calls() {
-    holds_for(settings(Just(None), slow_calls(last_calls())));
+    holds_for(settings(Just(None), slow_calls(last_calls())), operation());
 }
 
 #[test]
 fn the_slow_call_rate_over_time() {
-    holds_for(settings(Just(None), slow_calls(last_millis())));
+    holds_for(settings(Just(None), slow_calls(last_millis())), operation());
 }
 
 #[test]
 fn every_rule_together_over_the_last_calls() {
-    holds_for(settings(maybe_threshold(), both(last_calls())));
+    holds_for(settings(maybe_threshold(), both(last_calls())), operation());
 }
 
 #[test]
 fn every_rule_together_over_time() {
-    holds_for(settings(maybe_threshold(), both(last_millis())));
+    holds_for(settings(maybe_threshold(), both(last_millis())), operation());
+}
+
+#[test]
+fn probes_that_are_silent() {
+    let rules = (threshold(), proptest::option::weighted(0.3, both(any_span())));
+    let rules = rules.prop_map(|(threshold, rates)| (threshold, rates.flatten()));
+    let rules = rules.prop_flat_map(|(threshold, rates)| settings(Just(threshold), Just(rates)));
+    holds_for(rules, probing());
+}
+
+#[test]
+fn many_calls_that_hang_under_both_rates_over_the_last_calls() {
+    let [by_errors, by_slow_calls] = holds_for(settings(Just(None), both(last_calls())), hanging());
+    assert!(by_errors > 20 && by_slow_calls > 20, "{by_errors} and {by_slow_calls}");
+}
+
+#[test]
+fn many_calls_that_hang_under_both_rates_over_time() {
+    let [by_errors, by_slow_calls] = holds_for(settings(Just(None), both(last_millis())), hanging());
+    assert!(by_errors > 20 && by_slow_calls > 20, "{by_errors} and {by_slow_calls}");
 }

@@ -1,21 +1,29 @@
 //! A breaker and the reference, which have to say the same after each operation.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{CircuitBreaker, Metrics, Outcome, Permit, State, Transition, WindowMetrics};
+use tripcoil::{Cause, CircuitBreaker, Metrics, Outcome, Permit, State, Transition, WindowMetrics};
 
-use crate::reference::{Call, Counts, Face, Reference, Settings, Time, Told, Totals};
+use crate::reference::{Call, Counts, Face, MILLI, Reference, Settings, Step, Time, Told, Totals};
 
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the fuzzer does without some")]
 pub(crate) enum Operation {
     /// Admits a call and settles it at once.
     Call(Outcome),
+    /// So many of them.
+    Calls(u8, Outcome),
     Admit,
-    /// Settles a call in flight: of those there are, the one at this place, counted round.
+    /// Admits so many calls, which stay in flight.
+    Leave(u8),
+    /// Settles a call in flight. The places of those there are go round.
     Settle(usize, Outcome),
     Drop(usize),
+    /// Drops the permit of a call in flight while its thread panics.
+    Panic(usize),
     StopTiming(usize),
     Advance(Time),
     StepBack(Time),
@@ -50,6 +58,11 @@ fn build(settings: &Settings, clock: &ManualClock, told: &Arc<Mutex<Vec<Told>>>)
     builder.build().expect("settings that are allowed")
 }
 
+/// What is shown of successes in a row. While closed a breaker need not count them.
+fn successes(state: State, count: u64) -> u64 {
+    if state == State::Closed { 0 } else { count }
+}
+
 fn what_is_told(transition: &Transition) -> Told {
     Told {
         from: transition.from,
@@ -59,14 +72,21 @@ fn what_is_told(transition: &Transition) -> Told {
         at: transition.at,
         open_for: transition.open_for,
         errors: transition.consecutive_error_count,
-        successes: transition.consecutive_success_count,
+        successes: successes(transition.from, transition.consecutive_success_count),
         window: transition.window.map(counts),
     }
 }
 
+// ADAPTER, until `WindowMetrics` has the field `hanging_calls`. Then `counts` takes it over, and `as_shown` goes.
 fn counts(window: WindowMetrics) -> Counts {
-    Counts { calls: window.calls, errors: window.errors, slow: window.slow_calls }
+    Counts { calls: window.calls, errors: window.errors, slow: window.slow_calls, hanging: 0 }
 }
+
+fn as_shown(counts: Counts) -> Counts {
+    let Counts { calls, errors, slow, hanging } = counts;
+    Counts { calls: calls + hanging, errors, slow: slow + hanging, hanging: 0 }
+}
+// End of the adapter.
 
 fn face(metrics: &Metrics) -> Face {
     Face {
@@ -81,7 +101,7 @@ fn face(metrics: &Metrics) -> Face {
             slow: metrics.total_slow_count,
         },
         consecutive_errors: metrics.consecutive_error_count,
-        consecutive_successes: metrics.consecutive_success_count,
+        consecutive_successes: successes(metrics.state, metrics.consecutive_success_count),
         transitions: metrics.transition_count,
         retry_after: metrics.retry_after,
         has_last_error: metrics.last_error.is_some(),
@@ -89,34 +109,39 @@ fn face(metrics: &Metrics) -> Face {
     }
 }
 
-/// Runs the operations on both, and compares after each. The error tells where they differ, and how.
-pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]) -> Result<(), String> {
+/// Runs the operations on both, and compares after each. The error says where they differ, and how; the result is how
+/// often a rate opened the breaker while calls hung.
+pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]) -> Result<Openings, String> {
     let clock = ManualClock::new();
     clock.set(Duration::from_nanos(start));
     let told = Arc::default();
     let breaker = build(settings, &clock, &told);
-    let mut pair =
-        Pair { breaker: &breaker, reference: Reference::new(settings.clone(), start), in_flight: Vec::new() };
-    let mut now = start;
+    let reference = Reference::new(settings.clone(), start);
+    let mut pair = Pair { breaker: &breaker, reference, clock, now: start, in_flight: Vec::new() };
+    let mut openings = [0; 2];
     for (step, operation) in operations.iter().enumerate() {
-        match *operation {
-            Operation::Advance(time) => now += time,
-            Operation::StepBack(time) => now = now.saturating_sub(time),
-            _ => {}
-        }
-        clock.set(Duration::from_nanos(now));
-        pair.reference.set_clock(now);
         pair.perform(*operation)?;
-        let at = || format!("after operation {step}, {operation:?}, at {:?}", Duration::from_nanos(now));
+        let at = || format!("after operation {step}, {operation:?}, at {:?}", Duration::from_nanos(pair.now));
         let told_by_breaker = std::mem::take(&mut *told.lock().unwrap());
-        let told_by_reference = std::mem::take(&mut pair.reference.told);
+        let mut told_by_reference = std::mem::take(&mut pair.reference.told);
+        for told in &mut told_by_reference {
+            let is_beside_hanging = told.window.is_some_and(|window| window.hanging > 0);
+            openings[0] += usize::from(is_beside_hanging && told.cause == Cause::ErrorRate);
+            openings[1] += usize::from(is_beside_hanging && told.cause == Cause::SlowCallRate);
+            told.window = told.window.map(as_shown);
+        }
+        let face_of_reference = pair.reference.face();
+        let face_of_reference = Face { window: face_of_reference.window.map(as_shown), ..face_of_reference };
         is_same(&breaker.state(), &pair.reference.state())
-            .and_then(|()| is_same(&face(&breaker.metrics()), &pair.reference.face()))
+            .and_then(|()| is_same(&face(&breaker.metrics()), &face_of_reference))
             .and_then(|()| is_same(&told_by_breaker, &told_by_reference))
             .map_err(|difference| format!("{difference}, {}", at()))?;
     }
-    Ok(())
+    Ok(openings)
 }
+
+/// By the error rate, and by the slow call rate.
+pub(crate) type Openings = [usize; 2];
 
 fn is_same<T: PartialEq + std::fmt::Debug>(breaker: &T, reference: &T) -> Result<(), String> {
     if breaker == reference {
@@ -129,21 +154,25 @@ fn is_same<T: PartialEq + std::fmt::Debug>(breaker: &T, reference: &T) -> Result
 struct Pair<'a> {
     breaker: &'a CircuitBreaker,
     reference: Reference,
+    clock: ManualClock,
+    now: Time,
     in_flight: Vec<(Permit<'a>, Call)>,
 }
 
 impl<'a> Pair<'a> {
     fn perform(&mut self, operation: Operation) -> Result<(), String> {
         match operation {
-            Operation::Call(outcome) => {
-                if let Some((permit, call)) = self.admit()? {
-                    permit.record(outcome);
-                    self.reference.settle(call, outcome);
+            Operation::Call(outcome) => self.call(outcome)?,
+            Operation::Calls(calls, outcome) => {
+                for _ in 0..calls {
+                    self.call(outcome)?;
                 }
             }
-            Operation::Admit => {
-                let admitted = self.admit()?;
-                self.in_flight.extend(admitted);
+            Operation::Admit => self.leave()?,
+            Operation::Leave(calls) => {
+                for _ in 0..calls {
+                    self.leave()?;
+                }
             }
             Operation::Settle(place, outcome) => {
                 if let Some((permit, call)) = self.take(place) {
@@ -157,13 +186,24 @@ impl<'a> Pair<'a> {
                     self.reference.drop_call(call);
                 }
             }
+            Operation::Panic(place) => {
+                if let Some((permit, call)) = self.take(place) {
+                    let panics = AssertUnwindSafe(move || {
+                        let _held = permit;
+                        resume_unwind(Box::new(()));
+                    });
+                    catch_unwind(panics).expect_err("it panics");
+                    self.reference.settle(call, Outcome::Failure);
+                }
+            }
             Operation::StopTiming(place) => {
                 if let Some((permit, mut call)) = self.take(place) {
                     self.reference.stop_timing(&mut call);
                     self.in_flight.push((permit.untimed(), call));
                 }
             }
-            Operation::Advance(_) | Operation::StepBack(_) => {}
+            Operation::Advance(time) => self.set_clock(self.now + time),
+            Operation::StepBack(back) => self.step_back(back)?,
             Operation::TransitionTo(state) => {
                 self.breaker.transition_to(state);
                 self.reference.transition_to(state);
@@ -177,6 +217,41 @@ impl<'a> Pair<'a> {
                 self.reference.reset();
             }
         }
+        Ok(())
+    }
+
+    fn set_clock(&mut self, time: Time) {
+        self.now = self.reference.certain_time(time);
+        self.clock.set(Duration::from_nanos(self.now));
+        self.reference.set_clock(self.now);
+    }
+
+    /// Where windows begin anew, a call follows by which the breaker notices it.
+    fn step_back(&mut self, back: Time) -> Result<(), String> {
+        match self.reference.step_back(back) {
+            Some(Step { to, begins_anew: false }) => self.set_clock(to),
+            Some(Step { to, begins_anew: true }) => {
+                self.now = to;
+                self.clock.set(Duration::from_nanos(to));
+                self.reference.set_clock_back(to);
+                self.call(if back / MILLI % 2 == 0 { Outcome::Failure } else { Outcome::Success })?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, outcome: Outcome) -> Result<(), String> {
+        if let Some((permit, call)) = self.admit()? {
+            permit.record(outcome);
+            self.reference.settle(call, outcome);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), String> {
+        let admitted = self.admit()?;
+        self.in_flight.extend(admitted);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-//! The semantics of a breaker written down as plainly as can be: queues of outcomes, and no attempt at speed.
+//! A plain breaker that does what the documentation promises: queues of calls, exact fractions, and no attempt at speed.
 //!
-//! It knows nothing of how the library does it, and one thread uses it.
+//! It is written from the promises alone and shares no code with the library. One thread uses it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,10 +12,10 @@ pub(crate) type Time = u64;
 
 pub(crate) const MILLI: Time = 1_000_000;
 
-/// Windows roll in so many slices.
-const SLICES: i128 = 16;
+/// A window of time rolls in this many slices.
+const SLICES: u64 = 16;
 
-/// A share as a fraction, so that no rounding is in it.
+/// A share as a fraction, so that nothing is rounded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     pub(crate) part: u32,
@@ -45,6 +45,14 @@ impl Span {
             Span::Millis(millis) => Window::time(Duration::from_millis(millis)),
         }
     }
+
+    /// The length of a slice, rounded up. A window of calls does not depend on time.
+    fn slice(self) -> Option<Time> {
+        match self {
+            Span::Calls(_) => None,
+            Span::Millis(millis) => Some((millis * MILLI).div_ceil(SLICES)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +64,7 @@ pub(crate) struct Rates {
     pub(crate) minimum_calls: u32,
 }
 
-/// Durations in milliseconds.
+/// Durations are in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) error_threshold: Option<u32>,
@@ -72,13 +80,14 @@ pub(crate) struct Settings {
     pub(crate) dropped_calls: Dropped,
 }
 
-/// What a breaker shows of itself.
+/// What the metrics of a breaker show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Face {
     pub(crate) state: State,
     pub(crate) active: usize,
     pub(crate) totals: Totals,
     pub(crate) consecutive_errors: u64,
+    /// 0 while closed, where the promise leaves it open whether successes are counted.
     pub(crate) consecutive_successes: u64,
     pub(crate) transitions: u64,
     pub(crate) retry_after: Option<Duration>,
@@ -99,9 +108,14 @@ pub(crate) struct Totals {
 /// What a window holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
+    /// Settled calls.
     pub(crate) calls: u64,
+    /// Settled calls that failed.
     pub(crate) errors: u64,
+    /// Settled calls that were slow.
     pub(crate) slow: u64,
+    /// Calls that are still in flight and slow already.
+    pub(crate) hanging: u64,
 }
 
 /// What an observer is told.
@@ -114,6 +128,7 @@ pub(crate) struct Told {
     pub(crate) at: Duration,
     pub(crate) open_for: Option<Duration>,
     pub(crate) errors: u64,
+    /// 0 from closed, as in [`Face`].
     pub(crate) successes: u64,
     pub(crate) window: Option<Counts>,
 }
@@ -123,6 +138,8 @@ pub(crate) struct Told {
 pub(crate) struct Call {
     id: u64,
     epoch: u64,
+    /// The round of probes that it belongs to, if it is a probe.
+    round: u64,
     admitted: Time,
     is_timed: bool,
 }
@@ -136,36 +153,54 @@ enum Mode {
     ForcedClosed,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Closed {
+    /// Failures since the last success.
     errors: u64,
-    successes: u64,
-    ended: VecDeque<Ended>,
-    /// When the first call ended.
-    start: Option<Time>,
-    /// The latest slice of the window that a call ended in.
-    latest_end: i128,
-    /// The calls in flight that might hang, and the slices of their admission.
-    watched: Vec<(u64, u64)>,
-    /// The latest slice of an admission.
-    latest_admission: u64,
+    ended: Ended,
+    in_flight: InFlight,
+    /// The latest time since this began, or since the windows began anew.
+    latest: Time,
+}
+
+/// The settled calls that a window is taken over.
+#[derive(Clone, Debug, Default)]
+struct Ended {
+    samples: VecDeque<Sample>,
+    /// When the first call ended. The slices are counted from here.
+    start: Time,
+    /// The latest time at which a call ended.
+    latest: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Ended {
-    slice: i128,
+struct Sample {
+    slice: u64,
     failed: bool,
     slow: bool,
 }
 
+/// The calls in flight that may come to hang.
+#[derive(Clone, Debug, Default)]
+struct InFlight {
+    /// Their numbers, and the slices that they were admitted in.
+    calls: Vec<(u64, u64)>,
+    /// The latest time at which a call was admitted.
+    latest: Option<Time>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct HalfOpen {
+    /// Begins with 0. Each time that silent probes are replaced a new round begins.
+    round: u64,
+    /// Probes in flight of this round.
     in_flight: u32,
+    /// By how much slow start has raised the capacity in this round.
+    raise: u32,
+    /// When the newest probe was admitted.
+    newest: Option<Time>,
     successes: u32,
     errors: u32,
-    raise: u32,
-    /// The admission of the newest probe.
-    newest: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -189,17 +224,13 @@ fn whole_millis_up(time: Time) -> Time {
     time.div_ceil(MILLI) * MILLI
 }
 
-fn whole_millis_down(time: Time) -> Time {
-    time / MILLI * MILLI
-}
-
 impl Reference {
     pub(crate) fn new(settings: Settings, now: Time) -> Self {
         Reference {
             settings,
             now,
             epoch: 0,
-            mode: Mode::Closed(Closed::default()),
+            mode: Mode::Closed(Closed::new(now)),
             reopenings: 0,
             totals: Totals::default(),
             active: 0,
@@ -213,6 +244,17 @@ impl Reference {
 
     pub(crate) fn set_clock(&mut self, now: Time) {
         self.now = now;
+        if let Mode::Closed(closed) = &mut self.mode {
+            closed.latest = closed.latest.max(now);
+        }
+    }
+
+    /// Sets the clock back by a step that all windows begin anew after.
+    pub(crate) fn set_clock_back(&mut self, now: Time) {
+        self.now = now;
+        if let Mode::Closed(closed) = &mut self.mode {
+            closed.latest = now;
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -248,15 +290,17 @@ impl Reference {
 
     fn runs(&self) -> (u64, u64) {
         match &self.mode {
-            Mode::Closed(closed) => (closed.errors, closed.successes),
+            Mode::Closed(closed) => (closed.errors, 0),
             Mode::HalfOpen(probes) => (probes.errors.into(), probes.successes.into()),
             _ => (0, 0),
         }
     }
 
-    /// A call asks to be let through. The error is how long to wait, where that is known.
+    /// A call asks to be admitted. The error is how long to wait, if that is known.
     pub(crate) fn admit(&mut self) -> Result<Call, Option<Duration>> {
+        let slow = self.slow();
         self.look_for_calls_that_hang();
+        let mut round = 0;
         match &mut self.mode {
             Mode::Open { until } if self.now < *until => {
                 let left = Duration::from_nanos(*until - self.now);
@@ -267,25 +311,28 @@ impl Reference {
                 self.enter(Mode::HalfOpen(first), Cause::ResetTimeout);
             }
             Mode::HalfOpen(probes) => {
-                let capacity = self.settings.half_open_capacity + probes.raise;
-                let silence_ends = |newest| whole_millis_up(newest) + self.settings.probe_timeout * MILLI;
-                let is_silent = probes.newest.is_some_and(|newest| whole_millis_down(self.now) >= silence_ends(newest));
-                if probes.in_flight >= capacity && !is_silent {
-                    return self.reject(None);
+                let silence = self.settings.probe_timeout * MILLI;
+                if probes.in_flight >= self.settings.half_open_capacity + probes.raise {
+                    if probes.newest.is_none_or(|newest| self.now < newest + silence) {
+                        return self.reject(None);
+                    }
+                    probes.round += 1;
+                    probes.in_flight = 0;
+                    probes.raise = 0;
                 }
                 probes.in_flight += 1;
                 probes.newest = probes.newest.max(Some(self.now));
+                round = probes.round;
             }
             Mode::ForcedOpen => return self.reject(None),
             Mode::Closed(_) | Mode::ForcedClosed => {}
         }
         self.calls += 1;
         self.active += 1;
-        let slow = self.slow();
         if let (Mode::Closed(closed), Some((_, slow))) = (&mut self.mode, slow) {
-            closed.watch(self.calls, admission_slice(self.now, slow));
+            closed.in_flight.admit(self.calls, slow, self.now);
         }
-        Ok(Call { id: self.calls, epoch: self.epoch, admitted: self.now, is_timed: true })
+        Ok(Call { id: self.calls, epoch: self.epoch, round, admitted: self.now, is_timed: true })
     }
 
     fn reject(&mut self, retry_after: Option<Duration>) -> Result<Call, Option<Duration>> {
@@ -299,23 +346,22 @@ impl Reference {
 
     /// The first admission of each slice looks, so that a dependency that hangs opens the breaker.
     fn look_for_calls_that_hang(&mut self) {
-        if let (Mode::Closed(closed), Some((_, slow))) = (&self.mode, self.slow()) {
-            let is_first = admission_slice(self.now, slow) > closed.latest_admission;
-            if is_first && closed.hanging(slow, self.now) > 0 {
+        if let (Mode::Closed(Closed { in_flight, .. }), Some((_, slow))) = (&self.mode, self.slow()) {
+            if in_flight.is_first_of_slice(slow, self.now) && in_flight.hanging(slow, self.now) > 0 {
                 self.judge();
             }
         }
     }
 
-    /// The call's duration is taken out of account.
+    /// The duration of the call no longer counts.
     pub(crate) fn stop_timing(&mut self, call: &mut Call) {
         call.is_timed = false;
-        self.unwatch(call.id);
+        self.no_longer_hangs(*call);
     }
 
-    fn unwatch(&mut self, call: u64) {
+    fn no_longer_hangs(&mut self, call: Call) {
         if let Mode::Closed(closed) = &mut self.mode {
-            closed.watched.retain(|(id, _)| *id != call);
+            closed.in_flight.calls.retain(|(id, _)| *id != call.id);
         }
     }
 
@@ -353,22 +399,22 @@ impl Reference {
         if call.epoch != self.epoch {
             return;
         }
-        self.unwatch(call.id);
+        self.no_longer_hangs(call);
         self.has_last_error |= outcome != Outcome::Success;
         match self.mode {
             Mode::Closed(_) => self.settle_closed(outcome, slow),
-            Mode::HalfOpen(_) => self.settle_probe(outcome, slow),
+            Mode::HalfOpen(_) => self.settle_probe(call, outcome, slow),
             _ => {}
         }
     }
 
-    /// The call ended and says nothing.
+    /// The call ended and says nothing about the dependency.
     fn release(&mut self, call: Call) {
         self.active -= 1;
         if call.epoch == self.epoch {
-            self.unwatch(call.id);
+            self.no_longer_hangs(call);
             if let Mode::HalfOpen(probes) = &mut self.mode {
-                probes.in_flight -= 1;
+                probes.give_back(call);
             }
         }
     }
@@ -376,16 +422,10 @@ impl Reference {
     fn settle_closed(&mut self, outcome: Outcome, slow: bool) {
         let Mode::Closed(closed) = &mut self.mode else { return };
         let failed = outcome != Outcome::Success;
-        if failed {
-            closed.errors += 1;
-            closed.successes = 0;
-        } else {
-            closed.errors = 0;
-            closed.successes += 1;
-        }
+        closed.errors = if failed { closed.errors + 1 } else { 0 };
         let errors = closed.errors;
         if let Some(rates) = &self.settings.rates {
-            closed.record(rates, self.now, failed, slow);
+            closed.ended.record(rates.span, self.now, failed, slow);
         }
         if let Outcome::Trip { open_for } = outcome {
             self.open_for(open_for, Cause::Tripped);
@@ -396,15 +436,19 @@ impl Reference {
         }
     }
 
-    fn settle_probe(&mut self, outcome: Outcome, slow: bool) {
+    /// Every probe of the episode counts for or against; only one of the current round has a place to give back, and
+    /// raises the capacity.
+    fn settle_probe(&mut self, call: Call, outcome: Outcome, slow: bool) {
         let Mode::HalfOpen(probes) = &mut self.mode else { return };
-        probes.in_flight -= 1;
+        let had_a_place = probes.give_back(call);
         if outcome == Outcome::Success && !slow {
             probes.successes += 1;
-            let most = self.settings.half_open_max_capacity - self.settings.half_open_capacity;
-            probes.raise = most.min(probes.raise + 1);
+            if had_a_place {
+                let most = self.settings.half_open_max_capacity - self.settings.half_open_capacity;
+                probes.raise = most.min(probes.raise + 1);
+            }
             if probes.successes >= self.settings.success_threshold {
-                self.enter(Mode::Closed(Closed::default()), Cause::SuccessThreshold);
+                self.enter(Mode::Closed(Closed::new(self.now)), Cause::SuccessThreshold);
             }
             return;
         }
@@ -420,13 +464,11 @@ impl Reference {
     /// Opens the breaker if a rate rule is met.
     fn judge(&mut self) {
         let (Mode::Closed(closed), Some(rates)) = (&self.mode, &self.settings.rates) else { return };
-        let Counts { calls, errors, slow } = closed.window(rates, self.now);
-        if calls < rates.minimum_calls.into() {
-            return;
-        }
-        if rates.error_rate.is_some_and(|share| share.is_met(errors, calls)) {
+        let Counts { calls, errors, slow, hanging } = closed.window(rates, self.now);
+        let is_met = |share: Share, part, calls| calls >= rates.minimum_calls.into() && share.is_met(part, calls);
+        if rates.error_rate.is_some_and(|share| is_met(share, errors, calls)) {
             self.open(Cause::ErrorRate);
-        } else if rates.slow.is_some_and(|(share, _)| share.is_met(slow, calls)) {
+        } else if rates.slow.is_some_and(|(share, _)| is_met(share, slow + hanging, calls + hanging)) {
             self.open(Cause::SlowCallRate);
         }
     }
@@ -468,7 +510,7 @@ impl Reference {
     /// An operator moves the breaker.
     pub(crate) fn transition_to(&mut self, state: State) {
         match state {
-            State::Closed => self.enter(Mode::Closed(Closed::default()), Cause::Manual),
+            State::Closed => self.enter(Mode::Closed(Closed::new(self.now)), Cause::Manual),
             State::Open => self.open(Cause::Manual),
             State::HalfOpen => self.enter(Mode::HalfOpen(HalfOpen::default()), Cause::Manual),
             State::ForcedOpen => self.enter(Mode::ForcedOpen, Cause::Manual),
@@ -481,78 +523,163 @@ impl Reference {
     }
 
     pub(crate) fn reset(&mut self) {
-        self.enter(Mode::Closed(Closed::default()), Cause::Reset);
+        self.enter(Mode::Closed(Closed::new(self.now)), Cause::Reset);
         self.totals = Totals::default();
         self.has_last_error = false;
         self.changes_at_reset = self.changes;
     }
 }
 
-/// Slices of an eighth of the slow call's duration, and of no less than a millisecond.
+/// Where the promise leaves room.
+impl Reference {
+    /// This time, or the next one at which it is certain whether the newest probe is silent. That is noticed at the
+    /// `probe_timeout` at the earliest, and less than a millisecond later.
+    pub(crate) fn certain_time(&self, time: Time) -> Time {
+        match &self.mode {
+            Mode::HalfOpen(HalfOpen { newest: Some(newest), .. }) => {
+                let silence = newest + self.settings.probe_timeout * MILLI;
+                if (silence..silence + MILLI).contains(&time) { silence + MILLI } else { time }
+            }
+            _ => time,
+        }
+    }
+
+    /// A step back of the clock by `back`, or by more if that is not certain: one that costs nothing in any window, or
+    /// one after which all windows begin anew. `None` if there is none.
+    ///
+    /// A step of less than a slice costs nothing. After a longer one windows begin anew; a breaker that knows the slice
+    /// of its latest reading and no more notices that from two slices on.
+    pub(crate) fn step_back(&self, back: Time) -> Option<Step> {
+        let to = self.now.saturating_sub(back);
+        let (Mode::Closed(closed), Some(rates)) = (&self.mode, &self.settings.rates) else {
+            return Some(Step { to, begins_anew: false });
+        };
+        let ended = rates.span.slice().map(|slice| (slice, closed.ended.latest));
+        let in_flight = rates.slow.map(|(_, slow)| (slice_of(slow), closed.in_flight.latest));
+        let windows = || ended.into_iter().chain(in_flight);
+        let Some(shortest) = windows().map(|(slice, _)| slice).min() else {
+            return Some(Step { to, begins_anew: false });
+        };
+        if to + shortest > closed.latest {
+            return Some(Step { to, begins_anew: false });
+        }
+        // A window that has seen no call does not matter.
+        let far = windows().filter_map(|(slice, latest)| Some(latest?.checked_sub(2 * slice)));
+        let to = far.chain([Some(to)]).min().flatten()?;
+        Some(Step { to, begins_anew: true })
+    }
+}
+
+/// A step back of the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) to: Time,
+    /// The windows begin anew with the next call that is admitted and settled.
+    pub(crate) begins_anew: bool,
+}
+
+/// Calls in flight are counted by slices of an eighth of the slow call's duration, and of a millisecond at least.
 fn slice_of(slow_millis: u64) -> Time {
     (slow_millis * MILLI).div_ceil(8).max(MILLI)
 }
 
-fn admission_slice(now: Time, slow_millis: u64) -> u64 {
-    now / slice_of(slow_millis)
+impl HalfOpen {
+    /// Whether the probe had a place in this round.
+    fn give_back(&mut self, probe: Call) -> bool {
+        let has_a_place = probe.round == self.round;
+        self.in_flight -= u32::from(has_a_place);
+        has_a_place
+    }
 }
 
-impl Closed {
-    /// While the clock is behind where it has been, calls are not watched.
-    fn watch(&mut self, call: u64, slice: u64) {
-        if slice >= self.latest_admission {
-            self.latest_admission = slice;
-            self.watched.push((call, slice));
+impl InFlight {
+    fn stepped_back(&self, slow_millis: u64, now: Time) -> bool {
+        self.latest.is_some_and(|latest| now + slice_of(slow_millis) < latest)
+    }
+
+    /// The slice of a reading, which is no earlier one than that of the latest.
+    fn slice(&self, slow_millis: u64, now: Time) -> u64 {
+        self.latest.map_or(now, |latest| latest.max(now)) / slice_of(slow_millis)
+    }
+
+    fn is_first_of_slice(&self, slow_millis: u64, now: Time) -> bool {
+        let length = slice_of(slow_millis);
+        self.latest.is_none_or(|latest| now / length > latest / length)
+    }
+
+    fn admit(&mut self, call: u64, slow_millis: u64, now: Time) {
+        if self.stepped_back(slow_millis, now) {
+            *self = InFlight::default();
         }
+        self.calls.push((call, self.slice(slow_millis, now)));
+        self.latest = self.latest.max(Some(now));
     }
 
     /// A call hangs once the last moment of its slice is a slow call's duration ago.
     fn hanging(&self, slow_millis: u64, now: Time) -> u64 {
-        let latest = admission_slice(now, slow_millis).max(self.latest_admission);
+        if self.stepped_back(slow_millis, now) {
+            return 0;
+        }
+        let current = self.slice(slow_millis, now);
         let slices = (slow_millis * MILLI).div_ceil(slice_of(slow_millis));
-        self.watched.iter().filter(|(_, slice)| slice + slices < latest).count() as u64
-    }
-
-    /// The slice of the window that `now` is in, counted from the first call.
-    fn slice(&self, span_millis: u64, now: Time) -> i128 {
-        let start = i128::from(self.start.unwrap_or(now));
-        ((i128::from(now) - start) * SLICES).div_euclid(i128::from(span_millis * MILLI))
-    }
-
-    fn record(&mut self, rates: &Rates, now: Time, failed: bool, slow: bool) {
-        if let Span::Millis(span) = rates.span {
-            self.start = self.start.or(Some(now));
-            self.latest_end = self.latest_end.max(self.slice(span, now));
-        }
-        self.ended.push_back(Ended { slice: self.latest_end, failed, slow });
-    }
-
-    fn window(&self, rates: &Rates, now: Time) -> Counts {
-        let hanging = rates.slow.map_or(0, |(_, slow)| self.hanging(slow, now));
-        let mut counts = Counts { calls: hanging, errors: 0, slow: hanging };
-        match rates.span {
-            Span::Calls(most) => {
-                let most = u64::from(most);
-                counts = Counts { calls: hanging.min(most), errors: 0, slow: hanging.min(most) };
-                self.ended
-                    .iter()
-                    .rev()
-                    .take(usize::try_from(most - counts.calls).expect("a small window"))
-                    .for_each(|ended| counts.add(ended));
-            }
-            Span::Millis(span) => {
-                let latest = self.latest_end.max(self.slice(span, now));
-                self.ended.iter().filter(|ended| ended.slice > latest - SLICES).for_each(|ended| counts.add(ended));
-            }
-        }
-        counts
+        self.calls.iter().filter(|(_, slice)| slice + slices < current).count() as u64
     }
 }
 
-impl Counts {
-    fn add(&mut self, ended: &Ended) {
-        self.calls += 1;
-        self.errors += u64::from(ended.failed);
-        self.slow += u64::from(ended.slow);
+impl Ended {
+    fn stepped_back(&self, slice: Time, now: Time) -> bool {
+        self.latest.is_some_and(|latest| now + slice < latest)
+    }
+
+    /// The slice of a reading, which is no earlier one than that of the latest.
+    fn slice(&self, span_millis: u64, now: Time) -> u64 {
+        let since_start = self.latest.map_or(now, |latest| latest.max(now)) - self.start;
+        let slice = u128::from(since_start) * u128::from(SLICES) / u128::from(span_millis * MILLI);
+        u64::try_from(slice).expect("years")
+    }
+
+    fn record(&mut self, span: Span, now: Time, failed: bool, slow: bool) {
+        if span.slice().is_some_and(|slice| self.stepped_back(slice, now)) {
+            *self = Ended::default();
+        }
+        if self.samples.is_empty() {
+            self.start = now;
+        }
+        self.latest = self.latest.max(Some(now));
+        let slice = match span {
+            Span::Calls(_) => 0,
+            Span::Millis(millis) => self.slice(millis, now),
+        };
+        self.samples.push_back(Sample { slice, failed, slow });
+    }
+
+    /// The calls that are in the window.
+    fn within(&self, span: Span, now: Time) -> Vec<Sample> {
+        match span {
+            Span::Calls(most) => self.samples.iter().rev().take(most as usize).copied().collect(),
+            Span::Millis(_) if span.slice().is_some_and(|slice| self.stepped_back(slice, now)) => Vec::new(),
+            Span::Millis(_) if self.samples.is_empty() => Vec::new(),
+            Span::Millis(millis) => {
+                let current = self.slice(millis, now);
+                self.samples.iter().rev().take_while(|sample| sample.slice + SLICES > current).copied().collect()
+            }
+        }
+    }
+}
+
+impl Closed {
+    fn new(now: Time) -> Self {
+        Closed { errors: 0, ended: Ended::default(), in_flight: InFlight::default(), latest: now }
+    }
+
+    fn window(&self, rates: &Rates, now: Time) -> Counts {
+        let ended = self.ended.within(rates.span, now);
+        let of = |holds: fn(&Sample) -> bool| ended.iter().filter(|sample| holds(sample)).count() as u64;
+        Counts {
+            calls: of(|_| true),
+            errors: of(|sample| sample.failed),
+            slow: of(|sample| sample.slow),
+            hanging: rates.slow.map_or(0, |(_, slow)| self.in_flight.hanging(slow, now)),
+        }
     }
 }
