@@ -165,6 +165,16 @@ fn a_reference_that_forgets_to_back_off_explains_it_not() {
 }
 
 #[test]
+fn a_reference_in_which_no_probe_is_ever_silent_explains_it_not() {
+    let mut refuted = 0;
+    for mut record in rounds_in_a_row(3_000) {
+        record.settings.probe_timeout = 1_000_000;
+        refuted += usize::from(explanation(&record).is_none());
+    }
+    assert!(refuted > 0);
+}
+
+#[test]
 fn an_order_against_real_time_explains_nothing() {
     let mut refuted = 0;
     for mut record in rounds_in_a_row(500) {

@@ -4,12 +4,7 @@
 //! ended when it began, give the same answers; and the same state, run, totals and transitions at the end.
 //!
 //! What is not promised is not compared: totals and the last error if there was a `reset`, which clears them after its
-//! change of state, and the successes since the last error while closed, which each thread counts for itself.
-//!
-//! Nor does any probe fall silent here. The place of a silent one is won before the word is swapped; when the silent
-//! one answers, or an order comes, between the two, then a caller may be refused where one after the other none would
-//! have been, or be let in beside one that took the slot that came back. What holds then is the bound that the models
-//! of `loom-tests` and the search of `proof/search` check: one probe more for each `probe_timeout`.
+//! change of state, and the successes since the last error while closed, which a breaker need not count.
 
 use std::collections::HashSet;
 

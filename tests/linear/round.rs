@@ -72,6 +72,7 @@ pub(crate) struct Record {
 impl Plan {
     /// A round for this many threads. `draw(n)` is a random number below `n`.
     pub(crate) fn new(threads: usize, draw: &mut impl FnMut(usize) -> usize) -> Self {
+        let half_open_capacity = 1 + u32::try_from(draw(4) / 3).expect("small");
         let settings = Settings {
             error_threshold: Some(1 + u32::try_from(draw(3)).expect("small")),
             rates: None,
@@ -80,24 +81,32 @@ impl Plan {
             backoff_max: 25,
             success_threshold: 1 + u32::try_from(draw(2)).expect("small"),
             half_open_error_threshold: 1 + u32::try_from(draw(2)).expect("small"),
-            half_open_capacity: 1,
-            half_open_max_capacity: 1 + u32::try_from(draw(2)).expect("small"),
-            probe_timeout: 1_000,
+            half_open_capacity,
+            half_open_max_capacity: half_open_capacity + u32::try_from(draw(2)).expect("small"),
+            // In half of the rounds probes fall silent from one phase to the next.
+            probe_timeout: [10, 1_000][draw(2)],
             dropped_calls: [Dropped::Ignore, Dropped::Failure][draw(2)],
         };
         let mut numbers = 0;
         let mut asked = Vec::new();
         let mut time = 0;
+        // A third of the rounds begin with a probe, which is silent when the next phase begins if the times are so.
+        let mut beginning = vec![Operation::TransitionTo(State::HalfOpen), Operation::Admit];
+        if draw(3) > 0 {
+            beginning.clear();
+        }
         // First one thread by itself, to bring the breaker somewhere; then all of them, twice.
         let phases = [(1, 2), (threads, 2), (threads, 2)].map(|(threads, most)| {
             time += [0, 10, 15, 20][draw(4)] * MILLI;
             let earlier = asked.clone();
             let threads = (0..threads).map(|_| {
                 let mut known = earlier.clone();
-                let operations = (0..=draw(most)).map(|_| {
+                let given = std::mem::take(&mut beginning);
+                let drawn = draw(most + 1) + usize::from(given.is_empty());
+                let operations = given.into_iter().map(Some).chain((0..drawn).map(|_| None)).map(|given| {
                     let number = numbers;
                     numbers += 1;
-                    let operation = operation(&known, draw);
+                    let operation = given.unwrap_or_else(|| operation(&known, draw));
                     if operation == Operation::Admit {
                         known.push(number);
                         asked.push(number);
