@@ -4,6 +4,7 @@
 //! operations.
 
 mod pair;
+mod promises;
 mod reference;
 
 use std::cell::Cell;
