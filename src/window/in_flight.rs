@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ring::PerStripe;
-use super::timeline::{Moment, Reading, Slices, Timeline};
+use super::timeline::{Begins, Moment, Reading, Slices, Timeline};
 use super::{PLACES, SLICES};
 use crate::machine::cell::Cell;
 use crate::machine::millis::whole_nanos;
@@ -64,7 +64,11 @@ impl InFlight {
     pub(super) fn new(slow: Duration) -> Self {
         let duration = whole_nanos(slow);
         let length = duration.div_ceil(FINENESS).max(SHORTEST);
-        InFlight { timeline: Timeline::new(length), slow: duration.div_ceil(length), balances: PerStripe::new() }
+        InFlight {
+            timeline: Timeline::new(length, Begins::AtAMultiple),
+            slow: duration.div_ceil(length),
+            balances: PerStripe::new(),
+        }
     }
 
     /// Finds the slice of an admission.
@@ -96,9 +100,9 @@ impl InFlight {
     /// The calls of `epoch` in flight whose whole slice was admitted a slow call's duration ago.
     pub(super) fn hanging(&self, epoch: Epoch, now: Duration) -> u64 {
         let Some(slices) = self.timeline.slices(epoch, now) else { return 0 };
-        let Some(latest) = slices.current.checked_sub(self.slow).filter(|latest| *latest >= slices.first) else {
-            return 0;
-        };
+        // The latest slice whose last moment is a slow call's duration ago.
+        let latest = slices.current.checked_sub(self.slow + 1).filter(|latest| *latest >= slices.first);
+        let Some(latest) = latest else { return 0 };
         let overdue = Slices { current: latest, ..slices };
         // None: a balance is on its way just now. Whoever looks next will see.
         let sum: Option<i64> = self.balances.iter().map(|balances| balances.sum(overdue)).sum();

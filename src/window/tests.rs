@@ -125,8 +125,8 @@ fn calls_that_hang_count_as_slow_until_they_leave() {
         tested.end(1, false, false);
         tested.end(2, false, true);
         let slices: Vec<_> = (0..3).map(|_| tested.enter().expect("slow calls matter")).collect();
-        assert_eq!(tested.tripped_by(EPOCH, at(84), 2), None);
-        assert_eq!(tested.metrics(EPOCH, at(84), 2), (2, 0, 1, 0));
+        assert_eq!(tested.tripped_by(EPOCH, at(89), 2), None);
+        assert_eq!(tested.metrics(EPOCH, at(89), 2), (2, 0, 1, 0));
         assert_eq!(tested.tripped_by(EPOCH, at(95), 2), Some(Cause::SlowCallRate));
         assert_eq!(tested.metrics(EPOCH, at(95), 2), (2, 0, 1, 3));
         slices.into_iter().for_each(|slice| tested.windows.leave(0, slice));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ring::{Packing, PerStripe, Ring};
-use super::timeline::{Moment, Reading, Slices, Timeline};
+use super::timeline::{Begins, Moment, Reading, Slices, Timeline};
 use super::{SLICES, Sample};
 use crate::machine::cell::Cell;
 use crate::machine::millis::whole_nanos;
@@ -36,7 +36,7 @@ impl TimeWindow {
     pub(super) fn new(time: Duration) -> Self {
         let length = (whole_nanos(time) / SLICES).max(1);
         TimeWindow {
-            timeline: Timeline::new(length),
+            timeline: Timeline::new(length, Begins::WithItsFirstCall),
             packing: Packing::for_slices_of(length),
             counts: PerStripe::new(),
         }

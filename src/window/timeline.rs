@@ -18,6 +18,7 @@ use crate::sync::{Mutex, Ordering, RingU64};
 pub(super) struct Timeline {
     /// The length of a slice, in nanoseconds.
     length: u64,
+    begins: Begins,
     changing: Mutex<()>,
     /// The number of the current slice. [`CHANGING`] while the fields below are written: no two states of them have the
     /// same number.
@@ -27,6 +28,15 @@ pub(super) struct Timeline {
     first: RingU64,
     /// When the current slice began, in nanoseconds.
     start: RingU64,
+}
+
+/// Where the first slice of an era begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// With the call that begins the era.
+    WithItsFirstCall,
+    /// At a multiple of its length, before that call.
+    AtAMultiple,
 }
 
 const CHANGING: u64 = u64::MAX;
@@ -78,9 +88,10 @@ pub(crate) enum Reading {
 }
 
 impl Timeline {
-    pub(super) fn new(length: u64) -> Self {
+    pub(super) fn new(length: u64, begins: Begins) -> Self {
         Timeline {
             length,
+            begins,
             changing: Mutex::new(()),
             current: RingU64::new(0),
             epoch: RingU64::new(NO_EPOCH),
@@ -118,14 +129,14 @@ impl Timeline {
             if !present.is_in(epoch) {
                 return Moment::Late;
             }
-            seen.new_era(epoch, time)
+            self.new_era(seen, epoch, time)
         } else if self.is_in_current(seen, time) {
             return Moment::In { slices: seen.slices(), is_new: false };
         } else if time < seen.start {
             if reading == Reading::Some {
                 return Moment::Earlier;
             }
-            seen.new_era(epoch, time)
+            self.new_era(seen, epoch, time)
         } else {
             self.moved_on(seen, time)
         };
@@ -151,6 +162,16 @@ impl Timeline {
     pub(super) fn is_still(&self, slices: Slices) -> bool {
         let seen = self.read().slices();
         seen.first == slices.first && seen.current <= slices.current
+    }
+
+    /// The first slice of another era.
+    fn new_era(&self, seen: Now, epoch: Epoch, time: u64) -> Now {
+        let first = seen.current + 1;
+        let start = match self.begins {
+            Begins::WithItsFirstCall => time,
+            Begins::AtAMultiple => time - time % self.length,
+        };
+        Now { epoch: epoch.number(), current: first, first, start }
     }
 
     fn moved_on(&self, seen: Now, time: u64) -> Now {
@@ -198,11 +219,5 @@ impl Timeline {
 impl Now {
     fn slices(self) -> Slices {
         Slices { first: self.first, current: self.current }
-    }
-
-    /// The first slice of another era.
-    fn new_era(self, epoch: Epoch, time: u64) -> Self {
-        let first = self.current + 1;
-        Now { epoch: epoch.number(), current: first, first, start: time }
     }
 }
