@@ -252,9 +252,9 @@ impl CircuitBreaker {
     /// The window is kept unless one of the settings of the rates has changed, `window`, `minimum_calls`, `error_rate` and
     /// those of slow calls. Then it begins empty, and calls in flight are in it when they end, but not seen to hang before.
     ///
-    /// If nothing has changed, nothing is done. Each change takes up to 256 bytes, the first 704 more, and windows that
-    /// begin anew what [`Window`](crate::Window) says, until the breaker is dropped: this is made for an operator, not for
-    /// a control loop.
+    /// If nothing has changed, nothing is done. The windows of former settings are freed, but for those that the breaker was
+    /// made with. Of each former settings 64 bytes are kept while calls are in flight, of 1024 at most: a call that is in
+    /// flight for longer than that is judged by the settings in force.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Config, State};
@@ -274,13 +274,9 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// As [`Builder::build`](crate::Builder::build). Nothing changes then.
-    ///
-    /// # Panics
-    ///
-    /// At the 536 870 912th change.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         let Approved { rules, rates } = config.approve()?;
-        self.engine.reconfigure(rules, rates.map(Arc::new));
+        self.engine.reconfigure(rules, rates.map(Arc::new).as_ref());
         Ok(())
     }
 

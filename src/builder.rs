@@ -26,10 +26,10 @@ use crate::window::Window;
 /// | [`reset_timeout`](Self::reset_timeout) | 30 s | above zero |
 /// | [`reset_backoff`](Self::reset_backoff) | 1.0, no maximum | finite, at least 1.0; at least the reset timeout |
 /// | [`reset_jitter`](Self::reset_jitter) | 0.0 | 0.0 to 1.0 |
-/// | [`success_threshold`](Self::success_threshold) | 2 | 1 to 1023 |
-/// | [`half_open_error_threshold`](Self::half_open_error_threshold) | 1 | 1 to 1023 |
-/// | [`half_open_capacity`](Self::half_open_capacity) | 1 | 1 to 1023 |
-/// | [`half_open_max_capacity`](Self::half_open_max_capacity) | the capacity | the capacity to 1023 |
+/// | [`success_threshold`](Self::success_threshold) | 2 | 1 to 127 |
+/// | [`half_open_error_threshold`](Self::half_open_error_threshold) | 1 | 1 to 127 |
+/// | [`half_open_capacity`](Self::half_open_capacity) | 1 | 1 to 127 |
+/// | [`half_open_max_capacity`](Self::half_open_max_capacity) | the capacity | the capacity to 127 |
 /// | [`probe_timeout`](Self::probe_timeout) | the reset timeout | above zero |
 /// | [`dropped_calls`](Self::dropped_calls) | [`Dropped::Ignore`] | any limit above zero |
 /// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
@@ -190,11 +190,17 @@ impl Builder {
         self
     }
 
-    /// When the newest probe has been silent for this long, one more is admitted, beyond the capacity; and
-    /// so on. Default: the reset timeout.
+    /// For how long the newest probe may be silent before the probes in flight no longer block new ones.
+    /// Default: the reset timeout.
     ///
-    /// So a probe that never ends does not block the breaker for good. The silent one still counts when it ends.
-    /// At most 4095 probes can be in flight in one half-open episode.
+    /// If all slots are taken when this time is over, the next caller begins a new round of probes. It is the first probe
+    /// of that round, and all other slots are free again: up to `half_open_capacity`, without the raise of slow start.
+    /// The counts of successes and errors stay as they are, and observers hear nothing. A probe that never ends therefore
+    /// costs one such wait, however many successes are needed, and blocks the breaker never for good.
+    ///
+    /// A silent probe of an earlier round still counts when it ends: a success counts towards `success_threshold`, and a
+    /// failure as an error. It frees no slot. A dependency that always takes longer than the `probe_timeout` can
+    /// therefore close the breaker.
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.config.probe_timeout = Some(timeout);
         self

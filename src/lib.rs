@@ -17,7 +17,6 @@ mod config;
 mod engine;
 mod error;
 mod failures;
-mod generations;
 mod guarded;
 mod guarded_by;
 #[cfg(feature = "http")]

@@ -42,13 +42,17 @@ impl Rules {
     /// How long to stay open after `reopenings` openings out of half-open. `draw`, from 0 to 1,
     /// picks the place within the jitter.
     pub(crate) fn cool_down(&self, reopenings: u32, draw: f64) -> Duration {
-        let backed_off = stretch(self.reset_timeout, self.backoff_factor.powf(f64::from(reopenings)));
-        stretch(backed_off.min(self.backoff_max), self.jitter.mul_add(draw, 1.0))
+        let grown = reopenings > 0 && self.backoff_factor > 1.0;
+        let factor = if grown { self.backoff_factor.powf(f64::from(reopenings)) } else { 1.0 };
+        stretch(stretch(self.reset_timeout, factor).min(self.backoff_max), self.jitter.mul_add(draw, 1.0))
     }
 }
 
 /// `wait * factor`, saturating, and never less than `wait`; `factor` is at least 1.
 fn stretch(wait: Duration, factor: f64) -> Duration {
+    if factor <= 1.0 {
+        return wait;
+    }
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX).max(wait)
 }
 

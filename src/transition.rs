@@ -105,7 +105,7 @@ pub struct Transition {
     pub open_for: Option<Duration>,
     /// Failures since the last success if it was closed, failed probes if it was half-open, else 0.
     pub consecutive_error_count: u64,
-    /// Successful probes since the last failed one if it was half-open, otherwise 0.
+    /// Successful probes since the last failed one if it was half-open, else 0.
     pub consecutive_success_count: u64,
     /// Calls that were rejected since the breaker was last closed: on a close, what the outage turned away. One
     /// that was being turned away at that very moment may be missing.

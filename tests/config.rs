@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::*;
 use tripcoil::{Builder, CircuitBreaker, Config, Dropped, State};
 
-const MOST: u32 = 1023;
+const MOST: u32 = 127;
 
 #[test]
 fn the_defaults_are_valid() {
@@ -100,8 +100,8 @@ fn reset_jitter_is_a_share() {
 fn success_threshold_is_within_its_bounds() {
     accepts(|settings| settings.success_threshold(1));
     accepts(|settings| settings.success_threshold(MOST));
-    for (threshold, value) in [(0, "0"), (MOST + 1, "1024"), (u32::MAX, "4294967295")] {
-        refuses("success_threshold", value, "1 to 1023", |settings| settings.success_threshold(threshold));
+    for (threshold, value) in [(0, "0"), (MOST + 1, "128"), (u32::MAX, "4294967295")] {
+        refuses("success_threshold", value, "1 to 127", |settings| settings.success_threshold(threshold));
     }
 }
 
@@ -109,8 +109,8 @@ fn success_threshold_is_within_its_bounds() {
 fn half_open_error_threshold_is_within_its_bounds() {
     accepts(|settings| settings.half_open_error_threshold(1));
     accepts(|settings| settings.half_open_error_threshold(MOST));
-    for (threshold, value) in [(0, "0"), (MOST + 1, "1024"), (u32::MAX, "4294967295")] {
-        refuses("half_open_error_threshold", value, "1 to 1023", |settings| {
+    for (threshold, value) in [(0, "0"), (MOST + 1, "128"), (u32::MAX, "4294967295")] {
+        refuses("half_open_error_threshold", value, "1 to 127", |settings| {
             settings.half_open_error_threshold(threshold)
         });
     }
@@ -120,8 +120,8 @@ fn half_open_error_threshold_is_within_its_bounds() {
 fn half_open_capacity_is_within_its_bounds() {
     accepts(|settings| settings.half_open_capacity(1));
     accepts(|settings| settings.half_open_capacity(MOST));
-    for (capacity, value) in [(0, "0"), (MOST + 1, "1024"), (u32::MAX, "4294967295")] {
-        refuses("half_open_capacity", value, "1 to 1023", |settings| settings.half_open_capacity(capacity));
+    for (capacity, value) in [(0, "0"), (MOST + 1, "128"), (u32::MAX, "4294967295")] {
+        refuses("half_open_capacity", value, "1 to 127", |settings| settings.half_open_capacity(capacity));
     }
 }
 
@@ -130,11 +130,11 @@ fn half_open_max_capacity_is_at_least_the_capacity() {
     accepts(|settings| settings.half_open_max_capacity(1));
     accepts(|settings| settings.half_open_max_capacity(7).half_open_capacity(7));
     accepts(|settings| settings.half_open_max_capacity(MOST).success_threshold(MOST));
-    refuses("half_open_max_capacity", "0", "1 to 1023", |settings| settings.half_open_max_capacity(0));
-    refuses("half_open_max_capacity", "6", "7 to 1023", |settings| {
+    refuses("half_open_max_capacity", "0", "1 to 127", |settings| settings.half_open_max_capacity(0));
+    refuses("half_open_max_capacity", "6", "7 to 127", |settings| {
         settings.half_open_max_capacity(6).half_open_capacity(7)
     });
-    refuses("half_open_max_capacity", "1024", "1 to 1023", |settings| settings.half_open_max_capacity(MOST + 1));
+    refuses("half_open_max_capacity", "128", "1 to 127", |settings| settings.half_open_max_capacity(MOST + 1));
 }
 
 #[test]

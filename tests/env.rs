@@ -125,7 +125,7 @@ fn a_value_that_makes_no_sense_is_refused() {
     let dropped = "ignore, failure, or failure after a duration, such as failure after 2s";
     refuses("DROPPED_CALLS", "\"failed\"", dropped);
     for name in ["SUCCESS_THRESHOLD", "HALF_OPEN_ERROR_THRESHOLD", "HALF_OPEN_CAPACITY", "HALF_OPEN_MAX_CAPACITY"] {
-        refuses(name, "\"many\"", "1 to 1023");
+        refuses(name, "\"many\"", "1 to 127");
     }
 }
 
@@ -136,10 +136,10 @@ fn a_value_out_of_range_is_refused_as_the_builder_does() {
         ("ERROR_RATE", "1.5", "above 0.0, up to 1.0"),
         ("SLOW_CALL_RATE", "NaN", "above 0.0, up to 1.0"),
         ("RESET_JITTER", "inf", "0.0 to 1.0"),
-        ("SUCCESS_THRESHOLD", "1024", "1 to 1023"),
-        ("HALF_OPEN_ERROR_THRESHOLD", "0", "1 to 1023"),
-        ("HALF_OPEN_CAPACITY", "0", "1 to 1023"),
-        ("HALF_OPEN_MAX_CAPACITY", "5000", "1 to 1023"),
+        ("SUCCESS_THRESHOLD", "128", "1 to 127"),
+        ("HALF_OPEN_ERROR_THRESHOLD", "0", "1 to 127"),
+        ("HALF_OPEN_CAPACITY", "0", "1 to 127"),
+        ("HALF_OPEN_MAX_CAPACITY", "5000", "1 to 127"),
         ("MINIMUM_CALLS", "0", "1 to 4294967295"),
         ("WINDOW", "0 calls", "1 to 1000000 calls"),
         ("WINDOW", "15ms", "16ms to 31536000s, in sixteen slices of at least 1ms"),
@@ -161,7 +161,7 @@ fn a_value_out_of_range_is_refused_as_the_builder_does() {
 #[test]
 fn variables_that_contradict_each_other_are_refused() {
     let told = read(&[("HALF_OPEN_CAPACITY", "7"), ("HALF_OPEN_MAX_CAPACITY", "6")]);
-    assert_eq!(told, Err("`PAYMENTS_BREAKER_HALF_OPEN_MAX_CAPACITY` is 6, allowed is 7 to 1023".into()));
+    assert_eq!(told, Err("`PAYMENTS_BREAKER_HALF_OPEN_MAX_CAPACITY` is 6, allowed is 7 to 127".into()));
     let told = read(&[("WINDOW", "10 calls"), ("MINIMUM_CALLS", "11")]);
     assert_eq!(told, Err("`PAYMENTS_BREAKER_MINIMUM_CALLS` is 11, allowed is 1 to 10".into()));
     let told = read(&[("RESET_TIMEOUT", "10m"), ("RESET_BACKOFF", "2 up to 5m")]);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::*;
 use tripcoil::{Builder, CircuitBreaker, Outcome, State};
 
-const MOST: u32 = 1023;
+const MOST: u32 = 127;
 
 fn half_open(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, tripcoil::clock::ManualClock) {
     let (breaker, clock) = manual(settings);
@@ -135,7 +135,7 @@ fn thresholds_work_up_to_the_most_that_is_allowed() {
         succeed(&breaker);
     }
     assert_eq!(breaker.state(), State::HalfOpen);
-    assert_eq!(consecutive(&breaker), (1022, 1022));
+    assert_eq!(consecutive(&breaker), (126, 126));
     succeed(&breaker);
     assert_eq!(breaker.state(), State::Closed);
 
@@ -186,7 +186,7 @@ fn without_slow_start_a_success_raises_nothing() {
 }
 
 #[test]
-fn silent_probe_lets_one_more_pass_at_its_timeout_and_then_again() {
+fn a_silent_probe_is_replaced_at_its_timeout_and_then_the_next_one() {
     let (breaker, clock) = half_open(|settings| settings.probe_timeout(5 * SECOND));
     let mut probes = vec![admitted(&breaker)];
     for _ in 0..3 {
@@ -201,6 +201,113 @@ fn silent_probe_lets_one_more_pass_at_its_timeout_and_then_again() {
 }
 
 #[test]
+fn recovery_behind_a_silent_probe_waits_for_it_once_and_not_for_each_success() {
+    for threshold in [1, 2, 20, MOST] {
+        let (breaker, clock) = manual(|settings| settings.success_threshold(threshold));
+        breaker.open_for(SECOND);
+        clock.advance(SECOND);
+        let silent = admitted(&breaker);
+        refused(&breaker);
+        clock.advance(30 * SECOND);
+        for _ in 0..threshold {
+            assert_eq!(breaker.state(), State::HalfOpen);
+            succeed(&breaker);
+        }
+        assert_eq!(breaker.state(), State::Closed);
+        drop(silent);
+    }
+}
+
+#[test]
+fn a_new_round_has_all_places_but_the_one_of_the_caller_that_begins_it() {
+    let (breaker, clock) = half_open(|settings| {
+        settings.half_open_capacity(3).half_open_max_capacity(9).success_threshold(99).probe_timeout(5 * SECOND)
+    });
+    succeed(&breaker);
+    succeed(&breaker);
+    let silent: Vec<_> = (0..5).map(|_| admitted(&breaker)).collect();
+    refused(&breaker);
+    clock.advance(5 * SECOND);
+    let first = admitted(&breaker);
+    assert_eq!(consecutive(&breaker), (0, 2));
+    assert_eq!(free_slots(&breaker), 2, "without the raise of slow start");
+    first.success();
+    assert_eq!(free_slots(&breaker), 4);
+    drop(silent);
+    assert_eq!(free_slots(&breaker), 4, "silent probes free nothing");
+}
+
+#[test]
+fn a_new_round_is_no_change_of_state_and_observers_hear_nothing() {
+    let recorder = Recorder::default();
+    let (breaker, clock) = half_open(|settings| settings.probe_timeout(5 * SECOND).on_transition(recorder.observer()));
+    let (told, changes) = (recorder.count(), breaker.metrics().transition_count);
+    let silent = admitted(&breaker);
+    clock.advance(5 * SECOND);
+    let probe = admitted(&breaker);
+    assert_eq!((recorder.count(), breaker.metrics().transition_count), (told, changes));
+    probe.success();
+    silent.success();
+    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(recorder.seen().last().unwrap().sequence, changes + 1);
+}
+
+#[test]
+fn an_answer_of_any_earlier_round_counts_and_raises_nothing() {
+    let settings = |settings: Builder| {
+        settings.half_open_max_capacity(4).success_threshold(4).half_open_error_threshold(4).probe_timeout(5 * SECOND)
+    };
+    let (breaker, clock) = half_open(settings);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(admitted(&breaker));
+        clock.advance(5 * SECOND);
+    }
+    let current = admitted(&breaker);
+    for (number, permit) in silent.drain(..3).enumerate() {
+        permit.success();
+        assert_eq!(consecutive(&breaker), (0, number as u64 + 1));
+        refused(&breaker);
+    }
+    silent.remove(0).failure();
+    assert_eq!(consecutive(&breaker), (1, 0));
+    refused(&breaker);
+    current.ignore();
+    assert_eq!(free_slots(&breaker), 1);
+}
+
+#[test]
+fn a_trip_of_an_earlier_round_opens() {
+    let (breaker, clock) = half_open(|settings| settings.probe_timeout(5 * SECOND));
+    let silent = admitted(&breaker);
+    clock.advance(5 * SECOND);
+    let current = admitted(&breaker);
+    silent.record(Outcome::Trip { open_for: 9 * SECOND });
+    assert!(is_open_for(&breaker, 9 * SECOND));
+    current.success();
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
+fn a_dependency_slower_than_the_probe_timeout_closes_the_breaker() {
+    let (breaker, clock) = half_open(|settings| settings.success_threshold(3).probe_timeout(SECOND));
+    let mut calls = std::collections::VecDeque::new();
+    // Each call takes 2.5 s.
+    for half_second in 0.. {
+        if calls.front().is_some_and(|(began, _)| half_second - began == 5) {
+            let (_, permit): (i32, tripcoil::Permit<'_>) = calls.pop_front().unwrap();
+            permit.success();
+        }
+        if breaker.state() == State::Closed {
+            break;
+        }
+        assert!(half_second < 20, "it does not close");
+        calls.extend(breaker.try_acquire().ok().map(|permit| (half_second, permit)));
+        clock.advance(SECOND / 2);
+    }
+}
+
+#[test]
 fn probe_timeout_counts_from_the_newest_probe() {
     let (breaker, clock) = half_open(|settings| settings.half_open_capacity(2).probe_timeout(5 * SECOND));
     let first = admitted(&breaker);
@@ -210,8 +317,9 @@ fn probe_timeout_counts_from_the_newest_probe() {
     refused(&breaker);
     clock.advance(TICK);
     let third = admitted(&breaker);
+    let fourth = admitted(&breaker);
     refused(&breaker);
-    drop([first, second, third]);
+    drop([first, second, third, fourth]);
 }
 
 #[test]
@@ -256,7 +364,7 @@ fn silent_probe_still_counts_when_it_ends() {
 }
 
 #[test]
-fn slots_beyond_the_capacity_are_not_given_out_again() {
+fn a_place_that_was_taken_from_a_silent_probe_comes_back_once() {
     let (breaker, clock) = half_open(|settings| settings.probe_timeout(5 * SECOND).success_threshold(9));
     let first = admitted(&breaker);
     clock.advance(5 * SECOND);
@@ -265,22 +373,39 @@ fn slots_beyond_the_capacity_are_not_given_out_again() {
     refused(&breaker);
     second.success();
     assert_eq!(free_slots(&breaker), 1);
+    assert_eq!(consecutive(&breaker), (0, 2));
 }
 
 #[test]
-fn silent_probes_without_end_overflow_nothing() {
+fn silent_probes_without_end_lock_nothing() {
     let (breaker, clock) = half_open(|settings| settings.probe_timeout(MILLI));
     let mut probes = Vec::new();
-    while let Ok(probe) = breaker.try_acquire() {
-        probes.push(probe);
+    for _ in 0..5_000 {
+        probes.push(admitted(&breaker));
+        refused(&breaker);
         clock.advance(MILLI);
     }
-    assert_eq!(probes.len(), 4095);
     drop(probes.pop());
-    drop(admitted(&breaker));
+    assert_eq!(free_slots(&breaker), 1);
     drop(probes);
     assert_eq!(breaker.state(), State::HalfOpen);
     assert_eq!(free_slots(&breaker), 1);
+    succeed(&breaker);
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_probe_timeout_that_is_changed_holds_for_the_probes_in_flight() {
+    let (breaker, clock) = half_open(|settings| settings.probe_timeout(50 * SECOND));
+    let silent = admitted(&breaker);
+    clock.advance(5 * SECOND);
+    refused(&breaker);
+    let mut config = tripcoil::Config::default();
+    config.probe_timeout = Some(5 * SECOND);
+    breaker.reconfigure(config).unwrap();
+    drop(admitted(&breaker));
+    drop(silent);
 }
 
 #[test]

@@ -145,6 +145,67 @@ fn late_success_does_not_end_a_run_of_errors() {
 }
 
 #[test]
+fn late_success_joins_no_run_of_successes() {
+    let (breaker, _clock) = manual(|settings| settings.success_threshold(9));
+    let earlier = admitted(&breaker);
+    breaker.transition_to(State::HalfOpen);
+    succeed(&breaker);
+    earlier.success();
+    succeed(&breaker);
+    assert_eq!(consecutive(&breaker), (0, 2));
+    assert_eq!(breaker.metrics().total_success_count, 3);
+}
+
+/// Takes the breaker through so many transitions.
+fn pass(breaker: &CircuitBreaker, transitions: u32) {
+    for _ in 0..transitions {
+        breaker.transition_to(breaker.state());
+    }
+}
+
+/// The words of open and half-open hold as many bits of the epoch.
+const LOW_EPOCH_BITS: u32 = 19;
+
+#[test]
+fn call_is_late_after_as_many_transitions_as_the_low_bits_of_an_epoch_count() {
+    for state in [State::Closed, State::HalfOpen] {
+        for (ending_name, end) in ENDINGS {
+            let (breaker, _clock) = manual(|settings| settings.error_threshold(2).half_open_error_threshold(2));
+            breaker.transition_to(state);
+            let late = admitted(&breaker);
+            pass(&breaker, 1 << LOW_EPOCH_BITS);
+            assert_eq!(breaker.state(), state);
+            let current = brink(&breaker);
+            let before = breaker.metrics();
+            end(late);
+            let after = breaker.metrics();
+            assert_eq!(standing(&after), standing(&before), "{ending_name} of {state}");
+            assert_eq!(settled(&after), settled(&before) + 1);
+            drop(current);
+        }
+    }
+}
+
+#[test]
+fn call_in_flight_is_current_until_the_first_transition_wherever_the_low_bits_wrap() {
+    for state in [State::Closed, State::HalfOpen] {
+        let (breaker, _clock) = manual(|settings| settings.error_threshold(1).half_open_capacity(4));
+        breaker.transition_to(state);
+        pass(&breaker, (1 << LOW_EPOCH_BITS) - 3);
+        for _ in 0..6 {
+            let permit = admitted(&breaker);
+            permit.success();
+            let permit = admitted(&breaker);
+            pass(&breaker, 1);
+            permit.failure();
+            assert_eq!(breaker.state(), state);
+        }
+        fail(&breaker);
+        assert_eq!(breaker.state(), State::Open);
+    }
+}
+
+#[test]
 fn late_failure_extends_no_deadline() {
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).reset_timeout(5 * SECOND));
     let [first, second] = [admitted(&breaker), admitted(&breaker)];

@@ -180,22 +180,42 @@ fn consecutive_errors_are_the_run_while_closed_and_the_probe_errors_while_half_o
 }
 
 #[test]
-fn consecutive_successes_are_those_of_probes_and_zero_while_closed() {
-    let (breaker, _clock) = manual(|settings| settings.success_threshold(9));
-    succeed(&breaker);
-    assert_eq!(consecutive(&breaker), (0, 0));
-    fail(&breaker);
-    assert_eq!(consecutive(&breaker), (1, 0));
-    breaker.transition_to(State::HalfOpen);
-    for successes in 1..=4 {
+fn consecutive_successes_are_the_probe_successes_while_half_open_and_none_elsewhere() {
+    let (breaker, _clock) = manual(|settings| settings.success_threshold(9).half_open_error_threshold(9));
+    for state in [State::Closed, State::ForcedClosed] {
+        breaker.transition_to(state);
         succeed(&breaker);
-        ignore(&breaker);
-        drop(admitted(&breaker));
-        assert_eq!(consecutive(&breaker), (0, successes));
+        succeed(&breaker);
+        assert_eq!(consecutive(&breaker), (0, 0), "{state}");
+    }
+    breaker.transition_to(State::HalfOpen);
+    for errors in 0..2 {
+        for successes in 1..=4 {
+            succeed(&breaker);
+            ignore(&breaker);
+            drop(admitted(&breaker));
+            assert_eq!(consecutive(&breaker), (errors, successes));
+        }
+        fail(&breaker);
+        assert_eq!(consecutive(&breaker), (errors + 1, 0));
     }
     breaker.transition_to(State::Closed);
     succeed(&breaker);
     assert_eq!(consecutive(&breaker), (0, 0));
+}
+
+#[test]
+fn successes_of_all_threads_add_up() {
+    let (breaker, _clock) = manual(|settings| settings);
+    for _ in 0..2 {
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..100).for_each(|_| succeed(&breaker)));
+            }
+        });
+        fail(&breaker);
+    }
+    assert_eq!(breaker.metrics().total_success_count, 600);
 }
 
 #[test]

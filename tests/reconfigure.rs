@@ -289,7 +289,7 @@ fn what_is_refused_changes_nothing() {
     let (breaker, _) = manual(|settings| settings.error_threshold(2));
     fail(&breaker);
     let refused: ConfigError = breaker.reconfigure(config(|config| config.success_threshold = Some(0))).unwrap_err();
-    assert_eq!(refused.to_string(), "`success_threshold` is 0, allowed is 1 to 1023");
+    assert_eq!(refused.to_string(), "`success_threshold` is 0, allowed is 1 to 127");
     fail(&breaker);
     assert_eq!(breaker.state(), State::Open);
 }

@@ -174,7 +174,7 @@ async fn acquire_waits_for_the_end_of_the_cool_down<R: Runtime>() {
 async fn tasks_take_turns_on_the_half_open_slots<R: Runtime>() {
     const TURNS: usize = 50;
     let (breaker, _clock) =
-        manual(|settings| settings.half_open_capacity(2).probe_timeout(Duration::MAX).success_threshold(1023));
+        manual(|settings| settings.half_open_capacity(2).probe_timeout(Duration::MAX).success_threshold(127));
     breaker.transition_to(State::HalfOpen);
     let (breaker, held) = (Arc::new(breaker), Arc::new(AtomicUsize::new(0)));
     all::<R, _>(6, |_| {

@@ -135,7 +135,7 @@ fn what_makes_no_sense_is_refused() {
         ("slow_call_duration", "-1", duration),
         ("error_threshold", "-5", "1 to 4294967295, or none"),
         ("error_threshold", "5.0", "1 to 4294967295, or none"),
-        ("success_threshold", "4294967296", "1 to 1023"),
+        ("success_threshold", "4294967296", "1 to 127"),
         ("error_rate", "\"half\"", "above 0.0, up to 1.0"),
     ] {
         let told = json(&format!("{{{setting:?}: {value}}}")).unwrap_err();

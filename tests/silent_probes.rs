@@ -248,14 +248,14 @@ fn a_new_round_begins_only_when_the_newest_probe_is_silent_and_no_place_is_free(
     // A place is free: this is a probe of the same round.
     let second = admitted(&breaker);
     refused(&breaker);
-    clock.advance(SILENCE - TICK);
+    clock.advance(SILENCE - MILLI);
     refused(&breaker);
     first.success();
     let third = admitted(&breaker);
     refused(&breaker);
-    clock.advance(SILENCE - TICK);
+    clock.advance(SILENCE - MILLI);
     refused(&breaker);
-    clock.advance(TICK);
+    clock.advance(MILLI);
     // The newest is silent: these are the two of a new round, and neither of the old ones has a place.
     let round = probes(&breaker);
     assert_eq!(round.len(), 2);

@@ -17,7 +17,7 @@ use tripcoil::{Builder, CircuitBreaker, Permit, State};
 /// Half-open, and nothing but a slot or a transition ends the wait for it.
 fn half_open(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, ManualClock) {
     let (breaker, clock) = manual(|builder| {
-        settings(builder.success_threshold(1023).half_open_error_threshold(1023).probe_timeout(Duration::MAX))
+        settings(builder.success_threshold(127).half_open_error_threshold(127).probe_timeout(Duration::MAX))
     });
     breaker.transition_to(State::HalfOpen);
     (breaker, clock)

@@ -1,22 +1,23 @@
 use std::time::Duration;
 
-use super::Engine;
-use super::reconfigure::Settings;
+use super::settings_version::{Settings, Version, times_calls};
 use super::totals::Stripe;
+use super::{Engine, draw_for};
 use crate::error::{Reason, Rejected};
-use crate::generations::{Admission, times_calls};
 use crate::machine::cell::Applied;
 use crate::machine::millis::whole_nanos;
-use crate::machine::step::{Effect, Event};
-use crate::machine::word::{Epoch, Word};
+use crate::machine::step::Effect;
+use crate::machine::word::{Epoch, Head, Word};
 use crate::state::State;
-use crate::transition::Cause;
 use crate::window::{Arrival, Reading, Windows};
 
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
-    admission: Admission,
+    /// State and epoch under which it was admitted.
+    head: Head,
+    /// The settings.
+    version: Version,
     /// When, in nanoseconds of the clock; [`UNTIMED`](Self::UNTIMED) if that does not matter.
     admitted: u64,
     /// The slice in which the call is counted among those in flight; [`UNTIMED`](Self::UNTIMED) if it is not.
@@ -27,8 +28,8 @@ impl Ticket {
     const UNTIMED: u64 = u64::MAX;
 
     #[inline]
-    const fn untimed(admission: Admission) -> Self {
-        Ticket { admission, admitted: Self::UNTIMED, slice: Self::UNTIMED }
+    pub(super) const fn untimed(head: Head, version: Version) -> Self {
+        Ticket { head, version, admitted: Self::UNTIMED, slice: Self::UNTIMED }
     }
 
     pub(super) fn admitted(self) -> Option<Duration> {
@@ -41,21 +42,24 @@ impl Ticket {
     }
 
     pub(super) fn no_longer_timed(self) -> Self {
-        Ticket::untimed(self.admission)
+        Ticket::untimed(self.head, self.version)
     }
 
-    /// Epoch and settings under which it was admitted.
-    pub(super) fn admission(self) -> Admission {
-        self.admission
+    pub(super) fn head(self) -> Head {
+        self.head
+    }
+
+    pub(super) fn version(self) -> Version {
+        self.version
     }
 
     /// The epoch that the call belongs to.
     pub(super) fn epoch(self) -> Epoch {
-        self.admission.epoch()
+        self.head.epoch()
     }
 }
 
-/// Why a call is not let through.
+/// Why a call is not admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     reason: Reason,
@@ -75,13 +79,21 @@ impl Refusal {
 }
 
 impl Engine {
-    /// Admits a call if every call is admitted, nothing has to be timed, and this thread's own stripe is at hand.
+    /// Admits a call if every call is admitted and nothing has to be timed. `own` is this thread's own stripe.
     #[inline]
     pub(crate) fn try_admit_fast(&self, own: Option<&Stripe>) -> Option<Ticket> {
+        let own = own?;
         let word = self.cell.load();
-        let (admission, own) = (self.current.admit_freely(word)?, own?);
+        let version = self.current.try_admit_fast(word)?;
         own.count_admission();
-        Some(Ticket::untimed(admission))
+        Some(Ticket::untimed(word.head(), version))
+    }
+
+    /// As [`try_admit_fast`](Self::try_admit_fast), for any thread.
+    fn try_admit_untimed(&self, word: Word) -> Option<Ticket> {
+        let version = self.current.try_admit_fast(word)?;
+        self.count_admission();
+        Some(Ticket::untimed(word.head(), version))
     }
 
     /// Admits a call or says why not.
@@ -95,9 +107,8 @@ impl Engine {
 
     fn admit_slowly(&self) -> Result<Ticket, Refusal> {
         let word = self.cell.load();
-        if let Some(admission) = self.current.admit_freely(word) {
-            self.count_admission();
-            return Ok(Ticket::untimed(admission));
+        if let Some(ticket) = self.try_admit_untimed(word) {
+            return Ok(ticket);
         }
         let now = self.time_unless_open(word).map_err(Refusal::of)?;
         self.admit_at(word, now)
@@ -113,7 +124,7 @@ impl Engine {
         totals.count_rejection(totals.place());
     }
 
-    /// The time, if it takes more than `word` and the time to tell whether it lets a call through.
+    /// The time, if it takes more than `word` and the time to say whether it admits a call.
     #[expect(clippy::inline_always, reason = "the way of a rejection, which is nothing but this")]
     #[inline(always)]
     fn time_unless_open(&self, word: Word) -> Result<Duration, Reason> {
@@ -129,34 +140,35 @@ impl Engine {
 
     #[inline(never)]
     fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Refusal> {
-        let now = if word.state() == State::Closed { self.arrive(word.epoch(), now) } else { now };
-        let applied = self.cell.admit(now, self.rules());
-        if let Some(refusal) = self.refusal(&applied, now) {
+        let settings = self.settings();
+        let now = match settings.windows() {
+            Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
+            _ => now,
+        };
+        let applied = self.cell.admit(now, settings.rules());
+        if let Some(refusal) = self.refusal(&applied, now, &settings) {
             return Err(refusal);
         }
-        let ticket = self.ticket(applied.after, now);
+        let ticket = self.ticket(&applied, now, &settings);
         self.count_admission();
         self.perform(&applied, Some(now));
         Ok(ticket)
     }
 
-    fn ticket(&self, word: Word, now: Duration) -> Ticket {
-        let admission = self.current.admit(word);
-        let Settings { rules, lately } = self.settings(admission.generation());
-        if !times_calls(rules, lately) {
-            return Ticket::untimed(admission);
+    fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {
+        let (head, version) = (applied.head(), self.current.version());
+        if !times_calls(settings.rules(), settings.windows()) {
+            return Ticket::untimed(head, version);
         }
-        let windows = lately.filter(|_| word.state() == State::Closed);
-        let enter = |windows: &Windows| windows.enter(self.totals().place().index, word.epoch(), now, &self.cell);
-        let slice = windows.and_then(enter);
-        let admitted = whole_nanos(now).min(Ticket::UNTIMED - 1);
-        Ticket { admission, admitted, slice: slice.unwrap_or(Ticket::UNTIMED) }
+        let windows = settings.windows().filter(|_| applied.after.state() == State::Closed);
+        let enter = |windows: &Windows| windows.enter(self.totals().place().index, head.epoch(), now, &self.cell);
+        let slice = windows.and_then(enter).unwrap_or(Ticket::UNTIMED);
+        Ticket { head, version, admitted: whole_nanos(now).min(Ticket::UNTIMED - 1), slice }
     }
 
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
     /// brings no settlements. Returns the time, which is read again if it lies far back.
-    fn arrive(&self, epoch: Epoch, now: Duration) -> Duration {
-        let Some(windows) = self.lately() else { return now };
+    fn arrive(&self, settings: &Settings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
         let (now, arrival) = match windows.arrive(epoch, now, Reading::Some, &self.cell) {
             Arrival::ReadAgain => {
                 let now = self.now();
@@ -165,24 +177,23 @@ impl Engine {
             arrival => (now, arrival),
         };
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
-            if let Some(cause) = self.evaluate(windows, epoch, now).filter(|cause| *cause == Cause::SlowCallRate) {
-                let event = Event::RateMet { epoch, cause, moment: self.moment_at(now) };
-                let applied = self.cell.apply(event, self.rules());
+            if let Some(cause) = self.evaluate(windows, epoch, now) {
+                let rules = settings.rules();
+                let applied = self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules);
                 self.perform(&applied, Some(now));
             }
         }
         now
     }
 
-    fn refusal(&self, applied: &Applied, now: Duration) -> Option<Refusal> {
+    fn refusal(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Option<Refusal> {
         match applied.effect {
             Effect::RefuseOpen => {
                 let nanos_left = self.cell.stays_open(applied.after, now).unwrap_or(0);
                 Some(Refusal::of(Reason::open(nanos_left)))
             }
             Effect::RefuseFull => {
-                let overdue_at = self.cell.overdue_at(applied.after.epoch(), self.rules());
-                // Already overdue, and yet refused: the word has no room for one more. Time will not help.
+                let overdue_at = self.cell.overdue_at(applied.epoch, settings.rules());
                 let nanos = overdue_at.map_or(0, |at| at.nanos().saturating_sub(whole_nanos(now)));
                 let silent_in = (nanos > 0).then(|| Duration::from_nanos(nanos));
                 Some(Refusal { reason: Reason::HALF_OPEN, silent_in })
@@ -192,7 +203,8 @@ impl Engine {
         }
     }
 
-    /// Admits a call that [`try_admit_fast`](Self::try_admit_fast) did not, or rejects it. `own` is this thread's stripe.
+    /// Admits a call that [`try_admit_fast`](Self::try_admit_fast) did not, or rejects it. `own` is this thread's own
+    /// stripe.
     #[expect(clippy::inline_always, reason = "what is made here is copied once less where it is wanted")]
     #[inline(always)]
     pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
@@ -202,9 +214,10 @@ impl Engine {
     #[cold]
     fn admit_or_refuse(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
-        if let Some(admission) = self.current.admit_freely(word) {
-            self.count_admission();
-            return Ok(Ticket::untimed(admission));
+        if word.admits_all() {
+            if let Some(ticket) = self.try_admit_untimed(word) {
+                return Ok(ticket);
+            }
         }
         let admitted = match self.time_unless_open(word) {
             Ok(now) => self.admit_at(word, now).map_err(|refusal| refusal.reason),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Engine;
+use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::Effect;
 use crate::state::State;
@@ -25,7 +25,7 @@ impl Engine {
 
     fn perform_now(&self, applied: Applied, at: Option<Duration>) {
         match applied.effect {
-            Effect::Free(slots) if slots > 0 => {
+            Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => {
                 self.queue.notify_additional(slots as usize);
             }
             Effect::Begin { cause, errors, successes } => {
@@ -34,7 +34,7 @@ impl Engine {
                 if let Some(log) = log {
                     let counts = (errors.into(), successes.into());
                     let transition = self.transition(&applied, cause, counts, at.unwrap_or_default());
-                    log.report(transition, applied.changes());
+                    log.report(transition, low_half(applied.changes));
                 }
                 if has_changed {
                     self.watchers.notify(usize::MAX);
@@ -50,9 +50,9 @@ impl Engine {
 
     fn transition(&self, applied: &Applied, cause: Cause, counts: (u64, u64), at: Duration) -> Transition {
         let (errors, successes) = counts;
-        let Applied { before, after, .. } = *applied;
-        let epoch = before.epoch();
-        let lately = self.lately().filter(|_| before.state() == State::Closed);
+        let Applied { before, after, epoch, .. } = *applied;
+        let settings = self.settings();
+        let windows = settings.windows().filter(|_| before.state() == State::Closed);
         Transition {
             name: self.name.clone(),
             from: before.state(),
@@ -64,7 +64,7 @@ impl Engine {
             consecutive_error_count: errors,
             consecutive_success_count: successes,
             rejected_count: self.totals().rejections(),
-            window: lately.map(|lately| self.window_metrics(lately, epoch, at)),
+            window: windows.map(|windows| self.window_metrics(windows, epoch, at)),
         }
     }
 }

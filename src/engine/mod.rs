@@ -6,6 +6,7 @@ mod effect;
 #[cfg(all(test, not(loom)))]
 mod layout;
 mod reconfigure;
+mod settings_version;
 mod settle;
 pub(crate) mod totals;
 
@@ -15,19 +16,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock};
-use crate::generations::Current;
 use crate::machine::cell::Cell;
-use crate::machine::step::{self, Event, Moment, Order};
+use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::observers::Observer;
+use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::OnceBox;
 use crate::terms::Terms;
 use crate::waiters::Waiters;
 use crate::window::Windows;
 use cold::{Cleared, Cold};
+use settings_version::Current;
 use totals::{Directory, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::Ticket;
@@ -83,12 +85,11 @@ impl Engine {
 
     pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
         let mut engine = Engine::new(name);
-        if let Some(lately) = terms.new_windows() {
-            let mut cold = Cold::new();
-            cold.lately = Some(lately);
-            engine.cold.get_or_init(|| Box::new(cold));
+        let windows = terms.new_windows();
+        engine.current = Current::with(&terms.rules, windows.as_deref());
+        if windows.is_some() {
+            engine.cold.get_or_init(|| Box::new(Cold::new(windows)));
         }
-        engine.current = Current::with(&terms.rules, engine.cold.get().and_then(|cold| cold.lately.as_deref()));
         engine.terms = Some(terms);
         engine
     }
@@ -103,7 +104,7 @@ impl Engine {
 
     /// Changes of state so far, modulo 2³².
     pub(crate) fn changes(&self) -> u32 {
-        self.cell.load_with_history().1.changes()
+        low_half(self.cell.load_with_history().2)
     }
 
     pub(crate) fn watchers(&self) -> &Waiters {
@@ -143,22 +144,18 @@ impl Engine {
 
     #[cold]
     fn make_cold(&self) -> &Cold {
-        self.cold.get_or_init(|| Box::new(Cold::new()))
+        self.cold.get_or_init(|| Box::new(Cold::new(None)))
     }
 
     /// The epoch that has begun last.
     fn epoch(&self) -> Epoch {
-        self.cell.load().epoch()
-    }
-
-    fn moment_at(&self, now: Duration) -> Moment {
-        Moment { now, draw: if self.rules().jitter == 0.0 { 0.0 } else { draw() } }
+        self.cell.load_with_history().1.epoch()
     }
 
     pub(crate) fn transition_to(&self, state: State) {
         self.operate(match state {
             State::Closed => Order::Close,
-            State::Open => Order::Open(self.moment_at(self.now())),
+            State::Open => Order::Open { now: self.now(), draw: draw_for(self.settings().rules()) },
             State::HalfOpen => Order::HalfOpen,
             State::ForcedOpen => Order::ForceOpen,
             State::ForcedClosed => Order::ForceClosed,
@@ -170,9 +167,8 @@ impl Engine {
     }
 
     fn operate(&self, order: Order) {
-        let event = Event::Operate(order);
-        let at = event.opens_at().or_else(|| self.time_to_tell());
-        let applied = self.cell.apply(event, self.rules());
+        let at = order.opens_at().or_else(|| self.time_to_tell());
+        let applied = self.cell.operate(order, self.settings().rules());
         self.perform(&applied, at);
     }
 
@@ -181,9 +177,9 @@ impl Engine {
         // Locked first, so that of two resets the later one is also the one that is remembered.
         let cold = self.cold();
         let mut cleared = cold.cleared.lock();
-        let applied = self.cell.apply(Event::Operate(Order::Reset), self.rules());
-        *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes() }));
-        cold.failures.clear(applied.after.epoch(), || self.epoch());
+        let applied = self.cell.operate(Order::Reset, self.settings().rules());
+        *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
+        cold.failures.clear(applied.epoch_after(), || self.epoch());
         drop(cleared);
         self.perform(&applied, at);
     }
@@ -201,9 +197,9 @@ impl Engine {
     fn snapshot(&self, taken_off: impl FnOnce(Cleared) -> Cleared) -> Metrics {
         // What was cleared comes first: whatever is read after it is at least as new.
         let cleared = self.cleared();
-        let (word, history) = self.cell.load_with_history();
+        let (word, history, changes) = self.cell.load_with_history();
         let cleared = taken_off(cleared);
-        let (state, epoch) = (word.state(), word.epoch());
+        let (state, epoch) = (word.state(), history.epoch());
         let totals = self.sums().since(cleared.totals);
         let (errors, successes) = step::counts(word);
         Metrics {
@@ -218,11 +214,11 @@ impl Engine {
             total_slow_count: totals.slow,
             consecutive_error_count: errors,
             consecutive_success_count: successes,
-            transition_count: u64::from(history.changes().wrapping_sub(cleared.changes)),
+            transition_count: changes.saturating_sub(cleared.changes),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
             last_error: self.cold.get().and_then(|cold| cold.failures.last()),
-            window: self.lately().map(|lately| match state {
-                State::Closed => self.window_metrics(lately, epoch, self.time_of(lately)),
+            window: self.settings().windows().map(|windows| match state {
+                State::Closed => self.window_metrics(windows, epoch, self.time_of(windows)),
                 _ => WindowMetrics::default(),
             }),
         }
@@ -245,14 +241,26 @@ impl Engine {
     }
 
     /// The calls that `epoch` has been credited with, if the windows need to know.
+    #[inline]
     fn calls_in(&self, windows: &Windows, epoch: Epoch) -> u64 {
         if windows.counts_calls() { self.totals().calls_in(epoch) } else { 0 }
     }
 
     /// The time, if the windows need it.
-    fn time_of(&self, lately: &Windows) -> Duration {
-        if lately.times_settlements() { self.now() } else { Duration::ZERO }
+    fn time_of(&self, windows: &Windows) -> Duration {
+        if windows.times_settlements() { self.now() } else { Duration::ZERO }
     }
+}
+
+/// What picks the jitter of an opening, if there is any.
+fn draw_for(rules: &Rules) -> f64 {
+    if rules.jitter == 0.0 { 0.0 } else { draw() }
+}
+
+/// Of a count that is extended again where it is used.
+#[expect(clippy::cast_possible_truncation, reason = "the rest is cut off")]
+const fn low_half(count: u64) -> u32 {
+    count as u32
 }
 
 /// A random number from 0 to 1: the seeds of the standard library's hash maps are random and each differs.
@@ -283,6 +291,6 @@ mod tests {
 
     #[test]
     fn an_engine_is_no_larger_than_it_was() {
-        assert_eq!((size_of::<Engine>(), size_of::<Stripe>()), (208, 80));
+        assert_eq!((size_of::<Engine>(), size_of::<Stripe>()), (232, 80));
     }
 }

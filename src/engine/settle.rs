@@ -1,34 +1,51 @@
 use std::time::Duration;
 
-use super::totals::{Kind, Stripe};
-use super::{Engine, Ticket};
+use super::settings_version::Settings;
+use super::totals::{Kind, Place, Stripe};
+use super::{Engine, Ticket, draw_for};
 use crate::failures::Note;
-use crate::generations::times_settlements;
 use crate::machine::cell::Applied;
-use crate::machine::step::{Effect, Event};
+use crate::machine::step::{self, Effect, Standing};
 use crate::machine::word::{Epoch, Word};
 use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
 use crate::window::{Reading, Recorded, Sample, Windows};
 
+/// A call that has ended, up to the moment at which it is counted.
+struct Ended<'a> {
+    ticket: Ticket,
+    place: Place<'a>,
+    /// When, if that matters.
+    at: Option<Duration>,
+    is_slow: bool,
+    settings: Settings<'a>,
+}
+
 impl Engine {
-    /// Settles a call as `outcome` says. `own` is this thread's stripe of the totals.
+    /// Settles a call as `outcome` says. `own` is this thread's own stripe.
     #[inline]
     pub(crate) fn settle(&self, own: Option<&Stripe>, ticket: Ticket, outcome: Outcome, note: impl FnOnce() -> Note) {
         match (outcome, own) {
-            (Outcome::Success, Some(own)) if self.has_nothing_to_do(ticket) => own.count_success(ticket.epoch()),
+            (Outcome::Success, Some(own)) if self.is_noop_success(ticket) => own.count_success(ticket.epoch()),
             (Outcome::Success, _) => self.succeed(ticket),
-            (Outcome::Failure, _) => self.fail(ticket, &note()),
-            (Outcome::Ignored, _) => self.release(ticket, Kind::Ignored),
-            (Outcome::Trip { open_for }, _) => self.trip(ticket, open_for, &note()),
+            _ => self.settle_unsuccessful(ticket, outcome, &note()),
         }
     }
 
-    /// Whether a success changes nothing but its thread's totals.
+    #[cold]
+    fn settle_unsuccessful(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
+        match outcome {
+            Outcome::Ignored => self.release(ticket, Kind::Ignored),
+            Outcome::Trip { open_for } => self.trip(ticket, open_for, note),
+            Outcome::Failure | Outcome::Success => self.fail(ticket, note),
+        }
+    }
+
+    /// Whether a success changes nothing but the totals.
     #[inline]
-    fn has_nothing_to_do(&self, ticket: Ticket) -> bool {
-        self.current.leaves_quiet(self.cell.load(), ticket.admission())
+    fn is_noop_success(&self, ticket: Ticket) -> bool {
+        self.cell.load().is_bare(ticket.head()) && self.current.is_untimed(ticket.version())
     }
 
     /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
@@ -37,7 +54,8 @@ impl Engine {
         if has_panicked() {
             return self.fail(ticket, &Note::PANIC);
         }
-        let failed = match self.settings(ticket.admission().generation()).rules.dropped_calls {
+        let dropped_calls = self.judgement(ticket.version(), &self.settings()).dropped_calls;
+        let failed = match dropped_calls {
             Dropped::Ignore => false,
             Dropped::Failure => true,
             Dropped::FailureAfter(limit) => {
@@ -47,220 +65,188 @@ impl Engine {
         if failed { self.fail(ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
     }
 
-    /// A success that is timed, ends a run of errors, or is a probe's, a late one, or one of a thread without a stripe of its own.
+    /// A success that is timed, ends a run of errors, is a probe's or a late one, or that of a thread without a stripe
+    /// at hand.
     #[cold]
     fn succeed(&self, ticket: Ticket) {
-        if self.is_timed(ticket) {
-            self.succeed_timed(ticket);
-        } else if let Some(word) = self.word_of(ticket) {
-            self.count(Kind::Success, word);
-            if !self.is_still_quiet(word) {
-                self.apply_success(word, None);
-            }
-        } else {
-            self.count_uncredited(Kind::Success);
+        let totals = self.totals();
+        if self.is_noop_success(ticket) {
+            return totals.count_success(totals.place(), ticket.epoch(), &self.cell);
         }
-    }
-
-    #[inline(never)]
-    fn succeed_timed(&self, ticket: Ticket) {
-        let now = self.now();
-        let is_slow = self.ends_slowly(ticket, now);
-        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Success) };
-        if is_slow {
-            return self.succeed_slowly(word, now);
+        let ended = self.end(ticket);
+        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+            return ended.place.count_uncredited(Kind::Success);
+        };
+        if ended.is_slow {
+            return self.succeed_slowly(&ended, word, standing);
         }
-        self.count(Kind::Success, word);
-        if let Some(windows) = self.lately_in(word) {
-            let (stripe, epoch) = (self.totals().place().index, ticket.epoch());
-            let record = |now, reading| windows.record_success(stripe, epoch, now, reading, &self.cell);
+        self.count(&ended, Kind::Success, standing);
+        if let (Some(windows), Some(now)) = (windows_in(word, &ended.settings), ended.at) {
+            let record =
+                |now, reading| windows.record_success(ended.place.index, ticket.epoch(), now, reading, &self.cell);
             if record(now, Reading::Some) == Recorded::ReadAgain {
                 let _recorded = record(self.now(), Reading::Again);
             }
         }
-        if !self.is_still_quiet(word) {
-            self.apply_success(word, Some(now));
+        if word.state() != State::Closed || !self.cell.try_swap(word, step::closed_after_success(word)) {
+            self.apply_success(&ended, word);
         }
     }
 
     /// What a success that has been counted makes of the word, which was `word` just now.
     #[inline(never)]
-    fn apply_success(&self, word: Word, now: Option<Duration>) {
-        let at = now.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        let applied = self.cell.apply(Event::Success { epoch: word.epoch() }, self.rules());
+    fn apply_success(&self, ended: &Ended<'_>, word: Word) {
+        let at = ended.at.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
+        let applied = self.cell.succeed(ended.ticket.epoch(), ended.settings.rules());
         self.perform(&applied, at);
     }
 
     #[cold]
-    fn succeed_slowly(&self, word: Word, now: Duration) {
-        let epoch = word.epoch();
-        let tripped_by = self.count_bad(Kind::Success, word, now, true);
-        let event = match tripped_by {
+    fn succeed_slowly(&self, ended: &Ended<'_>, word: Word, standing: Standing) {
+        let (epoch, rules, now) = (ended.ticket.epoch(), ended.settings.rules(), ended.at.unwrap_or_default());
+        let tripped_by = self.count_bad(ended, Kind::Success, word, standing);
+        let applied = match tripped_by {
             Some(cause) => {
                 // The run of errors ends before the breaker opens.
-                let _still_closed = self.cell.apply(Event::Success { epoch }, self.rules());
-                Event::RateMet { epoch, cause, moment: self.moment_at(now) }
+                let _still_closed = self.cell.succeed(epoch, rules);
+                self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules)
             }
-            None if word.state() == State::HalfOpen => {
-                Event::Failure { epoch, met: None, moment: Some(self.moment_at(now)) }
-            }
-            None if self.is_still_quiet(word) => return,
-            None => Event::Success { epoch },
+            None if word.state() == State::HalfOpen => self.cell.fail(epoch, None, Some(now), draw_for(rules), rules),
+            None => self.cell.succeed(epoch, rules),
         };
-        let applied = self.cell.apply(event, self.rules());
         self.perform(&applied, Some(now));
     }
 
     #[cold]
     fn fail(&self, ticket: Ticket, note: &Note) {
-        let end = self.time_of_end(ticket);
-        let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
-        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Error) };
-        let met = self.count_failure(word, end, is_slow);
-        let epoch = word.epoch();
-        let applied = self.cell.apply(Event::Failure { epoch, met, moment: None }, self.rules());
-        if applied.effect == Effect::ReadClock {
-            return self.fail_at(end.unwrap_or_else(|| self.now()), epoch, met, note);
+        let ended = self.end(ticket);
+        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+            return ended.place.count_uncredited(Kind::Error);
+        };
+        let tripped_by = self.count_bad(&ended, Kind::Error, word, standing);
+        let is_opening = step::opening_cause(word, tripped_by, ended.settings.rules()).is_some();
+        let is_below = word.state() == State::Closed && !is_opening;
+        if is_below && self.cell.try_swap(word, step::closed_after_failure(word)) {
+            return self.cold().failures.record(note, None, ticket.epoch(), || self.epoch());
         }
-        self.note(&applied, note, None);
-        self.perform(&applied, None);
+        let now = ended.at.or_else(|| is_opening.then(|| self.now()));
+        self.apply_failure(&ended, tripped_by, now, note);
     }
 
-    /// A failure that has been counted, and that would open the breaker.
-    #[cold]
-    fn fail_at(&self, now: Duration, epoch: Epoch, met: Option<Cause>, note: &Note) {
-        let moment = Some(self.moment_at(now));
-        let applied = self.cell.apply(Event::Failure { epoch, met, moment }, self.rules());
-        self.note(&applied, note, Some(now));
-        self.perform(&applied, Some(now));
+    /// A failure that has been counted. `now`: the time, if it was read.
+    #[inline(never)]
+    fn apply_failure(&self, ended: &Ended<'_>, tripped_by: Option<Cause>, now: Option<Duration>, note: &Note) {
+        let (rules, epoch) = (ended.settings.rules(), ended.ticket.epoch());
+        let mut now = now;
+        let mut applied = self.cell.fail(epoch, tripped_by, now, draw_for(rules), rules);
+        if applied.effect == Effect::NeedsClock {
+            // Other failures have come between.
+            now = Some(self.now());
+            applied = self.cell.fail(epoch, tripped_by, now, draw_for(rules), rules);
+        }
+        self.finish_failure(&applied, note, now);
     }
 
     #[cold]
     fn trip(&self, ticket: Ticket, open_for: Duration, note: &Note) {
-        let end = self.time_of_end(ticket);
-        let is_slow = end.is_some_and(|now| self.ends_slowly(ticket, now));
-        let Some(word) = self.word_of(ticket) else { return self.count_uncredited(Kind::Error) };
-        let _opens_anyway = self.count_failure(word, end, is_slow);
-        let now = end.unwrap_or_else(|| self.now());
-        let applied = self.cell.apply(Event::Trip { epoch: word.epoch(), now, open_for }, self.rules());
-        self.note(&applied, note, Some(now));
-        self.perform(&applied, Some(now));
+        let ended = self.end(ticket);
+        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+            return ended.place.count_uncredited(Kind::Error);
+        };
+        let _opens_anyway = self.count_bad(&ended, Kind::Error, word, standing);
+        let now = ended.at.unwrap_or_else(|| self.now());
+        let applied = self.cell.trip(ticket.epoch(), now, open_for);
+        self.finish_failure(&applied, note, Some(now));
+    }
+
+    /// What is left to do once a failure has been applied. `now`: the time, if it was read.
+    #[inline]
+    fn finish_failure(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
+        if applied.effect != Effect::Late {
+            let at = now.filter(|_| applied.effect.begins_epoch());
+            self.cold().failures.record(note, at, applied.epoch, || self.epoch());
+        }
+        self.perform(applied, now);
     }
 
     #[cold]
     fn release(&self, ticket: Ticket, kind: Kind) {
-        self.leave(ticket);
-        self.count_uncredited(kind);
-        let applied = self.cell.apply(Event::Release { epoch: ticket.epoch() }, self.rules());
+        let settings = self.settings();
+        let place = self.totals().place();
+        self.leave(ticket, place, &settings);
+        place.count_uncredited(kind);
+        let applied = self.cell.release(ticket.epoch(), settings.rules());
         self.perform(&applied, None);
     }
 
-    /// The word, if the call belongs to its epoch. Within one the state is the same.
+    /// Times the end of a call, if that matters, and takes the call out of those in flight.
     #[inline]
-    fn word_of(&self, ticket: Ticket) -> Option<Word> {
-        Some(self.cell.load()).filter(|word| word.epoch() == ticket.epoch())
+    fn end(&self, ticket: Ticket) -> Ended<'_> {
+        let (settings, place) = (self.settings(), self.totals().place());
+        let is_timed = self.current.times_settlements()
+            || ticket.admitted().is_some() && self.current.version() != ticket.version();
+        let at = is_timed.then(|| self.now());
+        let took = at.zip(ticket.admitted()).map(|(now, admitted)| now.saturating_sub(admitted));
+        let is_slow = took.is_some_and(|took| self.end_timing(ticket, place, &settings, took));
+        Ended { ticket, place, at, is_slow, settings }
     }
 
-    /// Whether a success has no errors to end, and the epoch of `word` has not ended.
-    #[inline]
-    fn is_still_quiet(&self, word: Word) -> bool {
-        word.is_quiet() && self.cell.is_still(word)
-    }
-
-    /// Whether the end of a call is timed, by the settings that hold or by those that it was admitted under.
-    #[inline]
-    fn is_timed(&self, ticket: Ticket) -> bool {
-        self.current.times_settlements() || !self.current.is_that_of(ticket.admission()) && self.was_timed(ticket)
-    }
-
-    #[cold]
-    fn was_timed(&self, ticket: Ticket) -> bool {
-        times_settlements(self.settings(ticket.admission().generation()).lately)
-    }
-
-    fn note(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
-        if applied.effect != Effect::Late {
-            self.cold().failures.record(note, now, applied.before.epoch(), || self.epoch());
-        }
-    }
-
-    /// When a call ends, if that matters.
-    #[inline]
-    fn time_of_end(&self, ticket: Ticket) -> Option<Duration> {
-        self.is_timed(ticket).then(|| self.now())
-    }
-
-    /// Whether a call that ends at `now` was slow.
-    #[inline]
-    fn ends_slowly(&self, ticket: Ticket, now: Duration) -> bool {
-        ticket.admitted().is_some_and(|admitted| self.end_timing(ticket, now.saturating_sub(admitted)))
-    }
-
-    /// Ends the watch for a call that took so long. Tells whether it was slow, and if so counts it.
+    /// Ends the timing of a call that took so long. Returns whether it was slow, and if so counts it.
     #[inline(never)]
-    fn end_timing(&self, ticket: Ticket, took: Duration) -> bool {
-        self.leave(ticket);
-        let is_slow = self.settings(ticket.admission().generation()).lately.is_some_and(|lately| lately.is_slow(took));
+    fn end_timing(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>, took: Duration) -> bool {
+        let judgement = self.judgement(ticket.version(), settings);
+        if judgement.are_windows_the_same {
+            leave_windows(ticket, place, settings);
+        }
+        let is_slow = judgement.slow_call_duration.is_some_and(|slow| took >= slow);
         if is_slow {
             self.cold().count_slow();
         }
         is_slow
     }
 
-    /// Counts a call in the totals. `word` is the word of its epoch.
-    fn count(&self, kind: Kind, word: Word) {
-        let totals = self.totals();
-        let place = totals.place();
-        match kind {
-            // A probe credits no epoch: no window looks at it.
-            _ if !word.admits_all() => totals.count_uncredited(place, kind),
-            Kind::Error => totals.count_error(place, word.epoch(), &self.cell),
-            _ => totals.count_success(place, word.epoch(), &self.cell),
-        }
-    }
-
-    /// Counts a call in the totals alone.
-    #[cold]
-    fn count_uncredited(&self, kind: Kind) {
-        let totals = self.totals();
-        totals.count_uncredited(totals.place(), kind);
-    }
-
-    /// Counts a failure, also in the windows, and returns which rule it trips there.
+    /// Counts a call in the totals. A probe of an earlier round belongs to no epoch that is still counted.
     #[inline]
-    fn count_failure(&self, word: Word, end: Option<Duration>, is_slow: bool) -> Option<Cause> {
-        match end {
-            None if self.lately_in(word).is_none_or(Windows::times_settlements) => {
-                // Without windows, or with such as have begun since: they are without this call.
-                self.count(Kind::Error, word);
-                None
-            }
-            end => self.count_bad(Kind::Error, word, end.unwrap_or_default(), is_slow),
+    fn count(&self, ended: &Ended<'_>, kind: Kind, standing: Standing) {
+        let (totals, epoch) = (self.totals(), ended.ticket.epoch());
+        match (standing, kind) {
+            (Standing::Current, Kind::Error) => totals.count_error(ended.place, epoch, &self.cell),
+            (Standing::Current, _) => totals.count_success(ended.place, epoch, &self.cell),
+            (Standing::EarlierRound | Standing::Late, _) => ended.place.count_uncredited(kind),
         }
     }
 
     /// Counts a failure or a slow call, also in the windows, and returns which rule it trips there.
+    #[inline]
+    fn count_bad(&self, ended: &Ended<'_>, kind: Kind, word: Word, standing: Standing) -> Option<Cause> {
+        let windows = windows_in(word, &ended.settings);
+        // Windows that time settlements and did not when the call ended have begun since: they are without this call.
+        if let Some(windows) = windows.filter(|windows| ended.at.is_some() || !windows.times_settlements()) {
+            return self.count_in_windows(ended, windows, kind, standing);
+        }
+        self.count(ended, kind, standing);
+        None
+    }
+
     #[inline(never)]
-    fn count_bad(&self, kind: Kind, word: Word, now: Duration, slow: bool) -> Option<Cause> {
-        let epoch = word.epoch();
-        let Some(windows) = self.lately_in(word) else {
-            self.count(kind, word);
-            return None;
-        };
+    fn count_in_windows(&self, ended: &Ended<'_>, windows: &Windows, kind: Kind, standing: Standing) -> Option<Cause> {
+        let epoch = ended.ticket.epoch();
         // Before it is counted, so that its position is not later than it should be.
         let position = self.calls_in(windows, epoch) + 1;
-        self.count(kind, word);
-        let stripe = self.totals().place().index;
-        let sample = Sample { epoch, position, stripe, now, failed: kind == Kind::Error, slow };
-        let now = match windows.record(sample, Reading::Some, &self.cell) {
-            Recorded::Done => now,
-            Recorded::ReadAgain => {
-                let now = self.now();
-                let _recorded = windows.record(Sample { now, ..sample }, Reading::Again, &self.cell);
-                now
-            }
+        self.count(ended, kind, standing);
+        let mut sample = Sample {
+            epoch,
+            position,
+            stripe: ended.place.index,
+            now: ended.at.unwrap_or_default(),
+            failed: kind == Kind::Error,
+            slow: ended.is_slow,
         };
-        self.evaluate(windows, epoch, now)
+        if windows.record(sample, Reading::Some, &self.cell) == Recorded::ReadAgain {
+            sample.now = self.now();
+            let _recorded = windows.record(sample, Reading::Again, &self.cell);
+        }
+        self.evaluate(windows, epoch, sample.now)
     }
 
     /// Which rate rule is met.
@@ -273,23 +259,28 @@ impl Engine {
         }
     }
 
-    /// The windows, if a call of the state of `word` is one of those that they are about.
-    #[inline]
-    fn lately_in(&self, word: Word) -> Option<&Windows> {
-        self.lately().filter(|_| word.state() == State::Closed)
-    }
-
     /// Stops timing: the call can no longer count as slow or hung.
     pub(crate) fn stop_timing(&self, ticket: &mut Ticket) {
-        self.leave(*ticket);
+        self.leave(*ticket, self.totals().place(), &self.settings());
         *ticket = ticket.no_longer_timed();
     }
 
     /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.
-    fn leave(&self, ticket: Ticket) {
-        let Some(slice) = ticket.slice() else { return };
-        if let Some(windows) = self.settings(ticket.admission().generation()).lately {
-            windows.leave(self.totals().place().index, slice);
+    fn leave(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>) {
+        if ticket.slice().is_some() && self.judgement(ticket.version(), settings).are_windows_the_same {
+            leave_windows(ticket, place, settings);
         }
     }
+}
+
+fn leave_windows(ticket: Ticket, place: Place<'_>, settings: &Settings<'_>) {
+    if let (Some(slice), Some(windows)) = (ticket.slice(), settings.windows()) {
+        windows.leave(place.index, slice);
+    }
+}
+
+/// The windows, if a call of the state of `word` is one of those that they are about.
+#[inline]
+fn windows_in<'a>(word: Word, settings: &'a Settings<'_>) -> Option<&'a Windows> {
+    settings.windows().filter(|_| word.state() == State::Closed)
 }

@@ -271,6 +271,14 @@ impl Place<'_> {
     const TABLE: usize = 3;
     /// One more than the largest index.
     pub(crate) const END: usize = Place::TABLE + MOST;
+
+    /// Counts a call in the totals alone: a late one, or one without an outcome.
+    pub(crate) fn count_uncredited(self, kind: Kind) {
+        match self.stripe {
+            Either::Own(stripe) => stripe.count_uncredited(kind),
+            Either::Shared(stripe) => stripe.count_uncredited(kind),
+        }
+    }
 }
 
 impl Directory {
@@ -286,15 +294,12 @@ impl Directory {
     }
 
     fn more(&self) -> &More {
-        match self.more.get() {
-            Some(more) => more,
-            None => {
-                let more =
-                    self.more.get_or_init(|| Box::new(More { shared: SharedStripe::new(), table: CountBox::new() }));
-                self.tell_used(SHARED);
-                more
-            }
+        if let Some(more) = self.more.get() {
+            return more;
         }
+        let more = self.more.get_or_init(|| Box::new(More { shared: SharedStripe::new(), table: CountBox::new() }));
+        self.tell_used(SHARED);
+        more
     }
 
     fn tell_used(&self, bits: u64) {
@@ -426,14 +431,6 @@ impl<'a> Totals<'a> {
         match place.stripe {
             Either::Own(stripe) => stripe.count_error(epoch),
             Either::Shared(stripe) => self.earn_if(stripe.count(Kind::Error, epoch, present)),
-        }
-    }
-
-    /// Counts a call in the totals alone: a late one, a probe, one without an outcome.
-    pub(crate) fn count_uncredited(self, place: Place<'_>, kind: Kind) {
-        match place.stripe {
-            Either::Own(stripe) => stripe.count_uncredited(kind),
-            Either::Shared(stripe) => stripe.count_uncredited(kind),
         }
     }
 

@@ -3,13 +3,13 @@ use std::time::Duration;
 use crate::machine::history::History;
 use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
-use crate::machine::stamp::Mark;
-use crate::machine::step::{self, Effect, Event, Step};
-use crate::machine::word::{Epoch, Word};
+use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
+use crate::machine::word::{Epoch, Head, Word};
 use crate::rules::Rules;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};
+use crate::transition::Cause;
 
 /// The breaker's one word, and the only loop that swaps it.
 #[repr(C)]
@@ -17,10 +17,15 @@ pub(crate) struct Cell {
     word: SwapU64,
     history: SwapU64,
     newest_probe: NewestProbe,
-    /// By how much the deadline in the word is late, being in whole milliseconds, and the epoch that it
-    /// belongs to. Stored after the swap; until then, and to a reader that sees another epoch's, the
+    /// The epoch of the first round of probes, once a further round has begun. It is written before the swap that
+    /// begins the second round, so that whoever sees a word of a further round finds it.
+    first_round: SwapU64,
+    /// By how much the deadline in the word is late, being in whole milliseconds, and the word that it
+    /// belongs to. Stored after the swap; until then, and to a reader that sees another word's, the
     /// deadline is just what the word says, less than a millisecond late.
     lead: AtomicU64,
+    /// A count of the changes of state not long ago, from which the few bits of the history are extended.
+    changes_floor: AtomicU64,
 }
 
 /// What an event did: the word before, the word after, what is left to do.
@@ -30,16 +35,30 @@ pub(crate) struct Applied {
     pub(crate) before: Word,
     pub(crate) after: Word,
     pub(crate) effect: Effect,
-    /// As of the word before.
-    history: History,
+    /// That of the word before.
+    pub(crate) epoch: Epoch,
+    /// If a new epoch began: the changes of state so far, this one included.
+    pub(crate) changes: u64,
 }
 
 impl Applied {
-    /// Changes of state, this one included.
-    pub(crate) fn changes(&self) -> u32 {
-        self.history.as_of(self.after).unwrap_or(self.history).changes()
+    /// That of the word after.
+    pub(crate) const fn epoch_after(&self) -> Epoch {
+        if self.effect.begins_epoch() { self.epoch.next() } else { self.epoch }
+    }
+
+    /// What a call that this admitted keeps of the word.
+    pub(crate) const fn head(&self) -> Head {
+        if self.after.admits_all() { self.after.head() } else { Head::of_probe(self.epoch_after()) }
     }
 }
+
+/// Larger than the number of any epoch.
+const NO_EPOCH: u64 = u64::MAX;
+
+/// How often a thread that has lost a swap waits before it tries again, so that the winner may go on.
+#[cfg(not(any(loom, shuttle)))]
+const SPINS: u32 = 20;
 
 impl Cell {
     /// Where the word is.
@@ -52,7 +71,9 @@ impl Cell {
                 word: SwapU64::new(Word::INITIAL.bits()),
                 history: SwapU64::new(History::INITIAL.bits()),
                 newest_probe: NewestProbe::new(),
+                first_round: SwapU64::new(NO_EPOCH),
                 lead: AtomicU64::new(0),
+                changes_floor: AtomicU64::new(0),
             }
         }
     }
@@ -65,21 +86,33 @@ impl Cell {
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
+    /// The same, where a swap may follow.
+    #[inline]
+    fn load_to_swap(&self) -> Word {
+        // Acquire: as above.
+        Word::from_bits(self.word.load_to_swap(Ordering::Acquire))
+    }
+
+    /// The word, its history, and the changes of state so far, which belong together.
+    pub(crate) fn load_with_history(&self) -> (Word, History, u64) {
+        loop {
+            // First: a floor is a count of the past. If it is the same afterwards, it was not so long ago that
+            // the history's few bits have gone round.
+            let floor = self.changes_floor.load(Ordering::Acquire);
+            let word = self.load();
+            if let Some(history) = self.history_as_of(word) {
+                if self.changes_floor.load(Ordering::Acquire) == floor {
+                    return (word, history, history.full_count(floor));
+                }
+            }
+        }
+    }
+
     /// Whether the breaker admits every call, and is in `epoch`.
     #[inline]
     pub(crate) fn is_in(&self, epoch: Epoch) -> bool {
         let word = self.load();
-        word.admits_all() && word.epoch() == epoch
-    }
-
-    /// The word and its history, which belong together.
-    pub(crate) fn load_with_history(&self) -> (Word, History) {
-        loop {
-            let word = self.load();
-            if let Some(history) = self.history_as_of(word) {
-                return (word, history);
-            }
-        }
+        word.admits_all() && word.head().epoch() == epoch
     }
 
     /// Whether the word is still `word`.
@@ -88,7 +121,28 @@ impl Cell {
         self.load() == word
     }
 
-    /// When a caller that finds the half-open state full may take a silent probe's place.
+    /// The word, and what a call with this head is to it; `None` if the call is late.
+    #[inline]
+    pub(crate) fn load_for(&self, head: Head) -> Option<(Word, Standing)> {
+        let word = self.load_to_swap();
+        if word.admits_all() {
+            return (word.head() == head).then_some((word, Standing::Current));
+        }
+        self.load_for_probe(head.epoch())
+    }
+
+    #[cold]
+    fn load_for_probe(&self, call: Epoch) -> Option<(Word, Standing)> {
+        loop {
+            let word = self.load();
+            let Some(context) = self.context(word) else { continue };
+            let standing = context.standing(call);
+            let is_late = standing == Standing::Late || word.state() != State::HalfOpen;
+            return (!is_late).then_some((word, standing));
+        }
+    }
+
+    /// When a caller that finds the half-open state full may begin a new round of probes.
     pub(crate) fn overdue_at(&self, epoch: Epoch, rules: &Rules) -> Option<Millis> {
         self.newest_probe.overdue_at(epoch, rules.probe_timeout)
     }
@@ -101,7 +155,7 @@ impl Cell {
             return None;
         }
         // The lead first: it is at hand before the clock is.
-        let deadline = word.deadline().nanos().saturating_sub(self.lead(word.epoch()));
+        let deadline = word.deadline().nanos().saturating_sub(self.lead(word));
         let now = whole_nanos(now);
         if now < deadline { Some(deadline - now) } else { None }
     }
@@ -112,49 +166,111 @@ impl Cell {
     }
 
     /// Nanoseconds.
-    fn lead(&self, epoch: Epoch) -> u64 {
-        Mark::from_bits(self.lead.load(Ordering::Relaxed)).of(epoch).unwrap_or(0)
+    fn lead(&self, open: Word) -> u64 {
+        lead_of(self.lead.load(Ordering::Relaxed), open)
     }
 
     /// Asks for admission.
     pub(crate) fn admit(&self, now: Duration, rules: &Rules) -> Applied {
-        self.swap(Admission { cell: self, now, rules, place: None })
+        self.swap(|word, context| {
+            let epoch = context.epoch;
+            let state = word.state();
+            let lead = if state == State::Open { self.lead(word) } else { 0 };
+            let reached = now.saturating_add(Duration::from_nanos(lead));
+            let is_silent = state == State::HalfOpen
+                && step::is_full(word, rules)
+                && self.newest_probe.is_overdue(epoch, now, rules.probe_timeout);
+            let step = step::admit(word, epoch, reached, is_silent, rules);
+            let is_ready = match step.effect {
+                Effect::Admit if state == State::HalfOpen => self.stamp(word, epoch, now),
+                Effect::Begin { .. } => self.stamp(word, epoch.next(), now),
+                Effect::BeginRound(_) => self.keep_first_round(word, epoch) && self.stamp(word, epoch.next(), now),
+                _ => true,
+            };
+            is_ready.then_some(step)
+        })
     }
 
-    /// Applies any other event.
-    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-    #[inline(always)]
-    pub(crate) fn apply(&self, event: Event, rules: &Rules) -> Applied {
-        let applied = self.swap(Happening { event, rules });
-        if let (Effect::Begin { .. }, Some(now)) = (applied.effect, event.opens_at()) {
-            let lead = Mark::new(applied.after.epoch(), lead(now).subsec_nanos().into());
-            self.lead.store(lead.bits(), Ordering::Relaxed);
-        }
+    /// A call of the epoch `call` succeeded.
+    #[inline]
+    pub(crate) fn succeed(&self, call: Epoch, rules: &Rules) -> Applied {
+        self.swap(|word, context| Some(step::succeed(word, context, call, rules)))
+    }
+
+    /// A call of the epoch `call` failed; the rest is as in [`step::fail`].
+    #[inline]
+    pub(crate) fn fail(
+        &self,
+        call: Epoch,
+        met: Option<Cause>,
+        now: Option<Duration>,
+        draw: f64,
+        rules: &Rules,
+    ) -> Applied {
+        let applied = self.swap(|word, context| Some(step::fail(word, context, call, met, now, draw, rules)));
+        self.store_lead(&applied, now);
         applied
     }
 
-    /// Swaps in what `decide` makes of the word, until no other thread comes in between.
-    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-    #[inline(always)]
-    fn swap(&self, mut decision: impl Decide) -> Applied {
-        // Acquire: as in `load`.
-        let mut before = Word::from_bits(self.word.load_to_swap(Ordering::Acquire));
+    /// Calls of the epoch `call` have met a rate rule that is not about failures.
+    pub(crate) fn meet_rate(&self, call: Epoch, cause: Cause, now: Duration, draw: f64, rules: &Rules) -> Applied {
+        let applied = self.swap(|word, context| Some(step::meet_rate(word, context, call, cause, now, draw, rules)));
+        self.store_lead(&applied, Some(now));
+        applied
+    }
+
+    /// A call of the epoch `call` failed and said for how long to stay open.
+    pub(crate) fn trip(&self, call: Epoch, now: Duration, open_for: Duration) -> Applied {
+        let applied = self.swap(|word, context| Some(step::trip(word, context, call, now, open_for)));
+        self.store_lead(&applied, Some(now));
+        applied
+    }
+
+    /// A call of the epoch `call` ended and says nothing.
+    pub(crate) fn release(&self, call: Epoch, rules: &Rules) -> Applied {
+        self.swap(|word, context| Some(step::release(word, context, call, rules)))
+    }
+
+    /// An operator moves the breaker.
+    pub(crate) fn operate(&self, order: Order, rules: &Rules) -> Applied {
+        let applied = self.swap(|word, context| Some(step::operate(word, context, order, rules)));
+        self.store_lead(&applied, order.opens_at());
+        applied
+    }
+
+    /// Swaps in what `decide` makes of the word, until no other thread comes in between. Where `decide` returns
+    /// `None`, one has.
+    #[inline]
+    fn swap(&self, mut decide: impl FnMut(Word, Context) -> Option<Step>) -> Applied {
+        let mut before = self.load_to_swap();
         loop {
-            let Some(history) = self.history_as_of(before) else {
+            let decided = self.context(before).and_then(|context| Some((context.epoch, decide(before, context)?)));
+            let Some((epoch, Step { next: after, effect })) = decided else {
                 before = self.load();
                 continue;
             };
-            let Step { next: after, effect } = decision.decide(before, history.reopenings());
-            if after.epoch() != before.epoch() {
-                self.bring_up_to_date(history);
-            }
+            let changes = if effect.begins_epoch() { self.end_epoch(before, after) } else { Some(0) };
+            let Some(changes) = changes else {
+                before = self.load();
+                continue;
+            };
             if after == before || self.swap_once(&mut before, after) {
-                return Applied { before, after, effect, history };
+                if effect.begins_epoch() {
+                    self.raise_floor(changes);
+                }
+                return Applied { before, after, effect, epoch, changes };
             }
         }
     }
 
-    /// On failure, `before` becomes the word that was found instead.
+    /// Swaps `after` in for `before`, a word of the same epoch, if that stands there. If not, another thread has come
+    /// between, and the way through [`swap`](Self::swap) decides anew.
+    #[inline]
+    pub(crate) fn try_swap(&self, mut before: Word, after: Word) -> bool {
+        self.swap_once(&mut before, after)
+    }
+
+    /// On failure, `before` becomes the word that stands there instead.
     #[inline]
     fn swap_once(&self, before: &mut Word, after: Word) -> bool {
         // Release: pairs with the Acquire in `load`. Acquire on both ways: the next decision, or the
@@ -162,85 +278,139 @@ impl Cell {
         match self.word.compare_exchange_weak(before.bits(), after.bits(), Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(found) => {
-                *before = Word::from_bits(found);
+                *before = self.look_again(found);
                 false
             }
         }
     }
 
+    /// The word after a swap that was lost to another thread, a short while later: the line of the word is that thread's
+    /// for its next call, too.
+    #[cfg(not(any(loom, shuttle)))]
+    #[cold]
+    fn look_again(&self, _found: u64) -> Word {
+        for _ in 0..SPINS {
+            std::hint::spin_loop();
+        }
+        self.load()
+    }
+
+    #[cfg(any(loom, shuttle))]
+    #[expect(clippy::unused_self, reason = "as above")]
+    fn look_again(&self, found: u64) -> Word {
+        Word::from_bits(found)
+    }
+
+    /// What the word does not hold of its epoch; `None` if it is no longer the newest word.
+    ///
+    /// A state that admits every call begins without re-openings, and all of its epoch is in the word.
+    #[inline]
+    fn context(&self, word: Word) -> Option<Context> {
+        if word.admits_all() {
+            let epoch = word.head().epoch();
+            return Some(Context { epoch, first_round: epoch, reopenings: 0 });
+        }
+        self.context_of_gated(word)
+    }
+
+    fn context_of_gated(&self, word: Word) -> Option<Context> {
+        let history = self.history_as_of(word)?;
+        let epoch = history.epoch();
+        // Should it be that of a later episode already, then the word has moved on, and no swap of it will do.
+        let first_round = match word.state() {
+            State::HalfOpen if word.is_continued() => self.kept_first_round(),
+            _ => epoch,
+        };
+        Some(Context { epoch, first_round, reopenings: history.reopenings() })
+    }
+
+    fn kept_first_round(&self) -> Epoch {
+        // Acquire: pairs with the Release in `keep_first_round`.
+        Epoch::new(self.first_round.load(Ordering::Acquire))
+    }
+
     fn history_as_of(&self, word: Word) -> Option<History> {
-        // Acquire: pairs with the Release below.
+        // Acquire: pairs with the Release in `end_epoch`.
         History::from_bits(self.history.load(Ordering::Acquire)).as_of(word)
     }
 
-    /// Stores the history of the epoch that is about to end, so that it never trails by more than one.
-    fn bring_up_to_date(&self, history: History) {
-        let stored = History::from_bits(self.history.load(Ordering::Acquire));
-        let mut trails = stored.is_before(history).then_some(stored);
-        while let Some(stored) = trails {
+    /// Stores the history of the epoch that is about to end, so that it never trails by more than one. Returns the
+    /// changes of state with the one from `before` to `after`; `None` if `before` is no longer the newest word.
+    #[inline(never)]
+    fn end_epoch(&self, before: Word, after: Word) -> Option<u64> {
+        // First, as in `load_with_history`: if the swap succeeds, nothing has changed since.
+        let floor = self.changes_floor.load(Ordering::Acquire);
+        let mut stored = History::from_bits(self.history.load(Ordering::Acquire));
+        let history = stored.as_of(before)?;
+        while stored.trails(history) {
             // Release: pairs with the Acquire in `history_as_of`. A lost race means that another thread
             // has stored the same, or that the word has moved on and the swap will fail.
-            let swapped =
-                self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire);
-            trails = swapped.err().map(History::from_bits).filter(|found| *found == stored);
+            match self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => break,
+                Err(found) if found == stored.bits() => {}
+                Err(found) => stored = History::from_bits(found),
+            }
+        }
+        Some(history.full_count(floor) + u64::from(before.state() != after.state()))
+    }
+
+    /// `count`: the changes of state up to a swap that has been made.
+    #[inline]
+    fn raise_floor(&self, count: u64) {
+        if History::is_far_from(self.changes_floor.load(Ordering::Relaxed), count) {
+            // Release: pairs with the Acquire in `load_with_history`.
+            self.changes_floor.fetch_max(count, Ordering::Release);
+        }
+    }
+
+    /// Stamps a probe of `epoch`, which is that of `word` or the next one. Returns whether `word` still stands, where it
+    /// had to be looked at.
+    fn stamp(&self, word: Word, epoch: Epoch, now: Duration) -> bool {
+        self.newest_probe.stamp(epoch, now, || self.is_still(word))
+    }
+
+    /// Before the second round of an episode begins: keeps `epoch`, that of `word`, as the first. Returns whether
+    /// `word` still stands, where it had to be looked at.
+    fn keep_first_round(&self, word: Word, epoch: Epoch) -> bool {
+        if word.is_continued() {
+            return true;
+        }
+        let mut seen = self.first_round.load_to_swap(Ordering::Acquire);
+        while seen != epoch.number() {
+            // Asked after the load: while the word stands, nobody has kept an epoch of a later episode.
+            if !self.is_still(word) {
+                return false;
+            }
+            // Release: pairs with the Acquire in `kept_first_round`. Acquire on both ways: who sees the epoch of a
+            // later episode sees the word of that episode.
+            match self.first_round.compare_exchange_weak(seen, epoch.number(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(found) => seen = found,
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn store_lead(&self, applied: &Applied, now: Option<Duration>) {
+        if let (Effect::Begin { .. }, Some(now)) = (applied.effect, now) {
+            self.lead.store(mark_lead(lead(now), applied.after), Ordering::Relaxed);
         }
     }
 }
 
-/// What makes the next word. A trait, and no closure, so that it is inlined for each event by itself.
-trait Decide {
-    fn decide(&mut self, word: Word, reopenings: u32) -> Step;
+/// Nanoseconds below a millisecond take 20 bits. Above them are the low bits of the epoch, and as many of the deadline as
+/// there is room for: no other word that is open near that time has the same.
+const LEAD_BITS: u32 = 20;
+const LEAD: u64 = (1 << LEAD_BITS) - 1;
+
+fn mark_lead(lead: Duration, open: Word) -> u64 {
+    open.above_tag() << LEAD_BITS | u64::from(lead.subsec_nanos())
 }
 
-struct Happening<'a> {
-    event: Event,
-    rules: &'a Rules,
-}
-
-impl Decide for Happening<'_> {
-    #[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-    #[inline(always)]
-    fn decide(&mut self, word: Word, reopenings: u32) -> Step {
-        step::step(word, reopenings, self.event, self.rules)
-    }
-}
-
-struct Admission<'a> {
-    cell: &'a Cell,
-    now: Duration,
-    rules: &'a Rules,
-    /// The epoch in which this caller has won the place of a silent probe.
-    place: Option<Epoch>,
-}
-
-impl Decide for Admission<'_> {
-    fn decide(&mut self, word: Word, reopenings: u32) -> Step {
-        let epoch = word.epoch();
-        let step = self.ask(word, reopenings, self.place == Some(epoch));
-        if step.effect == Effect::RefuseFull && self.wins_a_place(word, reopenings) {
-            self.place = Some(epoch);
-            return self.ask(word, reopenings, true);
-        }
-        if step.next.state() == State::HalfOpen && step.effect != Effect::RefuseFull {
-            self.cell.newest_probe.stamp(step.next.epoch(), self.now);
-        }
-        step
-    }
-}
-
-impl Admission<'_> {
-    fn ask(&self, word: Word, reopenings: u32, past_silence: bool) -> Step {
-        let lead = if word.state() == State::Open { self.cell.lead(word.epoch()) } else { 0 };
-        let now = self.now.saturating_add(Duration::from_nanos(lead));
-        step::step(word, reopenings, Event::Admit { now, past_silence }, self.rules)
-    }
-
-    fn wins_a_place(&self, word: Word, reopenings: u32) -> bool {
-        let newest = &self.cell.newest_probe;
-        newest.overdue(word.epoch(), self.now, self.rules.probe_timeout).is_some_and(|silent| {
-            self.ask(word, reopenings, true).effect == Effect::Admit && newest.replace(silent, word.epoch(), self.now)
-        })
-    }
+fn lead_of(marked: u64, open: Word) -> u64 {
+    if (marked ^ mark_lead(Duration::ZERO, open)) <= LEAD { marked & LEAD } else { 0 }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -250,3 +420,6 @@ impl Cell {
         Cell { word: SwapU64::new(Word::closed(epoch).bits()), ..Cell::new() }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

@@ -1,6 +1,9 @@
 use super::cell::Cell;
-use super::word::{EPOCH_MARK, Epoch, Field};
+use super::word::{EPOCH, Epoch, Field};
 use crate::sync::{Ordering, SwapU64};
+
+/// The epoch in a value beside the word that belongs to one epoch.
+pub(crate) const EPOCH_MARK: Field = Field::first(EPOCH.end() - super::word::TAG.end());
 
 /// The value in a [`Stamped`].
 pub(crate) const VALUE: Field = Field::after(EPOCH_MARK, u64::BITS - EPOCH_MARK.end());

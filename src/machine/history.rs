@@ -2,7 +2,8 @@ use crate::machine::word::{EPOCH, Epoch, Field, TAG, Word, state_of, tag_of};
 use crate::state::State;
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
-const CHANGES: Field = Field::after(REOPENINGS, 32);
+/// Modulo 2²²: a wide count beside the history makes them exact, see [`full_count`](History::full_count).
+const CHANGES: Field = Field::after(REOPENINGS, 22);
 
 const _: () = assert!(CHANGES.end() == u64::BITS);
 
@@ -26,11 +27,23 @@ impl History {
         self.0
     }
 
+    /// That of `word`, if so many changes of state came before it.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn after_changes(word: Word, changes: u64) -> Self {
+        // Tag and epoch lie in the same bits in both.
+        History(word.bits()).with_changes(changes)
+    }
+
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn with_changes(self, changes: u64) -> Self {
+        History(CHANGES.set(self.0, changes & CHANGES.max()))
+    }
+
     fn state(self) -> State {
         state_of(TAG.get(self.0))
     }
 
-    fn epoch(self) -> Epoch {
+    pub(crate) fn epoch(self) -> Epoch {
         Epoch::new(EPOCH.get(self.0))
     }
 
@@ -39,26 +52,31 @@ impl History {
         REOPENINGS.get_u32(self.0)
     }
 
-    /// Changes of state so far. Wraps after 2³².
-    pub(crate) fn changes(self) -> u32 {
-        CHANGES.get_u32(self.0)
+    /// Changes of state so far. `floor` is an earlier count of them, less than 2²² changes ago.
+    pub(crate) fn full_count(self, floor: u64) -> u64 {
+        floor.wrapping_add(CHANGES.get(self.0).wrapping_sub(floor) & CHANGES.max())
+    }
+
+    /// Whether a floor has to be raised to `count`, long before the changes have gone round.
+    pub(crate) const fn is_far_from(floor: u64, count: u64) -> bool {
+        count.wrapping_sub(floor) > CHANGES.max() / 4
     }
 
     /// The history as of `word`, if this is it or trails it by one epoch; `None` if `word` is no
     /// longer the newest.
     pub(crate) fn as_of(self, word: Word) -> Option<Self> {
-        if self.epoch() == word.epoch() {
+        if word.is_of(self.epoch()) && word.state() == self.state() {
             Some(self)
-        } else if self.epoch().next() == word.epoch() {
+        } else if word.is_of(self.epoch().next()) {
             Some(self.after(word))
         } else {
             None
         }
     }
 
-    /// Whether this is the history of an earlier epoch than `later`'s.
-    pub(crate) fn is_before(self, later: Self) -> bool {
-        later.epoch().is_after(self.epoch())
+    /// Whether this trails `later`, which is of the next epoch or of the same.
+    pub(crate) fn trails(self, later: Self) -> bool {
+        self.epoch().next() == later.epoch()
     }
 
     /// The history of `word`'s epoch, which follows this one's.
@@ -70,9 +88,9 @@ impl History {
             (State::HalfOpen, State::Open) => (u64::from(self.reopenings()) + 1).min(REOPENINGS.max()),
             _ => u64::from(self.reopenings()),
         };
-        let changes = self.changes().wrapping_add(u32::from(from != to));
-        let bits = EPOCH.set(TAG.set(0, tag_of(to)), word.epoch().number());
-        History(CHANGES.set(REOPENINGS.set(bits, reopenings), u64::from(changes)))
+        let changes = (CHANGES.get(self.0) + u64::from(from != to)) & CHANGES.max();
+        let bits = EPOCH.set(TAG.set(0, tag_of(to)), self.epoch().next().number());
+        History(CHANGES.set(REOPENINGS.set(bits, reopenings), changes))
     }
 }
 
@@ -106,8 +124,9 @@ mod tests {
 
     #[test]
     fn an_epoch_of_the_same_state_is_no_change() {
-        assert_eq!(follow(&[Word::closed, Word::closed, open, open, open]).changes(), 1);
-        assert_eq!(follow(&[open, Word::closed, open]).changes(), 3);
+        assert_eq!(follow(&[Word::closed, Word::closed, open, open, open]).full_count(0), 1);
+        assert_eq!(follow(&[open, Word::closed, open]).full_count(0), 3);
+        assert_eq!(follow(&[open, Word::half_open, |epoch| Word::half_open(epoch).next_round(epoch)]).full_count(0), 2);
     }
 
     #[test]
@@ -118,19 +137,49 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_before_those_of_later_epochs_only() {
+    fn a_history_trails_that_of_the_next_epoch_only() {
         let [first, second] = [follow(&[open]), follow(&[open, Word::half_open])];
-        assert!(first.is_before(second) && History::INITIAL.is_before(second));
-        assert!(!second.is_before(first) && !second.is_before(second));
+        assert!(first.trails(second) && History::INITIAL.trails(first));
+        assert!(!second.trails(first) && !second.trails(second) && !History::INITIAL.trails(second));
+    }
+
+    #[test]
+    fn the_whole_epoch_of_a_word_that_holds_only_its_low_bits_is_that_of_its_history() {
+        const LOW: u64 = 1 << 19;
+        for number in [LOW - 1, LOW, 3 * LOW - 1, EPOCH.max() - 1, EPOCH.max()] {
+            let epoch = Epoch::new(number);
+            let history = History(Word::forced_open(epoch).bits());
+            for word in [open(epoch.next()), Word::half_open(epoch.next()), Word::closed(epoch.next())] {
+                let next = history.as_of(word).expect("one epoch further");
+                assert_eq!(next.epoch(), epoch.next());
+                assert_eq!(next.as_of(word), Some(next));
+                assert!(history.trails(next));
+            }
+        }
     }
 
     #[test]
     fn counts_end_at_the_width_of_their_fields() {
         let word = Word::half_open(Epoch::new(0));
-        let full = History(CHANGES.set(REOPENINGS.set(word.bits(), REOPENINGS.max()), CHANGES.max()));
+        let bits = TAG.set(0, tag_of(word.state()));
+        let full = History(CHANGES.set(REOPENINGS.set(bits, REOPENINGS.max()), CHANGES.max()));
+        assert_eq!(full.as_of(word), Some(full));
         let next = full.as_of(open(Epoch::new(1))).expect("one epoch further");
-        assert_eq!(next.reopenings(), 1023);
-        assert_eq!(next.changes(), 0);
+        assert_eq!(u64::from(next.reopenings()), REOPENINGS.max());
+        assert_eq!(CHANGES.get(next.bits()), 0);
         assert_eq!(History::from_bits(next.bits()), next);
+    }
+
+    #[test]
+    fn the_full_count_of_changes_goes_on_where_those_in_the_history_wrap() {
+        const ROUND: u64 = CHANGES.max() + 1;
+        let with = |changes: u64| History(CHANGES.set(0, changes % ROUND));
+        for floor in [0, 1, ROUND / 4, ROUND - 1, ROUND, 7 * ROUND + 5] {
+            for ahead in [0, 1, ROUND / 4, ROUND - 1] {
+                assert_eq!(with(floor + ahead).full_count(floor), floor + ahead, "{floor} {ahead}");
+            }
+            assert!(!History::is_far_from(floor, floor + ROUND / 4 - 1));
+            assert!(History::is_far_from(floor, floor + ROUND / 4));
+        }
     }
 }

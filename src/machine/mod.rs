@@ -5,6 +5,5 @@ pub(crate) mod epoch_cell;
 pub(crate) mod history;
 pub(crate) mod millis;
 pub(crate) mod probe_stamp;
-pub(crate) mod stamp;
 pub(crate) mod step;
 pub(crate) mod word;

@@ -1,4 +1,4 @@
-//! What every state does with every event.
+//! What every state does with every event: one function for each event.
 
 use std::time::Duration;
 
@@ -8,54 +8,66 @@ use crate::rules::Rules;
 use crate::state::State;
 use crate::transition::Cause;
 
-/// Something that happens to a breaker.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
-    /// A call asks to be let through. `past_silence`: the newest probe no longer blocks it.
-    Admit { now: Duration, past_silence: bool },
-    /// A call of `epoch` succeeded.
-    Success { epoch: Epoch },
-    /// A call of `epoch` failed, and so `met` a rate rule. Without a `moment` only if the clock has not been
-    /// read yet.
-    Failure { epoch: Epoch, met: Option<Cause>, moment: Option<Moment> },
-    /// Calls of `epoch` that did not fail have met a rate rule: slow ones, or ones that hang.
-    RateMet { epoch: Epoch, cause: Cause, moment: Moment },
-    /// A call of `epoch` failed and said for how long to stay open.
-    Trip { epoch: Epoch, now: Duration, open_for: Duration },
-    /// A call of `epoch` ended and says nothing.
-    Release { epoch: Epoch },
-    /// An operator moves the breaker.
-    Operate(Order),
+/// What a decision needs to know of a word's epoch and the word does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) epoch: Epoch,
+    /// The epoch of the first round of probes, if the word is half-open; otherwise `epoch`.
+    pub(crate) first_round: Epoch,
+    /// Openings out of half-open since the last close.
+    pub(crate) reopenings: u32,
+}
+
+/// What a call's epoch is to the word's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The same.
+    Current,
+    /// An earlier round of the same half-open episode. Its probes fell silent and have lost their places; what they say
+    /// is evidence still.
+    EarlierRound,
+    /// An earlier one: the outcome changes nothing.
+    Late,
+}
+
+impl Context {
+    pub(crate) const fn standing(&self, call: Epoch) -> Standing {
+        let ago = self.epoch.since(call);
+        if ago == 0 {
+            Standing::Current
+        } else if ago <= self.epoch.since(self.first_round) {
+            Standing::EarlierRound
+        } else {
+            Standing::Late
+        }
+    }
 }
 
 /// Where an operator moves a breaker to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
     Close,
-    Open(Moment),
-    OpenFor { now: Duration, open_for: Duration },
+    /// `draw`, from 0 to 1, picks the jitter.
+    Open {
+        now: Duration,
+        draw: f64,
+    },
+    OpenFor {
+        now: Duration,
+        open_for: Duration,
+    },
     HalfOpen,
     ForceOpen,
     ForceClosed,
     Reset,
 }
 
-/// When something happens, and the draw that picks the jitter of an opening.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) now: Duration,
-    pub(crate) draw: f64,
-}
-
-impl Event {
-    /// When it happens, if it can open the breaker.
-    pub(crate) fn opens_at(&self) -> Option<Duration> {
-        match *self {
-            Event::Failure { moment: Some(Moment { now, .. }), .. }
-            | Event::RateMet { moment: Moment { now, .. }, .. }
-            | Event::Trip { now, .. }
-            | Event::Operate(Order::Open(Moment { now, .. }) | Order::OpenFor { now, .. }) => Some(now),
-            _ => None,
+impl Order {
+    /// When it was given, if it opens the breaker.
+    pub(crate) const fn opens_at(self) -> Option<Duration> {
+        match self {
+            Order::Open { now, .. } | Order::OpenFor { now, .. } => Some(now),
+            Order::Close | Order::HalfOpen | Order::ForceOpen | Order::ForceClosed | Order::Reset => None,
         }
     }
 }
@@ -86,11 +98,21 @@ pub(crate) enum Effect {
     Late,
     /// Wake this many who wait for a slot.
     Free(u32),
-    /// Read the clock and ask again: the outcome would open the breaker.
-    ReadClock,
+    /// Read the clock and try again: the outcome would open the breaker.
+    NeedsClock,
     /// A new epoch began. Let the call through, if it was an admission; tell everyone who waits, and
     /// the observers if the state is another.
     Begin { cause: Cause, errors: u32, successes: u16 },
+    /// A further round of probes began, a new epoch of the same episode. Let the call through, and wake this many who
+    /// wait for a slot.
+    BeginRound(u32),
+}
+
+impl Effect {
+    /// Whether the next word is of another epoch.
+    pub(crate) const fn begins_epoch(self) -> bool {
+        matches!(self, Effect::Begin { .. } | Effect::BeginRound(_))
+    }
 }
 
 // It comes back in two registers: of memory that is written in small pieces and read in large ones, each call would
@@ -98,114 +120,152 @@ pub(crate) enum Effect {
 const _: () = assert!(size_of::<Step>() == 16);
 
 impl Step {
-    fn stay(word: Word, effect: Effect) -> Self {
+    const fn stay(word: Word, effect: Effect) -> Self {
         Step { next: word, effect }
     }
-}
 
-/// The next word, and what to do once it stands. `reopenings`: openings out of half-open since the
-/// last close.
-#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-#[inline(always)]
-pub(crate) fn step(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
-    match event {
-        Event::Admit { now, past_silence } => admit(word, now, past_silence, rules),
-        Event::Operate(order) => operate(word, reopenings, order, rules),
-        Event::Success { epoch }
-        | Event::Failure { epoch, .. }
-        | Event::RateMet { epoch, .. }
-        | Event::Trip { epoch, .. }
-        | Event::Release { epoch }
-            if epoch != word.epoch() =>
-        {
-            Step::stay(word, Effect::Late)
-        }
-        _ => match word.state() {
-            State::Closed => settle_call(word, reopenings, event, rules),
-            State::HalfOpen => settle_probe(word, reopenings, event, rules),
-            State::ForcedClosed => Step::stay(word, Effect::Counted),
-            // They admit nobody, so no call is of their epoch.
-            State::Open | State::ForcedOpen => Step::stay(word, Effect::Late),
-        },
+    const fn counted(next: Word) -> Self {
+        Step { next, effect: Effect::Counted }
     }
 }
 
-fn admit(word: Word, now: Duration, past_silence: bool, rules: &Rules) -> Step {
+/// A call asks to be let through. `is_silent`: the newest probe of this round has been silent for the `probe_timeout`.
+#[inline]
+pub(crate) fn admit(word: Word, epoch: Epoch, now: Duration, is_silent: bool, rules: &Rules) -> Step {
     match word.state() {
         State::Closed | State::ForcedClosed => Step::stay(word, Effect::Admit),
         State::ForcedOpen => Step::stay(word, Effect::RefuseForced),
         State::Open if Millis::reached(now) < word.deadline() => Step::stay(word, Effect::RefuseOpen),
         State::Open => {
-            let half_open = Word::half_open(word.epoch().next());
-            let next = half_open.with_probe().unwrap_or(half_open);
-            Step { next, effect: begin_after((0, 0), Cause::ResetTimeout) }
+            Step { next: Word::half_open(epoch.next()).with_probe(), effect: begin_after((0, 0), Cause::ResetTimeout) }
         }
-        State::HalfOpen => match word.with_probe() {
-            Some(next) if free_slots(word, rules) > 0 || past_silence => Step { next, effect: Effect::Admit },
-            _ => Step::stay(word, Effect::RefuseFull),
-        },
+        State::HalfOpen if !is_full(word, rules) => Step { next: word.with_probe(), effect: Effect::Admit },
+        State::HalfOpen if is_silent => {
+            let next = word.next_round(epoch.next());
+            Step { next, effect: Effect::BeginRound(free_slots(next, rules)) }
+        }
+        State::HalfOpen => Step::stay(word, Effect::RefuseFull),
     }
 }
 
-#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-#[inline(always)]
-fn settle_call(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
-    match event {
-        Event::Failure { met, moment, .. } => {
-            let next = word.with_errors(word.errors() + 1);
-            let is_met = rules.error_threshold.is_some_and(|threshold| next.errors() >= u64::from(threshold));
-            match is_met.then_some(Cause::ErrorThreshold).or(met) {
-                Some(cause) => open(word, next, reopenings, moment, cause, rules),
-                None => Step { next, effect: Effect::Counted },
+/// A call of the epoch `call` succeeded.
+#[inline]
+pub(crate) fn succeed(word: Word, context: Context, call: Epoch, rules: &Rules) -> Step {
+    let standing = context.standing(call);
+    match word.state() {
+        State::Closed if standing == Standing::Current => Step::counted(closed_after_success(word)),
+        State::HalfOpen if standing != Standing::Late => {
+            let succeeded = word.with_successes(word.successes() + 1);
+            if succeeded.successes() >= u64::from(rules.success_threshold) {
+                return begin(Word::closed(context.epoch.next()), succeeded, Cause::SuccessThreshold);
             }
-        }
-        Event::RateMet { cause, moment, .. } => open(word, word, reopenings, Some(moment), cause, rules),
-        Event::Trip { now, open_for, .. } => {
-            open_until(word.with_errors(word.errors() + 1), Millis::after(now, open_for), Cause::Tripped)
-        }
-        Event::Success { .. } => Step { next: word.with_errors(0), effect: Effect::Counted },
-        _ => Step::stay(word, Effect::Counted),
-    }
-}
-
-#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-#[inline(always)]
-fn settle_probe(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
-    let settled = word.without_probe();
-    let failed = settled.with_successes(0).with_probe_errors(word.probe_errors() + 1);
-    let next = match event {
-        Event::Failure { moment, .. } => {
-            if failed.probe_errors() >= u64::from(rules.half_open_error_threshold) {
-                return open(word, failed, reopenings + 1, moment, Cause::ProbeFailed, rules);
+            if standing == Standing::EarlierRound {
+                return free(word, succeeded, rules);
             }
-            failed
-        }
-        Event::Trip { now, open_for, .. } => return open_until(failed, Millis::after(now, open_for), Cause::Tripped),
-        Event::Success { .. } => {
             let most = u64::from(rules.half_open_max_capacity.saturating_sub(rules.half_open_capacity));
-            let raised = settled.with_successes(word.successes() + 1).with_raise((word.raise() + 1).min(most));
-            if raised.successes() >= u64::from(rules.success_threshold) {
-                return begin(Word::closed(word.epoch().next()), raised, Cause::SuccessThreshold);
-            }
-            raised
+            free(word, succeeded.without_probe().with_raise((word.raise() + 1).min(most)), rules)
         }
-        Event::Release { .. } => settled,
-        Event::RateMet { .. } | Event::Admit { .. } | Event::Operate(_) => word,
-    };
-    let freed = free_slots(next, rules).saturating_sub(free_slots(word, rules));
-    Step { next, effect: Effect::Free(freed) }
+        _ => stay_settled(word, standing),
+    }
 }
 
-#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-#[inline(always)]
-fn operate(word: Word, reopenings: u32, order: Order, rules: &Rules) -> Step {
-    let epoch = word.epoch().next();
+/// A call of the epoch `call` failed, and so `met` a rate rule. Without `now` only if the clock has not been read yet;
+/// `draw` picks the jitter of an opening.
+#[inline]
+pub(crate) fn fail(
+    word: Word,
+    context: Context,
+    call: Epoch,
+    met: Option<Cause>,
+    now: Option<Duration>,
+    draw: f64,
+    rules: &Rules,
+) -> Step {
+    let standing = context.standing(call);
+    let failed = match word.state() {
+        State::Closed if standing == Standing::Current => closed_after_failure(word),
+        State::HalfOpen if standing != Standing::Late => failed_probe(word, standing),
+        _ => return stay_settled(word, standing),
+    };
+    match (opening_cause(word, met, rules), now) {
+        (None, _) if word.state() == State::Closed => Step::counted(failed),
+        (None, _) => free(word, failed, rules),
+        (Some(_), None) => Step::stay(word, Effect::NeedsClock),
+        (Some(cause), Some(now)) => open(word, failed, context, now, draw, cause, rules),
+    }
+}
+
+/// The word of closed after a success.
+#[inline]
+pub(crate) fn closed_after_success(word: Word) -> Word {
+    word.with_errors(0)
+}
+
+/// The word of closed after a failure that does not open.
+#[inline]
+pub(crate) fn closed_after_failure(word: Word) -> Word {
+    word.with_errors(word.errors() + 1)
+}
+
+/// Why one more failure would open the breaker, if it would.
+#[inline]
+pub(crate) fn opening_cause(word: Word, met: Option<Cause>, rules: &Rules) -> Option<Cause> {
+    match word.state() {
+        State::Closed => {
+            let errors = word.errors() + 1;
+            let is_met = rules.error_threshold.is_some_and(|threshold| errors >= u64::from(threshold));
+            is_met.then_some(Cause::ErrorThreshold).or(met)
+        }
+        State::HalfOpen => {
+            let is_met = word.probe_errors() + 1 >= u64::from(rules.half_open_error_threshold);
+            is_met.then_some(Cause::ProbeFailed)
+        }
+        State::Open | State::ForcedOpen | State::ForcedClosed => None,
+    }
+}
+
+/// Calls of the epoch `call` that did not fail have met a rate rule: slow ones, or ones that hang.
+pub(crate) fn meet_rate(
+    word: Word,
+    context: Context,
+    call: Epoch,
+    cause: Cause,
+    now: Duration,
+    draw: f64,
+    rules: &Rules,
+) -> Step {
+    let standing = context.standing(call);
+    match word.state() {
+        State::Closed if standing == Standing::Current => open(word, word, context, now, draw, cause, rules),
+        _ => stay_settled(word, standing),
+    }
+}
+
+/// A call of the epoch `call` failed and said for how long to stay open.
+pub(crate) fn trip(word: Word, context: Context, call: Epoch, now: Duration, open_for: Duration) -> Step {
+    let standing = context.standing(call);
+    let failed = match word.state() {
+        State::Closed if standing == Standing::Current => closed_after_failure(word),
+        State::HalfOpen if standing != Standing::Late => failed_probe(word, standing),
+        _ => return stay_settled(word, standing),
+    };
+    open_until(failed, context, Millis::after(now, open_for), Cause::Tripped)
+}
+
+/// A call of the epoch `call` ended and says nothing.
+pub(crate) fn release(word: Word, context: Context, call: Epoch, rules: &Rules) -> Step {
+    match (word.state(), context.standing(call)) {
+        (State::HalfOpen, Standing::Current) => free(word, word.with_return(), rules),
+        (_, standing) => stay_settled(word, standing),
+    }
+}
+
+/// An operator moves the breaker.
+pub(crate) fn operate(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
+    let epoch = context.epoch.next();
     let next = match order {
         Order::Close | Order::Reset => Word::closed(epoch),
-        Order::Open(Moment { now, draw }) => {
-            let reopenings = reopenings + u32::from(word.state() == State::HalfOpen);
-            Word::open(epoch, Millis::after(now, rules.cool_down(reopenings, draw)))
-        }
+        Order::Open { now, draw } => Word::open(epoch, deadline(word, context, now, draw, rules)),
         Order::OpenFor { now, open_for } => Word::open(epoch, Millis::after(now, open_for)),
         Order::HalfOpen => Word::half_open(epoch),
         Order::ForceOpen => Word::forced_open(epoch),
@@ -215,41 +275,62 @@ fn operate(word: Word, reopenings: u32, order: Order, rules: &Rules) -> Step {
     begin(next, word, cause)
 }
 
-/// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules, if the time is known.
-#[expect(clippy::inline_always, reason = "each event by itself is a few instructions, all of them are many")]
-#[inline(always)]
-fn open(word: Word, counted: Word, reopenings: u32, moment: Option<Moment>, cause: Cause, rules: &Rules) -> Step {
-    match moment {
-        Some(Moment { now, draw }) => open_until(counted, Millis::after(now, rules.cool_down(reopenings, draw)), cause),
-        None => Step::stay(word, Effect::ReadClock),
-    }
+/// An outcome that leaves the word as it is.
+fn stay_settled(word: Word, standing: Standing) -> Step {
+    // Open and forced open admit nobody, so no call is of their epoch.
+    let is_late = standing == Standing::Late || matches!(word.state(), State::Open | State::ForcedOpen);
+    Step::stay(word, if is_late { Effect::Late } else { Effect::Counted })
 }
 
-#[inline]
-fn open_until(counted: Word, deadline: Millis, cause: Cause) -> Step {
-    begin(Word::open(counted.epoch().next(), deadline), counted, cause)
+fn failed_probe(word: Word, standing: Standing) -> Word {
+    let settled = if standing == Standing::Current { word.without_probe() } else { word };
+    settled.with_successes(0).with_probe_errors(word.probe_errors() + 1)
+}
+
+/// Goes on half-open as `next`.
+fn free(word: Word, next: Word, rules: &Rules) -> Step {
+    let freed = free_slots(next, rules).saturating_sub(free_slots(word, rules));
+    Step { next, effect: Effect::Free(freed) }
+}
+
+/// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules.
+fn open(word: Word, counted: Word, context: Context, now: Duration, draw: f64, cause: Cause, rules: &Rules) -> Step {
+    open_until(counted, context, deadline(word, context, now, draw, rules), cause)
+}
+
+/// When the cool-down of the rules ends, if it begins `now` and the breaker leaves `word` for it.
+fn deadline(word: Word, context: Context, now: Duration, draw: f64, rules: &Rules) -> Millis {
+    let reopenings = context.reopenings + u32::from(word.state() == State::HalfOpen);
+    Millis::after(now, rules.cool_down(reopenings, draw))
+}
+
+fn open_until(counted: Word, context: Context, deadline: Millis, cause: Cause) -> Step {
+    begin(Word::open(context.epoch.next(), deadline), counted, cause)
 }
 
 /// Leaves the state whose last counts are `counted`.
-#[inline]
 fn begin(next: Word, counted: Word, cause: Cause) -> Step {
     Step { next, effect: begin_after(counts(counted), cause) }
 }
 
-#[inline]
 fn begin_after((errors, successes): (u64, u64), cause: Cause) -> Effect {
     let errors = errors.try_into().unwrap_or(u32::MAX);
     let successes = successes.try_into().unwrap_or(u16::MAX);
     Effect::Begin { cause, errors, successes }
 }
 
-/// The consecutive errors and successes that the word itself knows of.
+/// The consecutive errors and successes that the word counts.
 pub(crate) fn counts(word: Word) -> (u64, u64) {
     match word.state() {
         State::Closed => (word.errors(), 0),
         State::HalfOpen => (word.probe_errors(), word.successes()),
         State::Open | State::ForcedOpen | State::ForcedClosed => (0, 0),
     }
+}
+
+/// Whether a half-open word admits no more probes.
+pub(crate) fn is_full(word: Word, rules: &Rules) -> bool {
+    free_slots(word, rules) == 0
 }
 
 /// How many more probes a half-open word admits.

@@ -47,45 +47,53 @@ impl Field {
 }
 
 pub(crate) const TAG: Field = Field::first(3);
-pub(crate) const EPOCH: Field = Field::after(TAG, 19);
+/// In the words of the states that hold until a failure or an operator ends them, and in a [`Head`].
+pub(crate) const EPOCH: Field = Field::after(TAG, 29);
 
 /// Closed: failures since the last success.
 const ERRORS: Field = Field::after(EPOCH, 32);
 
+/// The low bits of the epoch, in the words of the gated states, open and half-open. The history beside the word has all
+/// of them, and whatever happens in a gated state reads it.
+const LOW_EPOCH: Field = Field::after(TAG, 19);
+
 /// Open: when the next caller becomes a probe.
-const DEADLINE: Field = Field::after(EPOCH, Millis::BITS);
+const DEADLINE: Field = Field::after(LOW_EPOCH, Millis::BITS);
 
-/// Half-open: probes admitted and not yet settled.
-const IN_FLIGHT: Field = Field::after(EPOCH, 12);
+/// Half-open: probes of this round that were admitted and not yet settled.
+const IN_FLIGHT: Field = Field::after(LOW_EPOCH, 7);
 /// Half-open: probe successes since the last probe failure.
-const SUCCESSES: Field = Field::after(IN_FLIGHT, 10);
+const SUCCESSES: Field = Field::after(IN_FLIGHT, 7);
 /// Half-open: probe failures.
-const PROBE_ERRORS: Field = Field::after(SUCCESSES, 10);
+const PROBE_ERRORS: Field = Field::after(SUCCESSES, 7);
 /// Half-open: by how much slow start has raised the capacity.
-const RAISE: Field = Field::after(PROBE_ERRORS, 10);
+const RAISE: Field = Field::after(PROBE_ERRORS, 7);
+/// Half-open: whether this epoch is a further round of probes of the episode, after a silence.
+const CONTINUED: Field = Field::after(RAISE, 1);
+/// Half-open: how many places came back without a verdict, modulo 2¹³. Successes and errors make no word twice in an
+/// epoch; this keeps a place that is given back and taken again from doing so.
+const RETURNS: Field = Field::after(CONTINUED, 13);
 
-const _: () = assert!(ERRORS.end() <= u64::BITS);
+const _: () = assert!(ERRORS.end() == u64::BITS);
 const _: () = assert!(DEADLINE.end() == u64::BITS);
-const _: () = assert!(RAISE.end() == u64::BITS);
+const _: () = assert!(RETURNS.end() == u64::BITS);
+const _: () = assert!(EPOCH.end() == u32::BITS);
 
 /// The most that `half_open_capacity` and the probe thresholds may be set to.
-pub(crate) const MAX_PROBES: u32 = 1023;
+pub(crate) const MAX_PROBES: u32 = 127;
 
+const _: () = assert!(MAX_PROBES as u64 == IN_FLIGHT.max());
 const _: () = assert!(MAX_PROBES as u64 == SUCCESSES.max());
 const _: () = assert!(MAX_PROBES as u64 == PROBE_ERRORS.max());
 const _: () = assert!(MAX_PROBES as u64 == RAISE.max());
-const _: () = assert!((MAX_PROBES as u64) < IN_FLIGHT.max());
 
-/// The epoch in a value beside the word that belongs to one epoch.
-pub(crate) const EPOCH_MARK: Field = Field::first(EPOCH.width);
-
-/// Which stretch between two transitions this is. Wraps after 524 288.
+/// Which stretch between two transitions this is. Wraps after 2²⁹.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Epoch(u32);
 
 impl Epoch {
     pub(crate) const fn new(number: u64) -> Self {
-        Epoch(EPOCH.get_u32(number << EPOCH.shift))
+        Epoch(Field::first(EPOCH.width).get_u32(number))
     }
 
     pub(crate) const fn number(self) -> u64 {
@@ -100,24 +108,35 @@ impl Epoch {
         Epoch::new(self.number() + 1)
     }
 
-    /// Whether this epoch comes after `other`, which was not long ago.
-    pub(crate) const fn is_after(self, other: Self) -> bool {
-        self.is_shortly_after(other, EPOCH.max() / 2)
-    }
-
-    /// Whether this is one of the `most` epochs after `other`.
-    pub(crate) const fn is_shortly_after(self, other: Self, most: u64) -> bool {
-        let ahead = self.since(other);
-        ahead != 0 && ahead <= most
-    }
-
-    /// Whether this epoch came before `other`, when it has come to `now`. None of them is more than 524 287 ago.
+    /// Whether this epoch came before `other`, when it has come to `now`. None of them is 2²⁹ epochs ago.
     pub(crate) const fn is_before(self, other: Self, now: Self) -> bool {
         now.since(self) > now.since(other)
     }
 
-    const fn since(self, other: Self) -> u64 {
+    /// How many epochs ago `other` was, modulo 2²⁹.
+    pub(crate) const fn since(self, other: Self) -> u64 {
         Epoch::new(self.number() + EPOCH.max() + 1 - other.number()).number()
+    }
+}
+
+/// State and epoch of the word that a call was admitted under, as its permit keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Head(u32);
+
+impl Head {
+    /// That of a probe of `epoch`. No word has its tag, so that no word looks as if a probe's success were nothing.
+    pub(crate) const fn of_probe(epoch: Epoch) -> Self {
+        Head::new(PROBE, epoch)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "both fields end there")]
+    const fn new(tag: u64, epoch: Epoch) -> Self {
+        Head(EPOCH.set(TAG.set(0, tag), epoch.number()) as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn epoch(self) -> Epoch {
+        Epoch(self.0 >> TAG.end())
     }
 }
 
@@ -133,12 +152,18 @@ const FORCED_CLOSED: u64 = 1;
 const HALF_OPEN: u64 = 2;
 const OPEN: u64 = 3;
 const FORCED_OPEN: u64 = 4;
+/// In the head of a probe's permit; no word has it.
+const PROBE: u64 = 7;
 
-/// The bits of the state that those which admit all do not have.
-pub(crate) const FREE: u64 = 0b110;
+/// The bits of the tag that the states which admit every call do not have.
+pub(crate) const GATED_BITS: u64 = 0b110;
+/// The bit of the tag that open and half-open have, the two states whose words hold the low bits of the epoch only.
+const LOW_EPOCH_BIT: u64 = 0b010;
 
-const _: () = assert!((CLOSED | FORCED_CLOSED) & FREE == 0 && FREE | FORCED_CLOSED == TAG.max());
-const _: () = assert!(HALF_OPEN & FREE != 0 && OPEN & FREE != 0 && FORCED_OPEN & FREE != 0);
+const _: () = assert!((CLOSED | FORCED_CLOSED) & GATED_BITS == 0 && GATED_BITS | FORCED_CLOSED == TAG.max());
+const _: () = assert!(HALF_OPEN & GATED_BITS != 0 && OPEN & GATED_BITS != 0 && FORCED_OPEN & GATED_BITS != 0);
+const _: () = assert!(HALF_OPEN & OPEN & LOW_EPOCH_BIT != 0);
+const _: () = assert!((CLOSED | FORCED_CLOSED | FORCED_OPEN) & LOW_EPOCH_BIT == 0);
 
 impl Word {
     /// Closed, nothing counted, epoch 0.
@@ -152,47 +177,79 @@ impl Word {
         self.0
     }
 
-    const fn new(tag: u64, epoch: Epoch) -> Self {
+    const fn whole(tag: u64, epoch: Epoch) -> Self {
         Word(EPOCH.set(TAG.set(0, tag), epoch.number()))
     }
 
+    const fn gated(tag: u64, epoch: Epoch) -> Self {
+        Word(LOW_EPOCH.set(TAG.set(0, tag), epoch.number() & LOW_EPOCH.max()))
+    }
+
     pub(crate) const fn closed(epoch: Epoch) -> Self {
-        Self::new(CLOSED, epoch)
+        Self::whole(CLOSED, epoch)
     }
 
     pub(crate) const fn open(epoch: Epoch, deadline: Millis) -> Self {
-        Word(DEADLINE.set(Self::new(OPEN, epoch).0, deadline.bits()))
+        Word(DEADLINE.set(Self::gated(OPEN, epoch).0, deadline.bits()))
     }
 
+    /// Without probes. The count of returns begins elsewhere for epochs whose low bits are the same, so that a word of
+    /// 2¹⁹ epochs ago is another one.
     pub(crate) const fn half_open(epoch: Epoch) -> Self {
-        Self::new(HALF_OPEN, epoch)
+        const APART: u32 = RETURNS.width - (EPOCH.width - LOW_EPOCH.width);
+        let start = epoch.number() >> LOW_EPOCH.width << APART;
+        Word(RETURNS.set(Self::gated(HALF_OPEN, epoch).0, start))
     }
 
     pub(crate) const fn forced_open(epoch: Epoch) -> Self {
-        Self::new(FORCED_OPEN, epoch)
+        Self::whole(FORCED_OPEN, epoch)
     }
 
     pub(crate) const fn forced_closed(epoch: Epoch) -> Self {
-        Self::new(FORCED_CLOSED, epoch)
+        Self::whole(FORCED_CLOSED, epoch)
     }
 
     pub(crate) const fn state(self) -> State {
         state_of(TAG.get(self.0))
     }
 
-    pub(crate) const fn epoch(self) -> Epoch {
-        Epoch(EPOCH.get_u32(self.0))
+    /// All but the tag.
+    pub(crate) const fn above_tag(self) -> u64 {
+        self.0 >> TAG.end()
+    }
+
+    /// Whether the word holds no more of its epoch than the low bits.
+    const fn has_low_epoch(self) -> bool {
+        self.0 & LOW_EPOCH_BIT != 0
+    }
+
+    /// Whether this is a word of `epoch`, by as many bits of the epoch as the word holds.
+    pub(crate) const fn is_of(self, epoch: Epoch) -> bool {
+        if self.has_low_epoch() {
+            LOW_EPOCH.get(self.0) == epoch.number() & LOW_EPOCH.max()
+        } else {
+            EPOCH.get(self.0) == epoch.number()
+        }
+    }
+
+    /// State and epoch of a word that admits every call.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the errors are cut off")]
+    pub(crate) const fn head(self) -> Head {
+        Head(self.0 as u32)
     }
 
     /// Closed or forced closed: every call is admitted, and the word stays as it is.
     #[inline]
     pub(crate) const fn admits_all(self) -> bool {
-        self.0 & FREE == 0
+        self.0 & GATED_BITS == 0
     }
 
-    /// [`admits_all`](Self::admits_all) and nothing counted: a success changes nothing.
-    pub(crate) const fn is_quiet(self) -> bool {
-        self.admits_all() && self.0 >> EPOCH.end() == 0
+    /// Whether a success of a call with this head changes nothing: the word admits every call, has counted nothing, and
+    /// is of the same state and epoch.
+    #[inline]
+    pub(crate) const fn is_bare(self, head: Head) -> bool {
+        self.0 == head.0 as u64
     }
 
     pub(crate) const fn errors(self) -> u64 {
@@ -211,16 +268,31 @@ impl Word {
         IN_FLIGHT.get(self.0)
     }
 
-    /// One more probe; none if the field has no room for it.
-    pub(crate) const fn with_probe(self) -> Option<Self> {
-        if self.in_flight() == IN_FLIGHT.max() {
-            return None;
-        }
-        Some(Word(IN_FLIGHT.set(self.0, self.in_flight() + 1)))
+    /// One more probe, for which there has to be room.
+    pub(crate) const fn with_probe(self) -> Self {
+        Word(IN_FLIGHT.set(self.0, min(self.in_flight() + 1, IN_FLIGHT.max())))
     }
 
+    /// A probe has settled.
     pub(crate) const fn without_probe(self) -> Self {
         Word(IN_FLIGHT.set(self.0, self.in_flight().saturating_sub(1)))
+    }
+
+    /// A probe has given its place back without a verdict.
+    pub(crate) const fn with_return(self) -> Self {
+        let returns = (RETURNS.get(self.0) + 1) & RETURNS.max();
+        Word(RETURNS.set(self.without_probe().0, returns))
+    }
+
+    /// Whether this epoch is a further round of its episode.
+    pub(crate) const fn is_continued(self) -> bool {
+        CONTINUED.get(self.0) != 0
+    }
+
+    /// The first word of a further round, `epoch`: one probe, the same successes and errors.
+    pub(crate) const fn next_round(self, epoch: Epoch) -> Self {
+        let begun = Word(CONTINUED.set(Self::half_open(epoch).0, 1)).with_probe();
+        begun.with_successes(self.successes()).with_probe_errors(self.probe_errors())
     }
 
     pub(crate) const fn successes(self) -> u64 {
@@ -248,7 +320,7 @@ impl Word {
     }
 }
 
-/// The state that a tag stands for. The tags 5 to 7 are never written.
+/// The state that a tag stands for. No word has the tags 5 to 7; 6 is kept for steps of recovery, a gated state.
 pub(crate) const fn state_of(tag: u64) -> State {
     match tag {
         CLOSED => State::Closed,
@@ -276,7 +348,8 @@ const fn min(a: u64, b: u64) -> u64 {
 impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Word");
-        out.field("state", &self.state()).field("epoch", &self.epoch().number());
+        let epoch = if self.has_low_epoch() { LOW_EPOCH } else { EPOCH };
+        out.field("state", &self.state()).field("epoch", &epoch.get(self.0));
         match self.state() {
             State::Closed => out.field("errors", &self.errors()),
             State::Open => out.field("deadline", &self.deadline()),
@@ -284,7 +357,8 @@ impl fmt::Debug for Word {
                 .field("in_flight", &self.in_flight())
                 .field("successes", &self.successes())
                 .field("probe_errors", &self.probe_errors())
-                .field("raise", &self.raise()),
+                .field("raise", &self.raise())
+                .field("is_continued", &self.is_continued()),
             State::ForcedOpen | State::ForcedClosed => &mut out,
         };
         out.finish()

@@ -200,7 +200,7 @@ impl<K: Eq + Hash + Clone> Registry<K> {
             if Arc::ptr_eq(&newest, &terms) {
                 return;
             }
-            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.clone());
+            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.as_ref());
             terms = newest;
         }
     }
@@ -237,7 +237,7 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         // First: what is made from now on and not seen below has them.
         *self.terms.lock() = Arc::new(terms);
         for (_, breaker) in self.iter() {
-            breaker.engine().reconfigure(rules.clone(), rates.clone());
+            breaker.engine().reconfigure(rules.clone(), rates.as_ref());
         }
         drop(changing);
         Ok(())

@@ -45,16 +45,19 @@ const BALANCE: Field = Field::first(26);
 /// The number of a slice. It comes round after eight years in a row of the shortest slices.
 const NUMBER: Field = Field::after(BALANCE, 38);
 
+#[expect(clippy::cast_sign_loss, reason = "two's complement")]
 fn pack(number: u64, balance: i64) -> u64 {
     NUMBER.set(balance as u64 & BALANCE.max(), number & NUMBER.max())
 }
 
+#[expect(clippy::cast_possible_wrap, reason = "two's complement")]
 fn balance(word: u64) -> i64 {
     const UNUSED: u32 = u64::BITS - BALANCE.end();
     ((word << UNUSED) as i64) >> UNUSED
 }
 
 /// By how much the slice of `word` is older than the one with this number; negative if it is newer.
+#[expect(clippy::cast_possible_wrap, reason = "a difference may be negative")]
 fn age(word: u64, number: u64) -> i64 {
     const UNUSED: u32 = BALANCE.end();
     ((number.wrapping_sub(NUMBER.get(word)) << UNUSED) as i64) >> UNUSED

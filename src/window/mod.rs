@@ -220,9 +220,9 @@ impl Windows {
         matches!(self.past, Past::Count(_))
     }
 
-    /// Whether a call that took this long was slow.
-    pub(crate) fn is_slow(&self, took: Duration) -> bool {
-        self.rates.slow.is_some_and(|slow| took >= slow.duration)
+    /// From which duration on a call is slow.
+    pub(crate) fn slow_call_duration(&self) -> Option<Duration> {
+        Some(self.rates.slow?.duration)
     }
 
     /// What an admission at `now` finds, where calls that hang matter.

@@ -149,10 +149,10 @@ impl<T> PerStripe<T> {
                 &self.rest.get_or_init(|| Box::new(rest()))[index]
             }
         };
-        let made = place.get_or_init(|| Box::new(make()));
+        let value = place.get_or_init(|| Box::new(make()));
         // Release: pairs with the Acquire in `iter`.
         self.used.fetch_or(1 << stripe, Ordering::AcqRel);
-        made
+        value
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {

@@ -14,8 +14,10 @@ pub(crate) struct Ghost {
     pub(crate) epoch: u8,
     pub(crate) reopenings: u8,
     pub(crate) changes: u8,
-    /// Probes of this epoch that took the place of a silent one.
-    pub(crate) extra: u8,
+    /// The epoch of the first round of probes, while half-open.
+    pub(crate) first_round: u8,
+    /// The newest reading of the clock by which a probe of this epoch was admitted.
+    pub(crate) newest: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,12 +32,29 @@ pub(crate) enum Mode {
 /// Something that happens. `epoch`: that of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Happening {
-    Admit { now: Time, past_silence: bool },
-    Success { epoch: u8 },
-    Failure { epoch: u8, now: Time },
-    Trip { epoch: u8, until: Time },
-    Release { epoch: u8 },
-    Enter { state: State, now: Time },
+    /// `is_silent`: the newest probe has been silent for too long.
+    Admit {
+        now: Time,
+        is_silent: bool,
+    },
+    Success {
+        epoch: u8,
+    },
+    Failure {
+        epoch: u8,
+        now: Time,
+    },
+    Trip {
+        epoch: u8,
+        until: Time,
+    },
+    Release {
+        epoch: u8,
+    },
+    Enter {
+        state: State,
+        now: Time,
+    },
 }
 
 /// What a thread is to be told.
@@ -51,7 +70,7 @@ pub(crate) enum Answer {
 }
 
 pub(crate) const START: Ghost =
-    Ghost { mode: Mode::Closed { errors: 0 }, epoch: 0, reopenings: 0, changes: 0, extra: 0 };
+    Ghost { mode: Mode::Closed { errors: 0 }, epoch: 0, reopenings: 0, changes: 0, first_round: 0, newest: 0 };
 
 fn small(number: u32) -> u8 {
     u8::try_from(number).expect("the rules of a scenario are small")
@@ -107,7 +126,8 @@ impl Ghost {
                 _ => self.reopenings,
             },
             changes: self.changes + u8::from(from != to),
-            extra: 0,
+            first_round: self.epoch + 1,
+            newest: 0,
         }
     }
 
@@ -121,7 +141,7 @@ impl Ghost {
 
     pub(crate) fn after(self, happening: Happening, rules: &Rules) -> (Self, Answer) {
         match happening {
-            Happening::Admit { now, past_silence } => self.admit(now, past_silence, rules),
+            Happening::Admit { now, is_silent } => self.admit(now, is_silent, rules),
             Happening::Enter { state, now } => {
                 let next = match state {
                     State::Closed => self.enter(Mode::Closed { errors: 0 }),
@@ -136,7 +156,13 @@ impl Ghost {
             | Happening::Failure { epoch, .. }
             | Happening::Trip { epoch, .. }
             | Happening::Release { epoch } => {
-                let next = if epoch == self.epoch { self.settle(happening, rules) } else { self };
+                let is_evidence =
+                    self.mode.state() == State::HalfOpen && (self.first_round..self.epoch).contains(&epoch);
+                let next = match epoch == self.epoch {
+                    true => self.settle(happening, rules),
+                    false if is_evidence => self.hear(happening, rules),
+                    false => self,
+                };
                 if next.epoch != self.epoch {
                     return (next, Answer::Moved);
                 }
@@ -145,21 +171,38 @@ impl Ghost {
         }
     }
 
-    fn admit(self, now: Time, past_silence: bool, rules: &Rules) -> (Self, Answer) {
+    fn admit(self, now: Time, is_silent: bool, rules: &Rules) -> (Self, Answer) {
         match self.mode {
             Mode::Closed { .. } | Mode::ForcedClosed => (self, Answer::Admitted),
-            Mode::ForcedOpen => (self, Answer::Refused),
             Mode::Open { until } if now < until => (self, Answer::Refused),
             Mode::Open { .. } => {
                 let probing = Mode::HalfOpen { in_flight: 1, successes: 0, errors: 0, raise: 0 };
-                (self.enter(probing), Answer::Admitted)
+                (Ghost { newest: now, ..self.enter(probing) }, Answer::Admitted)
             }
-            Mode::HalfOpen { .. } if self.mode.free(rules) == 0 && !past_silence => (self, Answer::Refused),
-            Mode::HalfOpen { in_flight, successes, errors, raise } => {
-                let extra = self.extra + u8::from(self.mode.free(rules) == 0);
+            Mode::HalfOpen { in_flight, successes, errors, raise } if self.mode.free(rules) > 0 => {
                 let mode = Mode::HalfOpen { in_flight: in_flight + 1, successes, errors, raise };
-                (Ghost { mode, extra, ..self }, Answer::Admitted)
+                (Ghost { mode, newest: self.newest.max(now), ..self }, Answer::Admitted)
             }
+            Mode::HalfOpen { successes, errors, .. } if is_silent => {
+                let mode = Mode::HalfOpen { in_flight: 1, successes, errors, raise: 0 };
+                (Ghost { mode, epoch: self.epoch + 1, newest: now, ..self }, Answer::Admitted)
+            }
+            Mode::HalfOpen { .. } | Mode::ForcedOpen => (self, Answer::Refused),
+        }
+    }
+
+    /// What a probe of an earlier round says: as much as any other, but it has no place to give back.
+    fn hear(self, happening: Happening, rules: &Rules) -> Self {
+        let Mode::HalfOpen { in_flight, raise, .. } = self.mode else { return self };
+        if matches!(happening, Happening::Release { .. }) {
+            return self;
+        }
+        let settled = self.settle(happening, rules);
+        match settled.mode {
+            Mode::HalfOpen { successes, errors, .. } => {
+                Ghost { mode: Mode::HalfOpen { in_flight, successes, errors, raise }, ..settled }
+            }
+            _ => settled,
         }
     }
 

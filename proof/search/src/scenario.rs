@@ -41,17 +41,20 @@ fn last_but_one() -> Epoch {
 }
 
 fn closed_in(epoch: Epoch, whims: u8) -> World {
-    begun_with(Word::closed(epoch), START.mode, whims)
+    let word = Word::closed(epoch);
+    World::new(word, history_of(word), whims, START)
 }
 
+/// As an operator left it who found it closed.
 fn half_open_in(epoch: Epoch, whims: u8) -> World {
+    let before = Word::closed(Epoch::new(epoch.number() + EPOCH.max()));
     let mode = Mode::HalfOpen { in_flight: 0, successes: 0, errors: 0, raise: 0 };
-    begun_with(Word::half_open(epoch), mode, whims)
+    World::new(Word::half_open(epoch), history_of(before), whims, Ghost { mode, changes: 1, ..START })
 }
 
-fn begun_with(word: Word, mode: Mode, whims: u8) -> World {
-    // Tag and epoch lie in the same bits in both, and nothing else has happened yet.
-    World::new(word, History::from_bits(word.bits()), whims, Ghost { mode, ..START })
+/// Tag and epoch of a closed word lie in the same bits in both, and nothing else has happened yet.
+fn history_of(closed: Word) -> History {
+    History::from_bits(closed.bits())
 }
 
 const ANY: &[End] = &[End::Success, End::Failure, End::Trip, End::Release];
@@ -60,7 +63,10 @@ const RACES: &[Sight] = &["a swap that failed", "a swap that failed for no reaso
 
 /// The scenarios; `is_long`: with more rounds, which takes minutes and gigabytes.
 pub(crate) fn all(is_long: bool) -> Vec<Scenario> {
-    let whims = u8::from(is_long);
+    [calls(is_long), silences(is_long), wraps(is_long)].into_iter().flatten().collect()
+}
+
+fn calls(is_long: bool) -> Vec<Scenario> {
     let calls = if is_long {
         [&[Task::Call(ANY); 2][..], &[Task::Call(PLAIN); 2], &[Task::Call(PLAIN)]]
     } else {
@@ -87,6 +93,12 @@ pub(crate) fn all(is_long: bool) -> Vec<Scenario> {
             start: closed_in(Epoch::new(0), 1),
             wanted: &["a swap that failed", "a late call", "a history that another brought up to date"],
         },
+    ]
+}
+
+fn silences(is_long: bool) -> Vec<Scenario> {
+    let whims = u8::from(is_long);
+    vec![
         Scenario {
             name: "probes, one of which hangs, with two timeouts",
             nature: Nature {
@@ -99,10 +111,10 @@ pub(crate) fn all(is_long: bool) -> Vec<Scenario> {
                 most_time: if is_long { 4 } else { 3 },
             },
             start: half_open_in(Epoch::new(0), whims),
-            wanted: &["a probe past a silence", "a place of a silent probe that another took", "a swap that failed"],
+            wanted: &["a round after a silence", "a swap that failed", "an answer of an earlier round"],
         },
         Scenario {
-            name: "a probe that falls silent and answers, while two ask for its place",
+            name: "a probe that falls silent and answers, while two would begin the next round",
             nature: Nature {
                 rules: Rules { half_open_max_capacity: 1, ..rules() },
                 tasks: [
@@ -113,8 +125,46 @@ pub(crate) fn all(is_long: bool) -> Vec<Scenario> {
                 most_time: if is_long { 4 } else { 2 },
             },
             start: half_open_in(Epoch::new(0), whims),
-            wanted: &["a probe past a silence", "a place that was won, and another word"],
+            wanted: &[
+                "a round after a silence",
+                "a round that another was faster than",
+                "an answer of an earlier round",
+            ],
         },
+        Scenario {
+            name: "probes that fall silent, round after round, while the epochs wrap",
+            nature: Nature {
+                rules: Rules { half_open_max_capacity: 1, success_threshold: 3, probe_timeout: MILLI, ..rules() },
+                tasks: [
+                    &[Task::Call(PLAIN)],
+                    if is_long { &[Task::Call(ANY), Task::Hang] } else { &[Task::Call(&[End::Success, End::Release])] },
+                    if is_long { &[Task::Hang, Task::Call(&[End::Success])] } else { &[Task::Hang, Task::Hang] },
+                ],
+                most_time: 3,
+            },
+            start: half_open_in(last_but_one(), 0),
+            wanted: &["a third round", "an answer of an earlier round", "a stamp for a word that no longer stands"],
+        },
+        Scenario {
+            name: "a silence, while an operator begins other episodes",
+            nature: Nature {
+                rules: Rules { half_open_max_capacity: 1, probe_timeout: MILLI, ..rules() },
+                tasks: [
+                    &[Task::Call(PLAIN)],
+                    &[Task::Call(PLAIN)],
+                    &[Task::Order(State::HalfOpen, false), Task::Order(State::HalfOpen, false)],
+                ],
+                most_time: if is_long { 3 } else { 2 },
+            },
+            start: half_open_in(Epoch::new(0), whims),
+            wanted: &["a round after a silence", "a first round of a word that no longer stands", "a late call"],
+        },
+    ]
+}
+
+fn wraps(is_long: bool) -> Vec<Scenario> {
+    let whims = u8::from(is_long);
+    vec![
         Scenario {
             name: "two operators and a caller while the epochs wrap",
             nature: Nature {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::ghost::{Answer, Ghost, Happening, Mode, Time};
 use crate::machine::history::History;
-use crate::machine::step::{Effect, Event, Moment, Order, Step, step};
-use crate::machine::word::{Epoch, Word};
+use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
+use crate::machine::word::{EPOCH, Epoch, Head, Word};
 use crate::rules::Rules;
 use crate::state::State;
 
@@ -35,8 +35,10 @@ pub(crate) enum End {
 pub(crate) struct World {
     pub(crate) word: Word,
     pub(crate) history: History,
-    /// The admission of the newest probe, and its epoch by the ghost's count.
-    newest: Option<(u8, Time)>,
+    /// The admission of the newest probe of an even and of an odd epoch, and that epoch by the ghost's count.
+    newest: [Option<(u8, Time)>; 2],
+    /// The epoch of the first round of probes, once there is a second one.
+    first_round: u32,
     pub(crate) clock: Time,
     /// How many swaps may still fail for no reason.
     whims: u8,
@@ -55,8 +57,8 @@ pub(crate) struct Thread {
 /// A call in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Call {
-    /// The word of its admission.
-    word: Word,
+    /// Its permit.
+    head: Head,
     epoch: u8,
 }
 
@@ -89,10 +91,7 @@ enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Deed {
     /// `place`: the epoch in which this thread has won the place of a silent probe.
-    Admit {
-        now: Time,
-        place: Option<u8>,
-    },
+    Admit(Time),
     Success,
     Failure(Option<Time>),
     Trip(Time),
@@ -105,22 +104,43 @@ enum Deed {
 enum Stage {
     Load,
     History(Seen),
+    /// Half-open, and not the first round: which was the first?
+    FirstRound(Seen, History),
     /// Full: is the newest probe silent?
-    Silence(Seen, History),
-    /// It is. Takes its place, if the stamp is still this.
-    Replace(Seen, History, (u8, Time)),
-    Stamp(Seen, History, Choice),
+    Silence(Seen, Look),
+    /// Before a second round: keeps the epoch of the first one.
+    KeepFirst(Seen, Look, Choice),
+    /// Looks whether the word still stands, before this value gives way.
+    CheckFirst(Seen, Look, Choice, u32),
+    SwapFirst(Seen, Look, Choice, u32),
+    Stamp(Seen, Look, Choice),
+    CheckStamp(Seen, Look, Choice, Option<(u8, Time)>),
+    SwapStamp(Seen, Look, Choice, Option<(u8, Time)>),
     /// Reads the history, to bring it up to date.
-    Trails(Seen, History, Choice),
-    BringUp(Seen, History, Choice, History),
-    Swap(Seen, History, Choice),
+    Trails(Seen, Look, Choice),
+    BringUp(Seen, Look, Choice, History),
+    Swap(Seen, Look, Choice),
+}
+
+/// What was read beside a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Look {
+    history: History,
+    first_round: u32,
+}
+
+impl Look {
+    fn context(&self) -> Context {
+        let first_round = Epoch::new(self.first_round.into());
+        Context { epoch: self.history.epoch(), first_round, reopenings: self.history.reopenings() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Choice {
     next: Word,
     answer: Answer,
-    past_silence: bool,
+    is_silent: bool,
 }
 
 impl Hash for History {
@@ -146,14 +166,10 @@ fn millis(time: Time) -> Duration {
     Duration::from_millis(time.into())
 }
 
-fn moment(time: Time) -> Moment {
-    Moment { now: millis(time), draw: 0.0 }
-}
-
 impl World {
     pub(crate) fn new(word: Word, history: History, whims: u8, ghost: Ghost) -> Self {
         let thread = Thread { done: 0, at: At::Begin, call: None };
-        World { word, history, newest: None, clock: 0, whims, threads: [thread; 3], ghost }
+        World { word, history, newest: [None; 2], first_round: u32::MAX, clock: 0, whims, threads: [thread; 3], ghost }
     }
 
     fn seen(&self) -> Seen {
@@ -195,7 +211,7 @@ impl Nature {
         let Some(now) = history.as_of(word) else {
             return Err(format!("{history:?} trails {word:?} by more than one epoch"));
         };
-        if (now.reopenings(), now.changes()) != (ghost.reopenings.into(), ghost.changes.into()) {
+        if (now.reopenings(), now.full_count(0)) != (ghost.reopenings.into(), ghost.changes.into()) {
             return Err(format!("{now:?}, and should be {ghost:?}"));
         }
         if let Mode::HalfOpen { in_flight, raise, successes, errors } = mode {
@@ -203,12 +219,19 @@ impl Nature {
                 return Err(format!("{in_flight} probes in the word, {} in flight", world.holders()));
             }
             let (capacity, most) = (self.rules.half_open_capacity, self.rules.half_open_max_capacity);
-            if u32::from(raise) > most - capacity || u32::from(in_flight) > most + u32::from(ghost.extra) {
-                return Err(format!("beyond the capacity: {word:?}, {} of them past a silence", ghost.extra));
+            if u32::from(raise) > most - capacity || u32::from(in_flight) > capacity + u32::from(raise) {
+                return Err(format!("beyond the capacity: {word:?}"));
             }
             let silences = u128::from(world.clock) / self.rules.probe_timeout.as_millis();
-            if u128::from(ghost.extra) > silences {
-                return Err(format!("{} probes past a silence, after {silences} timeouts", ghost.extra));
+            let rounds = ghost.epoch - ghost.first_round;
+            if u128::from(rounds) > silences {
+                return Err(format!("{rounds} further rounds, after {silences} timeouts"));
+            }
+            if word.is_continued() != (rounds > 0) {
+                return Err(format!("{word:?} of further round {rounds}"));
+            }
+            if rounds > 0 && Epoch::new(world.first_round.into()) != back(now.epoch(), rounds) {
+                return Err(format!("the first round is {}, in {ghost:?}", world.first_round));
             }
             let decided = u32::from(successes) >= self.rules.success_threshold;
             if decided || u32::from(errors) >= self.rules.half_open_error_threshold {
@@ -225,23 +248,30 @@ impl Nature {
         if matches!(word.state(), State::ForcedOpen | State::ForcedClosed) {
             return Ok(());
         }
+        let history = end.history.as_of(word).expect("checked");
+        let mut epoch = history.epoch();
         for _ in 0..20 {
             if word.state() == State::Closed {
                 return Ok(());
             }
-            let silent = Event::Admit { now: millis(now), past_silence: true };
-            let asked = step(word, reopenings, silent, &self.rules);
-            word = asked.next;
+            let asked = step::admit(word, epoch, millis(now), true, &self.rules);
             if asked.effect == Effect::RefuseOpen {
                 now += 1;
                 continue;
             }
-            let settled = step(word, reopenings, Event::Success { epoch: word.epoch() }, &self.rules);
+            epoch = if asked.effect.begins_epoch() { epoch.next() } else { epoch };
+            let context = Context { epoch, first_round: epoch, reopenings };
+            let settled = step::succeed(asked.next, context, epoch, &self.rules);
             reopenings = if settled.next.state() == State::Closed { 0 } else { reopenings };
             word = settled.next;
         }
         Err(format!("a well dependency does not close it: {word:?}"))
     }
+}
+
+/// The epoch so many epochs before.
+fn back(epoch: Epoch, epochs: u8) -> Epoch {
+    Epoch::new(epoch.number() + EPOCH.max() + 1 - u64::from(epochs))
 }
 
 /// One thread's next action.
@@ -272,8 +302,10 @@ impl Turn<'_> {
         self.go(At::Begin);
     }
 
-    fn admitted(&mut self, word: Word, epoch: u8) {
-        self.world.threads[self.number].call = Some(Call { word, epoch });
+    /// `whole`: the epoch of `word`.
+    fn admitted(&mut self, word: Word, whole: Epoch, epoch: u8) {
+        let head = if word.admits_all() { word.head() } else { Head::of_probe(whole) };
+        self.world.threads[self.number].call = Some(Call { head, epoch });
         match self.nature.tasks[self.number][usize::from(self.thread().done)] {
             Task::Hang => self.end_task(),
             _ => self.go(At::Settle),
@@ -296,7 +328,7 @@ impl Turn<'_> {
                 let now = self.world.clock;
                 match Mode::of(looked.word) {
                     Mode::Open { until } if now < until => self.end_task(),
-                    _ => self.go(At::Loop(Deed::Admit { now, place: None }, Stage::Load)),
+                    _ => self.go(At::Loop(Deed::Admit(now), Stage::Load)),
                 }
             }
             At::Settle => {
@@ -311,9 +343,14 @@ impl Turn<'_> {
             }
             At::LookForWork => self.look_for_work(),
             At::LookIfLate(end) => {
-                if self.world.word.epoch() != self.call().word.epoch() {
-                    seen("a late call");
-                    return self.settled();
+                // The look beside the word is one step here: it decides nothing that the loop does not decide again.
+                match self.standing() {
+                    Standing::Late => {
+                        seen("a late call");
+                        return self.settled();
+                    }
+                    Standing::EarlierRound => seen("an answer of an earlier round"),
+                    Standing::Current => {}
                 }
                 self.go(match end {
                     End::Success => At::Loop(Deed::Success, Stage::Load),
@@ -328,6 +365,17 @@ impl Turn<'_> {
         }
     }
 
+    fn standing(&self) -> Standing {
+        let World { word, history, first_round, .. } = self.world;
+        if matches!(word.state(), State::Open | State::ForcedOpen) {
+            return Standing::Late;
+        }
+        let epoch = history.as_of(word).expect("checked").epoch();
+        let is_continued = word.state() == State::HalfOpen && word.is_continued();
+        let first_round = if is_continued { Epoch::new(first_round.into()) } else { epoch };
+        Context { epoch, first_round, reopenings: 0 }.standing(self.call().head.epoch())
+    }
+
     fn begin(&mut self) {
         let tasks = self.nature.tasks[self.number];
         match tasks.get(usize::from(self.thread().done)) {
@@ -336,7 +384,7 @@ impl Turn<'_> {
             Some(Task::Call(_) | Task::Hang) => {
                 let looked = self.world.seen();
                 if looked.word.admits_all() {
-                    self.admitted(looked.word, looked.epoch);
+                    self.admitted(looked.word, looked.word.head().epoch(), looked.epoch);
                 } else if looked.word.state() == State::ForcedOpen {
                     self.end_task();
                 } else {
@@ -348,7 +396,7 @@ impl Turn<'_> {
 
     fn look_for_work(&mut self) {
         let call = self.call();
-        if !(call.word.is_quiet() && self.world.word == call.word) {
+        if !self.world.word.is_bare(call.head) {
             return self.go(At::LookIfLate(End::Success));
         }
         let success = Happening::Success { epoch: call.epoch };
@@ -358,33 +406,36 @@ impl Turn<'_> {
         self.settled();
     }
 
-    fn event(&self, deed: Deed, past_silence: bool) -> Event {
-        let epoch = self.thread().call.map_or(Epoch::new(0), |call| call.word.epoch());
-        match deed {
-            Deed::Admit { now, .. } => Event::Admit { now: millis(now), past_silence },
-            Deed::Success => Event::Success { epoch },
-            Deed::Failure(now) => Event::Failure { epoch, met: None, moment: now.map(moment) },
-            Deed::Trip(now) => Event::Trip { epoch, now: millis(now), open_for: millis(1) },
-            Deed::Release => Event::Release { epoch },
-            Deed::Order(now) => {
-                let tasks = self.nature.tasks[self.number];
-                let Task::Order(state, is_reset) = tasks[usize::from(self.thread().done)] else { unreachable!() };
-                Event::Operate(match state {
-                    State::Closed if is_reset => Order::Reset,
-                    State::Closed => Order::Close,
-                    State::Open => Order::Open(moment(now)),
-                    State::HalfOpen => Order::HalfOpen,
-                    State::ForcedOpen => Order::ForceOpen,
-                    State::ForcedClosed => Order::ForceClosed,
-                })
-            }
+    fn order(&self, now: Time) -> Order {
+        let now = millis(now);
+        match self.nature.tasks[self.number][usize::from(self.thread().done)] {
+            Task::Order(State::Closed, true) => Order::Reset,
+            Task::Order(State::Closed, false) => Order::Close,
+            Task::Order(State::Open, _) => Order::Open { now, draw: 0.0 },
+            Task::Order(State::HalfOpen, _) => Order::HalfOpen,
+            Task::Order(State::ForcedOpen, _) => Order::ForceOpen,
+            Task::Order(State::ForcedClosed, _) => Order::ForceClosed,
+            Task::Call(_) | Task::Hang => unreachable!("it is no order"),
         }
     }
 
-    fn happening(&self, deed: Deed, past_silence: bool) -> Happening {
+    fn step(&self, deed: Deed, word: Word, context: Context, is_silent: bool) -> Step {
+        let rules = &self.nature.rules;
+        let call = self.thread().call.map_or(Epoch::new(0), |call| call.head.epoch());
+        match deed {
+            Deed::Admit(now) => step::admit(word, context.epoch, millis(now), is_silent, rules),
+            Deed::Success => step::succeed(word, context, call, rules),
+            Deed::Failure(now) => step::fail(word, context, call, None, now.map(millis), 0.0, rules),
+            Deed::Trip(now) => step::trip(word, context, call, millis(now), millis(1)),
+            Deed::Release => step::release(word, context, call, rules),
+            Deed::Order(now) => step::operate(word, context, self.order(now), rules),
+        }
+    }
+
+    fn happening(&self, deed: Deed, is_silent: bool) -> Happening {
         let epoch = self.thread().call.map_or(0, |call| call.epoch);
         match deed {
-            Deed::Admit { now, .. } => Happening::Admit { now, past_silence },
+            Deed::Admit(now) => Happening::Admit { now, is_silent },
             Deed::Success => Happening::Success { epoch },
             // Without the time it is asked for the time, and changes nothing yet.
             Deed::Failure(now) => Happening::Failure { epoch, now: now.unwrap_or(0) },
@@ -406,53 +457,125 @@ impl Turn<'_> {
                 self.go(stay(Stage::History(looked)));
             }
             Stage::History(looked) => {
-                if let Some(history) = self.world.history.as_of(looked.word) {
-                    return self.decide(deed, looked, history, seen);
+                let Some(history) = self.context_of(looked.word) else {
+                    seen("a word that was no longer the newest");
+                    return self.go(stay(Stage::Load));
+                };
+                let is_continued = looked.word.state() == State::HalfOpen && looked.word.is_continued();
+                if is_continued {
+                    return self.go(stay(Stage::FirstRound(looked, history)));
                 }
-                seen("a word that was no longer the newest");
-                self.go(stay(Stage::Load));
+                let look = Look { history, first_round: history.epoch().number_u32() };
+                self.look_around(deed, looked, look, seen);
             }
-            Stage::Silence(looked, history) => self.look_for_silence(deed, looked, history),
-            Stage::Replace(looked, history, silent) => {
-                let Deed::Admit { now, .. } = deed else { return };
-                if self.world.newest != Some(silent) {
-                    seen("a place of a silent probe that another took");
-                    return self.finish(deed, Answer::Refused, looked);
-                }
-                self.world.newest = Some((looked.epoch, now));
-                let deed = Deed::Admit { now, place: Some(looked.epoch) };
-                self.decide(deed, looked, history, seen);
+            Stage::FirstRound(looked, history) => {
+                let look = Look { history, first_round: self.world.first_round };
+                self.look_around(deed, looked, look, seen);
             }
-            Stage::Stamp(looked, history, choice) => {
-                let Deed::Admit { now, .. } = deed else { return };
-                let begins = choice.next.epoch() != looked.word.epoch();
-                self.world.newest = self.world.newest.max(Some((looked.epoch + u8::from(begins), now)));
-                self.go(stay(Self::before_swap(looked, history, choice)));
+            Stage::Silence(looked, look) => {
+                let Deed::Admit(now) = deed else { return };
+                let is_silent = self.is_silent(looked, now);
+                self.decide(deed, looked, look, is_silent, seen);
             }
-            Stage::Trails(looked, history, choice) => {
+            Stage::KeepFirst(..) | Stage::CheckFirst(..) | Stage::SwapFirst(..) => self.keep_first(deed, stage, seen),
+            Stage::Stamp(..) | Stage::CheckStamp(..) | Stage::SwapStamp(..) => self.stamp(deed, stage, seen),
+            Stage::Trails(looked, look, choice) => {
                 let stored = self.world.history;
-                let trails = stored.is_before(history);
-                self.go(stay(if trails {
-                    Stage::BringUp(looked, history, choice, stored)
+                let Some(history) = stored.as_of(looked.word) else {
+                    seen("a word that was no longer the newest");
+                    return self.go(stay(Stage::Load));
+                };
+                let look = Look { history, ..look };
+                self.go(stay(if stored.trails(history) {
+                    Stage::BringUp(looked, look, choice, stored)
                 } else {
-                    Stage::Swap(looked, history, choice)
+                    Stage::Swap(looked, look, choice)
                 }));
             }
-            Stage::BringUp(looked, history, choice, stored) => {
+            Stage::BringUp(looked, look, choice, stored) => {
                 if self.fails_for_no_reason() {
                     seen("a swap of the history that failed for no reason");
                     let mut other = Turn { next: &mut *self.next, ..*self };
                     other.world.whims -= 1;
-                    other.go(stay(Stage::BringUp(looked, history, choice, stored)));
+                    other.go(stay(Stage::BringUp(looked, look, choice, stored)));
                 }
                 if self.world.history == stored {
-                    self.world.history = history;
+                    self.world.history = look.history;
                 } else {
                     seen("a history that another brought up to date");
                 }
-                self.go(stay(Stage::Swap(looked, history, choice)));
+                self.go(stay(Stage::Swap(looked, look, choice)));
             }
-            Stage::Swap(looked, history, choice) => self.swap(deed, looked, history, choice, seen),
+            Stage::Swap(looked, _, choice) => self.swap(deed, looked, choice, seen),
+        }
+    }
+
+    /// Before a second round: keeps the epoch of the first.
+    fn keep_first(&mut self, deed: Deed, stage: Stage, seen: &mut impl FnMut(Sight)) {
+        let stay = |stage| At::Loop(deed, stage);
+        match stage {
+            Stage::KeepFirst(looked, look, choice) => {
+                let kept = self.world.first_round;
+                if kept == look.history.epoch().number_u32() {
+                    return self.go(stay(Stage::Stamp(looked, look, choice)));
+                }
+                self.go(stay(Stage::CheckFirst(looked, look, choice, kept)));
+            }
+            Stage::CheckFirst(looked, look, choice, kept) => {
+                if self.world.word != looked.word {
+                    seen("a first round of a word that no longer stands");
+                    return self.go(stay(Stage::Load));
+                }
+                self.go(stay(Stage::SwapFirst(looked, look, choice, kept)));
+            }
+            Stage::SwapFirst(looked, look, choice, kept) => {
+                if self.world.first_round != kept {
+                    return self.go(stay(Stage::KeepFirst(looked, look, choice)));
+                }
+                self.world.first_round = look.history.epoch().number_u32();
+                self.go(stay(Stage::Stamp(looked, look, choice)));
+            }
+            _ => unreachable!("it is one of these"),
+        }
+    }
+
+    /// Before a probe is admitted: stamps it.
+    fn stamp(&mut self, deed: Deed, stage: Stage, seen: &mut impl FnMut(Sight)) {
+        let stay = |stage| At::Loop(deed, stage);
+        match stage {
+            Stage::Stamp(looked, look, choice) => {
+                let Deed::Admit(now) = deed else { return };
+                let epoch = Self::stamped(looked, look, choice);
+                let found = self.world.newest[usize::from(epoch % 2)];
+                match found {
+                    Some((of, since)) if of == epoch && since >= now => {
+                        self.go(stay(Self::before_swap(looked, look, choice)));
+                    }
+                    Some((of, _)) if of == epoch => self.go(stay(Stage::SwapStamp(looked, look, choice, found))),
+                    _ => self.go(stay(Stage::CheckStamp(looked, look, choice, found))),
+                }
+            }
+            Stage::CheckStamp(looked, look, choice, found) => {
+                if self.world.word != looked.word {
+                    seen("a stamp for a word that no longer stands");
+                    return self.go(stay(Stage::Load));
+                }
+                self.go(stay(Stage::SwapStamp(looked, look, choice, found)));
+            }
+            Stage::SwapStamp(looked, look, choice, found) => {
+                let Deed::Admit(now) = deed else { return };
+                let epoch = Self::stamped(looked, look, choice);
+                let place = &mut self.world.newest[usize::from(epoch % 2)];
+                if *place != found {
+                    return self.go(stay(Stage::Stamp(looked, look, choice)));
+                }
+                if found.is_some_and(|(of, _)| of > epoch) {
+                    return self.fail(format!("{found:?} gives way to a stamp of {epoch}"));
+                }
+                *place = Some((epoch, now));
+                self.go(stay(Self::before_swap(looked, look, choice)));
+            }
+            _ => unreachable!("it is one of these"),
         }
     }
 
@@ -460,88 +583,103 @@ impl Turn<'_> {
         self.world.whims > 0
     }
 
-    fn before_swap(looked: Seen, history: History, choice: Choice) -> Stage {
-        if choice.next.epoch() == looked.word.epoch() {
-            Stage::Swap(looked, history, choice)
+    /// The history as of `word`; of a word that admits every call, none is read, and this is what it would be.
+    fn context_of(&self, word: Word) -> Option<History> {
+        if word.admits_all() {
+            // Tag and epoch lie in the same bits in both, and there are no re-openings.
+            return Some(History::from_bits(word.with_errors(0).bits()));
+        }
+        self.world.history.as_of(word)
+    }
+
+    fn is_full(&self, word: Word) -> bool {
+        word.state() == State::HalfOpen && step::is_full(word, &self.nature.rules)
+    }
+
+    fn look_around(&mut self, deed: Deed, looked: Seen, look: Look, seen: &mut impl FnMut(Sight)) {
+        if matches!(deed, Deed::Admit(_)) && self.is_full(looked.word) {
+            return self.go(At::Loop(deed, Stage::Silence(looked, look)));
+        }
+        self.decide(deed, looked, look, false, seen);
+    }
+
+    /// The ghost's count of the epoch that a probe is stamped for.
+    fn stamped(looked: Seen, look: Look, choice: Choice) -> u8 {
+        looked.epoch + u8::from(!choice.next.is_of(look.history.epoch()))
+    }
+
+    fn before_swap(looked: Seen, look: Look, choice: Choice) -> Stage {
+        if choice.next.is_of(look.history.epoch()) && choice.next.state() == looked.word.state() {
+            Stage::Swap(looked, look, choice)
         } else {
-            Stage::Trails(looked, history, choice)
+            Stage::Trails(looked, look, choice)
         }
     }
 
-    fn decide(&mut self, deed: Deed, looked: Seen, history: History, seen: &mut impl FnMut(Sight)) {
-        let won = matches!(deed, Deed::Admit { place: Some(epoch), .. } if epoch == looked.epoch);
-        let event = self.event(deed, won);
-        let Step { next, effect } = step(looked.word, history.reopenings(), event, &self.nature.rules);
+    fn decide(&mut self, deed: Deed, looked: Seen, look: Look, is_silent: bool, seen: &mut impl FnMut(Sight)) {
+        let Step { next, effect } = self.step(deed, looked.word, look.context(), is_silent);
         let answer = match effect {
-            Effect::Admit => Answer::Admitted,
-            Effect::Begin { .. } if matches!(deed, Deed::Admit { .. }) => Answer::Admitted,
+            Effect::Admit | Effect::BeginRound(_) => Answer::Admitted,
+            Effect::Begin { .. } if matches!(deed, Deed::Admit(_)) => Answer::Admitted,
             Effect::Begin { .. } => Answer::Moved,
             Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced => Answer::Refused,
             Effect::Counted | Effect::Late => Answer::Settled { freed: 0 },
             Effect::Free(freed) => Answer::Settled { freed: u8::try_from(freed).expect("few slots") },
-            Effect::ReadClock => {
+            Effect::NeedsClock => {
                 if next != looked.word || deed != Deed::Failure(None) {
-                    return self.fail(format!("asked for the time by {event:?} in {:?}", looked.word));
+                    return self.fail(format!("asked for the time by {deed:?} in {:?}", looked.word));
                 }
                 return self.go(At::FailureTime);
             }
         };
-        if effect == Effect::RefuseFull && !won {
-            return self.go(At::Loop(deed, Stage::Silence(looked, history)));
-        }
         if next == looked.word {
-            return self.finish(deed, answer, looked);
+            return self.finish(deed, answer, looked, look);
         }
-        let choice = Choice { next, answer, past_silence: won };
-        let is_probe = matches!(deed, Deed::Admit { .. }) && next.state() == State::HalfOpen;
-        if is_probe && !won {
-            return self.go(At::Loop(deed, Stage::Stamp(looked, history, choice)));
+        let choice = Choice { next, answer, is_silent };
+        if is_silent {
+            seen("a round after a silence");
+            if !looked.word.is_continued() {
+                return self.go(At::Loop(deed, Stage::KeepFirst(looked, look, choice)));
+            }
+            seen("a third round");
         }
-        if won {
-            seen("a probe past a silence");
-        }
-        self.go(At::Loop(deed, Self::before_swap(looked, history, choice)));
+        let is_probe = matches!(deed, Deed::Admit(_)) && next.state() == State::HalfOpen;
+        let stage = if is_probe { Stage::Stamp(looked, look, choice) } else { Self::before_swap(looked, look, choice) };
+        self.go(At::Loop(deed, stage));
     }
 
-    fn look_for_silence(&mut self, deed: Deed, looked: Seen, history: History) {
-        let Deed::Admit { now, .. } = deed else { return };
-        let timeout = u8::try_from(self.nature.rules.probe_timeout.as_millis()).expect("short");
-        match self.world.newest {
-            Some((epoch, since)) if epoch == looked.epoch => {
-                if now >= since + timeout {
-                    self.go(At::Loop(deed, Stage::Replace(looked, history, (epoch, since))));
-                } else {
-                    self.finish(deed, Answer::Refused, looked);
-                }
-            }
-            seen => {
-                // A full state has been stamped before, unless another epoch has begun since.
-                if seen.is_none_or(|(epoch, _)| epoch < looked.epoch) {
-                    return self.fail(format!("full, and not stamped: {looked:?}"));
-                }
-                self.finish(deed, Answer::Refused, looked);
-            }
-        }
+    fn timeout(&self) -> Time {
+        u8::try_from(self.nature.rules.probe_timeout.as_millis()).expect("short")
     }
 
-    /// The decision left the word as it was: it took effect when the word was read.
-    fn finish(&mut self, deed: Deed, answer: Answer, looked: Seen) {
+    fn is_silent(&self, looked: Seen, now: Time) -> bool {
+        let newest = self.world.newest[usize::from(looked.epoch % 2)];
+        newest.is_some_and(|(epoch, since)| epoch == looked.epoch && now >= since + self.timeout())
+    }
+
+    /// The decision left the word as it was: it took effect when the word was read, or when what stands beside it was
+    /// read, if that is of a later word.
+    fn finish(&mut self, deed: Deed, answer: Answer, looked: Seen, look: Look) {
         if answer == Answer::Admitted {
-            return self.admitted(looked.word, looked.epoch);
+            return self.admitted(looked.word, look.history.epoch(), looked.epoch);
         }
         let happening = self.happening(deed, false);
-        let then = Ghost { mode: Mode::of(looked.word), epoch: looked.epoch, ..self.world.ghost };
+        let behind = |epoch: Epoch| u8::try_from(look.history.epoch().since(epoch)).unwrap_or(looked.epoch);
+        let is_continued = looked.word.state() == State::HalfOpen && looked.word.is_continued();
+        let first = if is_continued { behind(Epoch::new(look.first_round.into())) } else { 0 };
+        let first_round = looked.epoch.saturating_sub(first);
+        let then = Ghost { mode: Mode::of(looked.word), epoch: looked.epoch, first_round, ..self.world.ghost };
         let expected = then.after(happening, &self.nature.rules);
         if (expected.0, expected.1) != (then, answer) {
             return self.fail(format!("{happening:?} in {then:?}: {answer:?}, and should be {expected:?}"));
         }
         match deed {
-            Deed::Admit { .. } | Deed::Order(_) => self.end_task(),
+            Deed::Admit(_) | Deed::Order(_) => self.end_task(),
             _ => self.settled(),
         }
     }
 
-    fn swap(&mut self, deed: Deed, looked: Seen, history: History, choice: Choice, seen: &mut impl FnMut(Sight)) {
+    fn swap(&mut self, deed: Deed, looked: Seen, choice: Choice, seen: &mut impl FnMut(Sight)) {
         if self.fails_for_no_reason() {
             seen("a swap that failed for no reason");
             let mut other = Turn { next: &mut *self.next, ..*self };
@@ -549,25 +687,33 @@ impl Turn<'_> {
             other.go(At::Loop(deed, Stage::History(looked)));
         }
         if self.world.word != looked.word {
-            seen(if choice.past_silence { "a place that was won, and another word" } else { "a swap that failed" });
+            seen(if choice.is_silent { "a round that another was faster than" } else { "a swap that failed" });
             let found = self.world.seen();
             return self.go(At::Loop(deed, Stage::History(found)));
         }
         if self.world.ghost.epoch != looked.epoch {
             return self.fail(format!("swapped a word of another epoch: {looked:?}"));
         }
-        let happening = self.happening(deed, choice.past_silence);
+        if let Deed::Admit(now) = deed {
+            if choice.is_silent && now < self.world.ghost.newest + self.timeout() {
+                return self.fail(format!("a round, and the newest probe is not silent: {looked:?}"));
+            }
+        }
+        let happening = self.happening(deed, choice.is_silent);
         let (ghost, answer) = self.world.ghost.after(happening, &self.nature.rules);
         if answer != choice.answer {
             return self.fail(format!("{happening:?}: {:?}, and should be {answer:?}", choice.answer));
         }
-        let changes = history.as_of(choice.next).map(History::changes);
-        if changes != Some(ghost.changes.into()) {
-            return self.fail(format!("change {changes:?} is told, and should be {}", ghost.changes));
+        let before = self.world.history.as_of(looked.word);
+        let Some(told) = before.and_then(|before| before.as_of(choice.next)) else {
+            return self.fail(format!("{:?} does not follow {before:?}", choice.next));
+        };
+        if told.full_count(0) != u64::from(ghost.changes) {
+            return self.fail(format!("change {} is told, and should be {}", told.full_count(0), ghost.changes));
         }
         (self.world.word, self.world.ghost) = (choice.next, ghost);
         match (deed, choice.answer) {
-            (Deed::Admit { .. }, _) => self.admitted(choice.next, ghost.epoch),
+            (Deed::Admit(_), _) => self.admitted(choice.next, told.epoch(), ghost.epoch),
             (Deed::Order(_), _) => self.end_task(),
             _ => self.settled(),
         }

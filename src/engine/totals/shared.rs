@@ -4,7 +4,8 @@ use super::Kind;
 use super::Sums;
 use crate::clock::{Clock, MonotonicClock};
 use crate::machine::cell::Cell;
-use crate::machine::word::{EPOCH_MARK, Epoch, Field};
+use crate::machine::epoch_cell::EPOCH_MARK;
+use crate::machine::word::{Epoch, Field};
 use crate::sync::unmodelled::{AtomicU64, Ordering as Unmodelled};
 use crate::sync::{Ordering, TallyU64};
 

@@ -39,7 +39,7 @@ impl Parts {
 
     fn uncredited(&self, kind: Kind) {
         self.admit();
-        self.totals().count_uncredited(self.totals().place(), kind);
+        self.totals().place().count_uncredited(kind);
     }
 
     fn stripes(&self) -> usize {

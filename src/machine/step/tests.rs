@@ -5,6 +5,7 @@ const EPOCH: Epoch = Epoch::new(7);
 const NOW: Duration = Duration::from_secs(100);
 const DEADLINE: Millis = Millis::from_bits(105_000);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+const MOST: u64 = MAX_PROBES as u64;
 
 fn rules() -> Rules {
     Rules {
@@ -20,8 +21,6 @@ fn rules() -> Rules {
     }
 }
 
-const MOMENT: Option<Moment> = Some(Moment { now: NOW, draw: 0.0 });
-
 fn closed(errors: u64) -> Word {
     Word::closed(EPOCH).with_errors(errors)
 }
@@ -31,40 +30,81 @@ fn open() -> Word {
 }
 
 fn half_open(probes: u32, successes: u64, errors: u64) -> Word {
-    let full = (0..probes).fold(Word::half_open(EPOCH), |word, _| word.with_probe().expect("there is room"));
+    let full = (0..probes).fold(Word::half_open(EPOCH), |word, _| word.with_probe());
     full.with_successes(successes).with_probe_errors(errors)
+}
+
+/// The same word once so many places have come back without a verdict.
+fn after_returns(word: Word, returns: u32) -> Word {
+    (0..returns).fold(word, |word, _| word.with_probe().with_return())
 }
 
 fn every_state() -> [Word; 5] {
     [closed(2), open(), half_open(2, 1, 1), Word::forced_open(EPOCH), Word::forced_closed(EPOCH)]
 }
 
+/// An event, with what it needs.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Admit { now: Duration, is_silent: bool },
+    Success(Epoch),
+    Failure { call: Epoch, met: Option<Cause>, now: Option<Duration>, draw: f64 },
+    RateMet(Epoch),
+    Trip(Epoch, Duration),
+    Release(Epoch),
+    Operate(Order),
+}
+
+fn context(reopenings: u32) -> Context {
+    Context { epoch: EPOCH, first_round: EPOCH, reopenings }
+}
+
+fn step(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
+    step_in(word, context(reopenings), event, rules)
+}
+
+fn step_in(word: Word, context: Context, event: Event, rules: &Rules) -> Step {
+    match event {
+        Event::Admit { now, is_silent } => admit(word, context.epoch, now, is_silent, rules),
+        Event::Success(call) => succeed(word, context, call, rules),
+        Event::Failure { call, met, now, draw } => fail(word, context, call, met, now, draw, rules),
+        Event::RateMet(call) => meet_rate(word, context, call, Cause::SlowCallRate, NOW, 0.0, rules),
+        Event::Trip(call, open_for) => trip(word, context, call, NOW, open_for),
+        Event::Release(call) => release(word, context, call, rules),
+        Event::Operate(order) => operate(word, context, order, rules),
+    }
+}
+
+const fn failed(call: Epoch, now: Option<Duration>) -> Event {
+    Event::Failure { call, met: None, now, draw: 0.0 }
+}
+
 fn outcomes_of(epoch: Epoch) -> [Event; 6] {
     [
-        Event::Success { epoch },
-        Event::Failure { epoch, met: None, moment: None },
-        Event::Failure { epoch, met: None, moment: MOMENT },
-        Event::Trip { epoch, now: NOW, open_for: RETRY_AFTER },
-        Event::Release { epoch },
+        Event::Success(epoch),
+        failed(epoch, None),
+        failed(epoch, Some(NOW)),
+        Event::Trip(epoch, RETRY_AFTER),
+        Event::Release(epoch),
         rate_met(epoch),
     ]
 }
 
 fn rate_met(epoch: Epoch) -> Event {
-    Event::RateMet { epoch, cause: Cause::SlowCallRate, moment: MOMENT.expect("it is some") }
+    Event::RateMet(epoch)
 }
 
 const fn admission(now: Duration) -> Event {
-    Event::Admit { now, past_silence: false }
+    Event::Admit { now, is_silent: false }
 }
 
-const SUCCESS: Event = Event::Success { epoch: EPOCH };
-const RELEASE: Event = Event::Release { epoch: EPOCH };
-const TRIP: Event = Event::Trip { epoch: EPOCH, now: NOW, open_for: RETRY_AFTER };
-const UNTIMED_FAILURE: Event = Event::Failure { epoch: EPOCH, met: None, moment: None };
+const SUCCESS: Event = Event::Success(EPOCH);
+const RELEASE: Event = Event::Release(EPOCH);
+const TRIP: Event = Event::Trip(EPOCH, RETRY_AFTER);
+const UNTIMED_FAILURE: Event = failed(EPOCH, None);
 
 fn failure() -> Event {
-    Event::Failure { epoch: EPOCH, met: None, moment: MOMENT }
+    failed(EPOCH, Some(NOW))
 }
 
 #[track_caller]
@@ -109,7 +149,7 @@ mod admissions {
 
     #[test]
     fn open_becomes_half_open_with_its_first_probe_at_the_deadline_and_after_it() {
-        let probing = Word::half_open(EPOCH.next()).with_probe().expect("there is room");
+        let probing = Word::half_open(EPOCH.next()).with_probe();
         for now in [Duration::from_secs(105), Duration::MAX] {
             assert_begins(open(), admission(now), &rules(), probing, Cause::ResetTimeout, (0, 0));
         }
@@ -125,40 +165,50 @@ mod admissions {
     }
 
     #[test]
-    fn past_silence_a_full_half_open_admits_one_more() {
-        let event = Event::Admit { now: NOW, past_silence: true };
-        assert_step(half_open(2, 1, 1), event, &rules(), half_open(3, 1, 1), Effect::Admit);
-        assert_step(half_open(3, 1, 1), admission(NOW), &rules(), half_open(3, 1, 1), Effect::RefuseFull);
+    fn a_silence_begins_a_new_round_with_the_caller_that_finds_it() {
+        let event = Event::Admit { now: NOW, is_silent: true };
+        for full in [half_open(2, 1, 1), half_open(4, 1, 1).with_raise(2), half_open(3, 1, 1)] {
+            let next = full.next_round(EPOCH.next());
+            assert_step(full, event, &rules(), next, Effect::BeginRound(1));
+            assert_eq!((next.in_flight(), next.raise()), (1, 0));
+            assert_eq!((next.successes(), next.probe_errors()), (1, 1));
+        }
+        let rules = Rules { half_open_capacity: 1, half_open_max_capacity: 1, ..rules() };
+        let full = half_open(1, 0, 0);
+        assert_step(full, event, &rules, full.next_round(EPOCH.next()), Effect::BeginRound(0));
     }
 
     #[test]
-    fn past_silence_decides_nothing_outside_half_open() {
-        let event = Event::Admit { now: NOW, past_silence: true };
+    fn a_silence_needs_a_full_state() {
+        let event = Event::Admit { now: NOW, is_silent: true };
+        assert_step(half_open(1, 1, 1), event, &rules(), half_open(2, 1, 1), Effect::Admit);
+    }
+
+    #[test]
+    fn a_silence_decides_nothing_outside_half_open() {
+        let event = Event::Admit { now: NOW, is_silent: true };
         assert_step(open(), event, &rules(), open(), Effect::RefuseOpen);
         assert_step(Word::forced_open(EPOCH), event, &rules(), Word::forced_open(EPOCH), Effect::RefuseForced);
         assert_step(closed(1), event, &rules(), closed(1), Effect::Admit);
     }
 
     #[test]
-    fn as_many_probes_as_the_word_can_count_are_the_most_even_past_silence() {
-        let event = Event::Admit { now: NOW, past_silence: true };
-        assert_step(half_open(4_094, 0, 0), event, &rules(), half_open(4_095, 0, 0), Effect::Admit);
-        assert_step(half_open(4_095, 0, 0), event, &rules(), half_open(4_095, 0, 0), Effect::RefuseFull);
-    }
-
-    #[test]
     fn the_largest_capacity_is_reached_and_not_exceeded() {
         let rules = Rules { half_open_capacity: MAX_PROBES, half_open_max_capacity: MAX_PROBES, ..rules() };
-        assert_step(half_open(1_022, 0, 0), admission(NOW), &rules, half_open(1_023, 0, 0), Effect::Admit);
-        assert_step(half_open(1_023, 0, 0), admission(NOW), &rules, half_open(1_023, 0, 0), Effect::RefuseFull);
+        let full = half_open(MAX_PROBES, 0, 0);
+        assert_step(half_open(MAX_PROBES - 1, 0, 0), admission(NOW), &rules, full, Effect::Admit);
+        assert_step(full, admission(NOW), &rules, full, Effect::RefuseFull);
+        let silent = Event::Admit { now: NOW, is_silent: true };
+        let freed = Effect::BeginRound(MAX_PROBES - 1);
+        assert_step(full, silent, &rules, full.next_round(EPOCH.next()), freed);
     }
 
     #[test]
     fn the_epoch_after_the_last_is_the_first() {
-        let last = Epoch::new(EPOCH.number() + (1 << 19) - 8);
+        let last = Epoch::new(crate::machine::word::EPOCH.max());
         assert_eq!(last.next().number(), 0);
-        let step = step(Word::open(last, DEADLINE), 0, admission(Duration::MAX), &rules());
-        assert_eq!(step.next, Word::half_open(Epoch::new(0)).with_probe().expect("there is room"));
+        let step = admit(Word::open(last, DEADLINE), last, Duration::MAX, false, &rules());
+        assert_eq!(step.next, Word::half_open(Epoch::new(0)).with_probe());
     }
 }
 
@@ -186,7 +236,7 @@ mod outcomes_while_closed {
 
     #[test]
     fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
-        assert_step(closed(2), UNTIMED_FAILURE, &rules(), closed(2), Effect::ReadClock);
+        assert_step(closed(2), UNTIMED_FAILURE, &rules(), closed(2), Effect::NeedsClock);
     }
 
     #[test]
@@ -197,7 +247,7 @@ mod outcomes_while_closed {
     #[test]
     fn a_threshold_of_one_opens_with_the_first_failure() {
         let rules = Rules { error_threshold: Some(1), ..rules() };
-        assert_step(closed(0), UNTIMED_FAILURE, &rules, closed(0), Effect::ReadClock);
+        assert_step(closed(0), UNTIMED_FAILURE, &rules, closed(0), Effect::NeedsClock);
         assert_begins(closed(0), failure(), &rules, opened_for(5_000), Cause::ErrorThreshold, (1, 0));
     }
 
@@ -233,7 +283,7 @@ mod outcomes_while_closed {
     #[test]
     fn a_rate_that_is_met_opens_with_its_cause_after_the_threshold_had_its_say() {
         let rules = Rules { error_threshold: Some(4), ..rules() };
-        let failing = |met| Event::Failure { epoch: EPOCH, met, moment: MOMENT };
+        let failing = |met| Event::Failure { call: EPOCH, met, now: Some(NOW), draw: 0.0 };
         assert_begins(closed(2), failing(Some(Cause::ErrorRate)), &rules, opened_for(5_000), Cause::ErrorRate, (3, 0));
         assert_begins(
             closed(3),
@@ -244,8 +294,8 @@ mod outcomes_while_closed {
             (4, 0),
         );
         assert_begins(closed(2), rate_met(EPOCH), &rules, opened_for(5_000), Cause::SlowCallRate, (2, 0));
-        let untimed = Event::Failure { epoch: EPOCH, met: Some(Cause::ErrorRate), moment: None };
-        assert_step(closed(2), untimed, &rules, closed(2), Effect::ReadClock);
+        let untimed = Event::Failure { call: EPOCH, met: Some(Cause::ErrorRate), now: None, draw: 0.0 };
+        assert_step(closed(2), untimed, &rules, closed(2), Effect::NeedsClock);
     }
 
     #[test]
@@ -258,10 +308,9 @@ mod outcomes_while_closed {
     #[test]
     fn a_deadline_saturates() {
         let endless = Rules { reset_timeout: Duration::MAX, ..rules() };
-        let late = Some(Moment { now: Duration::MAX, draw: 1.0 });
-        let event = Event::Failure { epoch: EPOCH, met: None, moment: late };
+        let event = Event::Failure { call: EPOCH, met: None, now: Some(Duration::MAX), draw: 1.0 };
         assert_eq!(step(closed(2), u32::MAX, event, &endless).next, Word::open(EPOCH.next(), Millis::MAX));
-        let event = Event::Trip { epoch: EPOCH, now: NOW, open_for: Duration::MAX };
+        let event = Event::Trip(EPOCH, Duration::MAX);
         assert_eq!(step(closed(0), 0, event, &rules()).next, Word::open(EPOCH.next(), Millis::MAX));
     }
 }
@@ -271,8 +320,10 @@ mod outcomes_while_half_open {
 
     #[test]
     fn a_release_gives_the_slot_back_and_nothing_else() {
-        assert_step(half_open(2, 1, 1), RELEASE, &rules(), half_open(1, 1, 1), Effect::Free(1));
-        assert_step(half_open(1, 2, 2), RELEASE, &rules(), half_open(0, 2, 2), Effect::Free(1));
+        let next = after_returns(half_open(1, 1, 1), 1);
+        assert_step(half_open(2, 1, 1), RELEASE, &rules(), next, Effect::Free(1));
+        let next = after_returns(half_open(0, 2, 2), 1);
+        assert_step(half_open(1, 2, 2), RELEASE, &rules(), next, Effect::Free(1));
     }
 
     #[test]
@@ -302,7 +353,7 @@ mod outcomes_while_half_open {
     #[test]
     fn a_slot_beyond_the_capacity_frees_nothing_when_it_comes_back() {
         let rules = Rules { half_open_max_capacity: 2, ..rules() };
-        assert_step(half_open(3, 0, 0), RELEASE, &rules, half_open(2, 0, 0), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), RELEASE, &rules, after_returns(half_open(2, 0, 0), 1), Effect::Free(0));
         assert_step(half_open(3, 0, 0), SUCCESS, &rules, half_open(2, 1, 0), Effect::Free(0));
         assert_step(half_open(3, 0, 0), failure(), &rules, half_open(2, 0, 1), Effect::Free(0));
     }
@@ -323,9 +374,9 @@ mod outcomes_while_half_open {
     #[test]
     fn the_largest_success_threshold_closes_with_its_last_success_only() {
         let rules = Rules { success_threshold: MAX_PROBES, half_open_max_capacity: 2, ..rules() };
-        assert_step(half_open(1, 1_021, 0), SUCCESS, &rules, half_open(0, 1_022, 0), Effect::Free(1));
+        assert_step(half_open(1, MOST - 2, 0), SUCCESS, &rules, half_open(0, MOST - 1, 0), Effect::Free(1));
         let next = Word::closed(EPOCH.next());
-        assert_begins(half_open(1, 1_022, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, 1_023));
+        assert_begins(half_open(1, MOST - 1, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, MOST));
     }
 
     #[test]
@@ -339,7 +390,7 @@ mod outcomes_while_half_open {
     #[test]
     fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
         let word = half_open(2, 1, 2);
-        assert_step(word, UNTIMED_FAILURE, &rules(), word, Effect::ReadClock);
+        assert_step(word, UNTIMED_FAILURE, &rules(), word, Effect::NeedsClock);
     }
 
     #[test]
@@ -359,8 +410,8 @@ mod outcomes_while_half_open {
     #[test]
     fn the_largest_error_threshold_opens_with_its_last_failure_only() {
         let rules = Rules { half_open_error_threshold: MAX_PROBES, ..rules() };
-        assert_step(half_open(1, 0, 1_021), failure(), &rules, half_open(0, 0, 1_022), Effect::Free(1));
-        assert_begins(half_open(1, 0, 1_022), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (1_023, 0));
+        assert_step(half_open(1, 0, MOST - 2), failure(), &rules, half_open(0, 0, MOST - 1), Effect::Free(1));
+        assert_begins(half_open(1, 0, MOST - 1), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (MOST, 0));
     }
 
     #[test]
@@ -404,9 +455,88 @@ mod outcomes_elsewhere {
     fn a_late_failure_at_a_threshold_of_one_opens_nothing() {
         let rules = Rules { error_threshold: Some(1), half_open_error_threshold: 1, ..rules() };
         for word in [closed(0), half_open(1, 0, 0)] {
-            let event = Event::Failure { epoch: Epoch::new(6), met: None, moment: MOMENT };
+            let event = failed(Epoch::new(6), Some(NOW));
             assert_step(word, event, &rules, word, Effect::Late);
         }
+    }
+}
+
+mod rounds {
+    use super::*;
+
+    const FIRST: Epoch = Epoch::new(5);
+    const CONTEXT: Context = Context { epoch: EPOCH, first_round: FIRST, reopenings: 0 };
+
+    /// Of the third round, with two probes of its own.
+    fn third(successes: u64, errors: u64) -> Word {
+        half_open(0, successes, errors).next_round(EPOCH).with_probe()
+    }
+
+    #[track_caller]
+    fn assert_third(word: Word, event: Event, next: Word, effect: Effect) {
+        assert_eq!(step_in(word, CONTEXT, event, &rules()), Step { next, effect }, "{word:?} {event:?}");
+    }
+
+    #[test]
+    fn a_call_is_of_this_round_or_an_earlier_one_or_late() {
+        for (call, standing) in [
+            (EPOCH, Standing::Current),
+            (Epoch::new(6), Standing::EarlierRound),
+            (FIRST, Standing::EarlierRound),
+            (Epoch::new(4), Standing::Late),
+            (EPOCH.next(), Standing::Late),
+        ] {
+            assert_eq!(CONTEXT.standing(call), standing, "{call:?}");
+        }
+        assert_eq!(context(0).standing(Epoch::new(6)), Standing::Late);
+    }
+
+    #[test]
+    fn the_rounds_of_an_episode_go_on_where_the_epochs_wrap() {
+        let last = Epoch::new(crate::machine::word::EPOCH.max());
+        let context = Context { epoch: Epoch::new(1), first_round: last, reopenings: 0 };
+        for (number, standing) in [(0, Standing::EarlierRound), (1, Standing::Current), (2, Standing::Late)] {
+            assert_eq!(context.standing(Epoch::new(number)), standing);
+        }
+        assert_eq!(context.standing(last), Standing::EarlierRound);
+        assert_eq!(context.standing(Epoch::new(last.number() - 1)), Standing::Late);
+    }
+
+    #[test]
+    fn what_an_earlier_round_says_is_evidence_and_frees_nothing() {
+        for call in [FIRST, Epoch::new(6)] {
+            assert_third(third(1, 1), Event::Success(call), third(2, 1), Effect::Free(0));
+            assert_third(third(1, 1), failed(call, None), third(0, 2), Effect::Free(0));
+            assert_third(third(1, 1), Event::Release(call), third(1, 1), Effect::Counted);
+            assert_third(third(1, 1), rate_met(call), third(1, 1), Effect::Counted);
+        }
+    }
+
+    #[test]
+    fn an_earlier_round_decides_like_any_other() {
+        for call in [FIRST, Epoch::new(6), EPOCH] {
+            let closing = begin_after((1, 3), Cause::SuccessThreshold);
+            assert_third(third(2, 1), Event::Success(call), Word::closed(EPOCH.next()), closing);
+            let opening = begin_after((3, 0), Cause::ProbeFailed);
+            assert_third(third(2, 2), failed(call, Some(NOW)), opened_for(10_000), opening);
+            assert_third(third(2, 2), failed(call, None), third(2, 2), Effect::NeedsClock);
+            let tripping = begin_after((2, 0), Cause::Tripped);
+            assert_third(third(2, 1), Event::Trip(call, RETRY_AFTER), opened_for(250), tripping);
+        }
+    }
+
+    #[test]
+    fn a_call_of_before_the_episode_is_late() {
+        for event in outcomes_of(Epoch::new(4)) {
+            assert_third(third(1, 1), event, third(1, 1), Effect::Late);
+        }
+    }
+
+    #[test]
+    fn a_probe_of_this_round_gives_its_place_back_and_raises_the_capacity() {
+        let next = third(2, 1).without_probe().with_raise(1);
+        assert_third(third(1, 1), SUCCESS, next, Effect::Free(2));
+        assert_third(third(1, 1), RELEASE, third(1, 1).with_return(), Effect::Free(1));
     }
 }
 
@@ -434,7 +564,7 @@ mod orders {
 
     #[test]
     fn an_opening_by_hand_lasts_as_long_as_the_backoff_says_for_the_state_that_is_left() {
-        let order = Order::Open(Moment { now: NOW, draw: 0.0 });
+        let order = Order::Open { now: NOW, draw: 0.0 };
         for word in every_state() {
             let millis = if word.state() == State::HalfOpen { 20_000 } else { 10_000 };
             let expected = Step { next: opened_for(millis), effect: begin_after(counts(word), Cause::Manual) };
@@ -446,7 +576,7 @@ mod orders {
     fn the_draw_picks_the_jitter() {
         let rules = Rules { jitter: 0.5, ..rules() };
         let deadline = |draw| {
-            let order = Event::Operate(Order::Open(Moment { now: NOW, draw }));
+            let order = Event::Operate(Order::Open { now: NOW, draw });
             step(closed(0), 0, order, &rules).next
         };
         assert_eq!(deadline(0.0), opened_for(5_000));
@@ -454,16 +584,25 @@ mod orders {
     }
 
     #[test]
-    fn only_events_that_can_open_say_when_they_happened() {
-        let open_for = Order::OpenFor { now: NOW, open_for: RETRY_AFTER };
-        let opening = Order::Open(Moment { now: NOW, draw: 0.0 });
-        for event in [failure(), TRIP, Event::Operate(opening), Event::Operate(open_for)] {
-            assert_eq!(event.opens_at(), Some(NOW), "{event:?}");
+    fn only_orders_that_open_say_when_they_were_given() {
+        for order in [Order::Open { now: NOW, draw: 0.0 }, Order::OpenFor { now: NOW, open_for: RETRY_AFTER }] {
+            assert_eq!(order.opens_at(), Some(NOW), "{order:?}");
         }
-        let others = [Order::Close, Order::HalfOpen, Order::ForceOpen, Order::ForceClosed, Order::Reset];
-        let others = others.map(Event::Operate);
-        for event in others.into_iter().chain([admission(NOW), SUCCESS, RELEASE, UNTIMED_FAILURE]) {
-            assert_eq!(event.opens_at(), None, "{event:?}");
+        for order in [Order::Close, Order::HalfOpen, Order::ForceOpen, Order::ForceClosed, Order::Reset] {
+            assert_eq!(order.opens_at(), None, "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn an_outcome_asks_for_the_clock_where_a_look_at_the_word_before_it_says_so() {
+    let rules = rules();
+    for word in every_state().into_iter().chain((0..3).map(closed)).chain((0..3).map(|errors| half_open(1, 0, errors)))
+    {
+        for met in [None, Some(Cause::ErrorRate)] {
+            let event = Event::Failure { call: EPOCH, met, now: None, draw: 0.0 };
+            let needs_clock = step(word, 0, event, &rules).effect == Effect::NeedsClock;
+            assert_eq!(needs_clock, opening_cause(word, met, &rules).is_some(), "{word:?} {met:?}");
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
-use crate::machine::word::EPOCH;
 
 /// Time stands here; what passes is taken off the deadlines instead, so that the walk has an end.
 const NOW: u64 = 1_000;
 /// The epoch of every word of the walk.
-const HERE: Epoch = Epoch::new(1);
+const HERE: Epoch = Epoch::new(2);
+/// That of the rounds before this one, once there are any.
+const ROUND_BEFORE: Epoch = Epoch::new(1);
 const EARLIER: Epoch = Epoch::new(0);
 const TICK: Duration = Duration::from_millis(1);
 
@@ -19,30 +20,61 @@ struct Place {
     reopenings: u32,
     /// The calls of a half-open epoch that have not been settled, by the walk's own count.
     probes: u64,
+    /// Those of the rounds before it.
+    silent: u64,
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Admit { is_silent: bool },
+    Success(Epoch),
+    Failure(Epoch, Option<Duration>),
+    Trip(Epoch),
+    Release(Epoch),
+    Operate(Order),
 }
 
 struct Walk {
     rules: Rules,
-    /// Up to how many probes the silence of the others lets one more in.
-    most_probes: u64,
+    /// So many probes may be silent at the same time.
+    most_silent: u64,
 }
 
 fn now() -> Duration {
     Duration::from_millis(NOW)
 }
 
-/// The same word in the epoch of the walk.
+/// The same word in the epoch of the walk, without the count of returns, so that the walk has an end.
 fn moved_here(word: Word) -> Word {
-    Word::from_bits(EPOCH.set(word.bits(), HERE.number()))
+    match word.state() {
+        State::Closed => Word::closed(HERE).with_errors(word.errors()),
+        State::Open => Word::open(HERE, word.deadline()),
+        State::ForcedOpen => Word::forced_open(HERE),
+        State::ForcedClosed => Word::forced_closed(HERE),
+        State::HalfOpen => {
+            let begun = Word::half_open(HERE);
+            let begun = if word.is_continued() { begun.next_round(HERE).without_probe() } else { begun };
+            let probing = (0..word.in_flight()).fold(begun, |word, _| word.with_probe());
+            probing.with_successes(word.successes()).with_probe_errors(word.probe_errors()).with_raise(word.raise())
+        }
+    }
+}
+
+impl Place {
+    fn context(&self) -> Context {
+        let is_continued = self.word.state() == State::HalfOpen && self.word.is_continued();
+        let first_round = if is_continued { ROUND_BEFORE } else { HERE };
+        Context { epoch: HERE, first_round, reopenings: self.reopenings }
+    }
 }
 
 impl Walk {
     fn events(&self, place: Place) -> Vec<Event> {
-        let moment = Moment { now: now(), draw: 0.0 };
         let mut events = vec![
-            Event::Admit { now: now(), past_silence: false },
+            Event::Admit { is_silent: false },
             Event::Operate(Order::Close),
-            Event::Operate(Order::Open(moment)),
+            Event::Operate(Order::Open { now: now(), draw: 0.0 }),
             Event::Operate(Order::OpenFor { now: now(), open_for: TICK }),
             Event::Operate(Order::HalfOpen),
             Event::Operate(Order::ForceOpen),
@@ -51,36 +83,52 @@ impl Walk {
         ];
         let mut settle = |epoch| {
             events.extend([
-                Event::Success { epoch },
-                Event::Failure { epoch, met: None, moment: None },
-                Event::Failure { epoch, met: None, moment: Some(moment) },
-                Event::Trip { epoch, now: now(), open_for: TICK },
-                Event::Release { epoch },
+                Event::Success(epoch),
+                Event::Failure(epoch, None),
+                Event::Failure(epoch, Some(now())),
+                Event::Trip(epoch),
+                Event::Release(epoch),
             ]);
         };
         settle(EARLIER);
+        if place.silent > 0 {
+            settle(ROUND_BEFORE);
+        }
         if place.probes > 0 || place.word.admits_all() {
             settle(HERE);
         }
-        if place.probes > 0 && place.probes < self.most_probes {
-            events.push(Event::Admit { now: now(), past_silence: true });
+        if place.probes > 0 && place.silent + place.probes <= self.most_silent {
+            events.push(Event::Admit { is_silent: true });
         }
         events
     }
 
     /// Where `event` leads, after a check that it may lead there.
     fn go(&self, from: Place, event: Event) -> Place {
-        let Step { next, effect } = step(from.word, from.reopenings, event, &self.rules);
-        let begins = matches!(effect, Effect::Begin { .. });
-        assert_eq!(next.epoch(), if begins { HERE.next() } else { HERE }, "{from:?} {event:?}");
+        let (word, context, rules) = (from.word, from.context(), &self.rules);
+        let Step { next, effect } = match event {
+            Event::Admit { is_silent } => admit(word, HERE, now(), is_silent, rules),
+            Event::Success(call) => succeed(word, context, call, rules),
+            Event::Failure(call, now) => fail(word, context, call, None, now, 0.0, rules),
+            Event::Trip(call) => trip(word, context, call, now(), TICK),
+            Event::Release(call) => release(word, context, call, rules),
+            Event::Operate(order) => operate(word, context, order, rules),
+        };
+        assert!(next.is_of(if effect.begins_epoch() { HERE.next() } else { HERE }), "{from:?} {event:?}");
         self.check_counts(next);
         self.check_effect(from, event, next, effect);
-        let probes = match (event, effect) {
-            (Event::Admit { .. }, Effect::Begin { .. }) => 1,
-            (_, Effect::Begin { .. }) => 0,
-            (Event::Admit { .. }, Effect::Admit) if next.state() == State::HalfOpen => from.probes + 1,
-            (_, Effect::Free(_)) => from.probes - 1,
-            _ => from.probes,
+        let settles = match event {
+            Event::Success(call) | Event::Failure(call, _) | Event::Release(call) => Some(call),
+            _ => None,
+        };
+        let (probes, silent) = match (event, effect) {
+            (_, Effect::BeginRound(_)) => (1, from.silent + from.probes),
+            (Event::Admit { .. }, Effect::Begin { .. }) => (1, 0),
+            (_, Effect::Begin { .. }) => (0, 0),
+            (Event::Admit { .. }, Effect::Admit) if next.state() == State::HalfOpen => (from.probes + 1, from.silent),
+            (_, Effect::Free(_) | Effect::Counted) if settles == Some(ROUND_BEFORE) => (from.probes, from.silent - 1),
+            (_, Effect::Free(_)) => (from.probes - 1, from.silent),
+            _ => (from.probes, from.silent),
         };
         assert_eq!(next.in_flight_if_half_open(), probes, "{from:?} {event:?}");
         let reopenings = match (from.word.state(), next.state()) {
@@ -88,7 +136,7 @@ impl Walk {
             (State::HalfOpen, State::Open) => (from.reopenings + 1).min(3),
             _ => from.reopenings,
         };
-        Place { word: moved_here(next), reopenings, probes }
+        Place { word: moved_here(next), reopenings, probes, silent }
     }
 
     fn check_counts(&self, word: Word) {
@@ -96,6 +144,7 @@ impl Walk {
         match word.state() {
             State::Closed => assert!(rules.error_threshold.is_some_and(|most| word.errors() < u64::from(most))),
             State::HalfOpen => {
+                assert!(word.in_flight() <= u64::from(rules.half_open_max_capacity), "{word:?}");
                 assert!(word.successes() < u64::from(rules.success_threshold), "{word:?}");
                 assert!(word.probe_errors() < u64::from(rules.half_open_error_threshold), "{word:?}");
                 assert!(word.raise() <= u64::from(rules.half_open_max_capacity - rules.half_open_capacity), "{word:?}");
@@ -104,7 +153,9 @@ impl Walk {
                 let longest = Duration::from_millis(NOW) + rules.backoff_max;
                 assert!(word.deadline() <= Millis::not_before(longest), "{word:?}");
             }
-            State::ForcedOpen | State::ForcedClosed => assert_eq!(word.bits() >> EPOCH.end(), 0, "{word:?}"),
+            State::ForcedOpen | State::ForcedClosed => {
+                assert_eq!(word.bits() >> crate::machine::word::EPOCH.end(), 0, "{word:?}");
+            }
         }
     }
 
@@ -113,17 +164,18 @@ impl Walk {
         let is_forced = matches!(from.word.state(), State::ForcedOpen | State::ForcedClosed);
         assert!(is_order || !is_forced || next == from.word, "{from:?} {event:?} left a forced state");
         match effect {
-            Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced | Effect::Late | Effect::ReadClock => {
+            Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced | Effect::Late | Effect::NeedsClock => {
                 assert_eq!(next, from.word, "{event:?} {effect:?}");
-            }
-            Effect::Admit if next.state() == State::HalfOpen => {
-                let past_silence = matches!(event, Event::Admit { past_silence: true, .. });
-                let most = u64::from(self.rules.half_open_max_capacity);
-                assert!(past_silence || next.in_flight() <= most, "{from:?} {event:?}");
             }
             Effect::Free(freed) => {
                 let more = free_slots(next, &self.rules) - free_slots(from.word, &self.rules);
                 assert_eq!(freed, more, "{from:?} {event:?}");
+                let is_evidence = matches!(event, Event::Success(ROUND_BEFORE) | Event::Failure(ROUND_BEFORE, _));
+                assert!(!is_evidence || (freed, next.raise()) == (0, from.word.raise()), "{from:?} {event:?}");
+            }
+            Effect::BeginRound(free) => {
+                assert!(is_full(from.word, &self.rules), "{from:?} {event:?}");
+                assert_eq!(free, self.rules.half_open_capacity - 1);
             }
             _ => {}
         }
@@ -153,11 +205,12 @@ impl Walk {
         found
     }
 
-    /// Lets the dependency be well until the breaker is closed. `silent`: the probes that are in flight
+    /// Lets the dependency be well until the breaker is closed. `are_silent`: the probes that are in flight
     /// never answer.
-    fn recover(&self, mut place: Place, silent: bool) {
-        let mut unanswered = if silent { place.probes } else { 0 };
-        let enough = 4 * place.probes + 4 * u64::from(self.rules.success_threshold) + 8;
+    fn recover(&self, mut place: Place, are_silent: bool) {
+        let mut unanswered = if are_silent { place.probes } else { 0 };
+        // One silence at most: the round that it begins has places that are given back.
+        let enough = 2 * place.probes + 2 * u64::from(self.rules.success_threshold) + 4;
         for _ in 0..enough {
             if place.word.admits_all() {
                 break;
@@ -167,10 +220,24 @@ impl Walk {
                 unanswered = 0;
             }
             if place.probes > unanswered {
-                place = self.go(place, Event::Success { epoch: HERE });
+                place = self.go(place, Event::Success(HERE));
             } else {
-                place = self.go(place, Event::Admit { now: now(), past_silence: silent });
+                let is_silent = unanswered > 0 && is_full(place.word, &self.rules);
+                place = self.go(place, Event::Admit { is_silent });
+                unanswered = if is_silent { 0 } else { unanswered };
             }
+        }
+        assert_eq!(place.word.state(), State::Closed, "{place:?}");
+    }
+
+    /// Lets the dependency answer the silent probes well, and nothing else happen.
+    fn hear(&self, mut place: Place) {
+        let lacking = u64::from(self.rules.success_threshold) - place.word.successes();
+        if place.silent < lacking {
+            return;
+        }
+        for _ in 0..lacking {
+            place = self.go(place, Event::Success(ROUND_BEFORE));
         }
         assert_eq!(place.word.state(), State::Closed, "{place:?}");
     }
@@ -182,7 +249,7 @@ impl Word {
     }
 }
 
-const START: Place = Place { word: Word::closed(HERE), reopenings: 0, probes: 0 };
+const START: Place = Place { word: Word::closed(HERE), reopenings: 0, probes: 0, silent: 0 };
 
 fn small_rules() -> Vec<Rules> {
     let mut all = Vec::new();
@@ -213,8 +280,9 @@ fn recover_from_each(walk: &Walk, places: HashSet<Place>) {
             }
             _ => {
                 walk.recover(place, false);
-                if place.probes < 4_000 {
-                    walk.recover(place, true);
+                walk.recover(place, true);
+                if place.silent > 0 {
+                    walk.hear(place);
                 }
             }
         }
@@ -223,36 +291,37 @@ fn recover_from_each(walk: &Walk, places: HashSet<Place>) {
 
 #[test]
 fn every_word_that_small_rules_reach_is_legal_and_leads_back_to_closed() {
-    let (mut states, mut explored) = (HashSet::new(), 0);
+    let (mut states, mut explored, mut most_probes) = (HashSet::new(), 0, 0);
     for rules in small_rules() {
-        let most_probes = u64::from(rules.half_open_max_capacity) + 2;
-        let walk = Walk { rules, most_probes };
+        let most = rules.half_open_max_capacity;
+        let walk = Walk { rules, most_silent: 2 * u64::from(most) };
         let places = walk.explore(START);
         states.extend(places.iter().map(|place| place.word.state()));
         explored += places.len();
-        assert!(places.iter().any(|place| place.probes == most_probes));
+        most_probes = places.iter().map(|place| place.probes).fold(most_probes, u64::max);
+        assert!(places.iter().any(|place| place.silent >= walk.most_silent - 1));
         assert!(places.iter().any(|place| place.reopenings == 3));
         recover_from_each(&walk, places);
     }
-    assert_eq!(states.len(), 5);
+    assert_eq!((states.len(), most_probes), (5, 3));
     println!("explored: {explored} places, under {} rules", small_rules().len());
 }
 
 #[test]
-fn probes_that_never_answer_fill_the_word_and_overflow_nothing() {
-    let rules = Rules {
-        error_threshold: Some(1),
-        success_threshold: 2,
-        half_open_max_capacity: 2,
-        reset_timeout: 2 * TICK,
-        backoff_max: 2 * TICK,
-        ..Rules::DEFAULT
-    };
-    let walk = Walk { rules, most_probes: u64::MAX };
-    let places = walk.explore(START);
-    assert_eq!(places.iter().map(|place| place.probes).max(), Some(4_095));
-    println!("explored: {} places", places.len());
-    for place in places.into_iter().filter(|place| place.probes >= 4_090) {
-        walk.recover(place, false);
+fn probes_that_never_answer_lock_nothing_however_many_there_are() {
+    let rules = Rules { error_threshold: Some(1), half_open_max_capacity: 2, ..Rules::DEFAULT };
+    let walk = Walk { rules, most_silent: u64::MAX };
+    let mut place = walk.go(START, Event::Operate(Order::HalfOpen));
+    for round in 0..10_000 {
+        while !is_full(place.word, &walk.rules) {
+            place = walk.go(place, Event::Admit { is_silent: false });
+        }
+        assert_eq!(place.silent, round);
+        if round % 1_000 == 0 {
+            walk.recover(place, true);
+            walk.recover(place, false);
+        }
+        place = walk.go(place, Event::Admit { is_silent: true });
     }
+    walk.hear(place);
 }

@@ -1,12 +1,11 @@
 use super::*;
 
 const LAST: Epoch = Epoch::new(EPOCH.max());
+const HALF_OPEN_FIELDS: [Field; 8] = [TAG, LOW_EPOCH, IN_FLIGHT, SUCCESSES, PROBE_ERRORS, RAISE, CONTINUED, RETURNS];
 
 #[test]
 fn the_fields_of_a_state_do_not_overlap() {
-    for fields in
-        [&[TAG, EPOCH, ERRORS][..], &[TAG, EPOCH, DEADLINE], &[TAG, EPOCH, IN_FLIGHT, SUCCESSES, PROBE_ERRORS, RAISE]]
-    {
+    for fields in [&[TAG, EPOCH, ERRORS][..], &[TAG, LOW_EPOCH, DEADLINE], &HALF_OPEN_FIELDS] {
         let mut used = 0_u64;
         for field in fields {
             let mask = field.set(0, field.max());
@@ -21,16 +20,20 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
     let docs = include_str!("../../design.md");
     for (state, name, field) in [
         ("every", "tag", TAG),
-        ("every", "epoch", EPOCH),
+        ("closed, forced", "epoch", EPOCH),
         ("closed", "errors", ERRORS),
+        ("open, half-open", "low epoch", LOW_EPOCH),
         ("open", "deadline", DEADLINE),
         ("half-open", "in flight", IN_FLIGHT),
         ("half-open", "successes", SUCCESSES),
         ("half-open", "probe errors", PROBE_ERRORS),
         ("half-open", "raise", RAISE),
+        ("half-open", "continued", CONTINUED),
+        ("half-open", "returns", RETURNS),
     ] {
         let (first, last) = (field.shift, field.end() - 1);
-        let row = format!("| {name} | {state} | {first} to {last} | {} | {} |", field.width, field.max());
+        let bits = if first == last { first.to_string() } else { format!("{first} to {last}") };
+        let row = format!("| {name} | {state} | {bits} | {} | {} |", field.width, field.max());
         assert!(docs.contains(&row), "the docs lack: {row}");
     }
     let tags = format!(
@@ -41,8 +44,8 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
 
 #[test]
 fn every_field_goes_round_at_its_bounds_and_leaves_the_others_alone() {
-    for field in [TAG, EPOCH, ERRORS, DEADLINE, IN_FLIGHT, SUCCESSES, PROBE_ERRORS, RAISE] {
-        for value in [0, 1, field.max() / 2, field.max()] {
+    for field in HALF_OPEN_FIELDS.into_iter().chain([EPOCH, ERRORS, DEADLINE]) {
+        for value in [0, 1.min(field.max()), field.max() / 2, field.max()] {
             for others in [0, u64::MAX] {
                 let bits = field.set(others, value);
                 assert_eq!(field.get(bits), value);
@@ -53,8 +56,8 @@ fn every_field_goes_round_at_its_bounds_and_leaves_the_others_alone() {
 }
 
 #[test]
-fn every_state_keeps_its_tag_and_epoch() {
-    for epoch in [Epoch::new(0), Epoch::new(1), LAST] {
+fn every_state_keeps_its_tag_and_as_much_of_its_epoch_as_it_holds() {
+    for epoch in [Epoch::new(0), Epoch::new(1), Epoch::new(LOW_EPOCH.max()), Epoch::new(LOW_EPOCH.max() + 1), LAST] {
         let words = [
             (State::Closed, Word::closed(epoch).with_errors(u64::MAX)),
             (State::Open, Word::open(epoch, Millis::MAX)),
@@ -64,7 +67,9 @@ fn every_state_keeps_its_tag_and_epoch() {
         ];
         for (state, word) in words {
             assert_eq!(word.state(), state);
-            assert_eq!(word.epoch(), epoch);
+            assert!(word.is_of(epoch));
+            assert!(!word.is_of(epoch.next()));
+            assert_eq!(word.is_of(Epoch::new(epoch.number() + LOW_EPOCH.max() + 1)), word.has_low_epoch(), "{word:?}");
             assert_eq!(Word::from_bits(word.bits()), word);
             assert_eq!(state_of(tag_of(state)), state);
         }
@@ -75,33 +80,59 @@ fn every_state_keeps_its_tag_and_epoch() {
 fn counts_saturate_at_the_width_of_their_field() {
     assert_eq!(Word::closed(LAST).with_errors(u64::MAX).errors(), u64::from(u32::MAX));
     let probing = Word::half_open(LAST).with_successes(5_000).with_probe_errors(5_000).with_raise(5_000);
-    assert_eq!(probing.successes(), 1023);
-    assert_eq!(probing.probe_errors(), 1023);
-    assert_eq!(probing.raise(), 1023);
+    let most = u64::from(MAX_PROBES);
+    assert_eq!([probing.successes(), probing.probe_errors(), probing.raise()], [most; 3]);
     assert_eq!(probing.in_flight(), 0);
 }
 
 #[test]
 fn probes_are_counted_up_to_the_width_of_their_field_and_down_to_zero() {
     let mut word = Word::half_open(LAST);
-    for count in 1..=4_095 {
-        word = word.with_probe().expect("there is room");
+    for count in 1..=u64::from(MAX_PROBES) {
+        word = word.with_probe();
         assert_eq!(word.in_flight(), count);
     }
-    assert_eq!(word.with_probe(), None);
-    assert_eq!(word.without_probe().in_flight(), 4_094);
+    assert_eq!(word.with_probe(), word);
+    assert_eq!(word.without_probe().in_flight(), u64::from(MAX_PROBES) - 1);
     assert_eq!(Word::half_open(LAST).without_probe(), Word::half_open(LAST));
 }
 
 #[test]
-fn an_epoch_wraps_to_the_first_and_still_comes_after_the_last() {
+fn a_place_that_is_given_back_and_taken_again_makes_the_same_word_after_2_to_the_13th_returns_only() {
+    let start = Word::half_open(LAST).with_probe();
+    let mut word = start;
+    for returns in 1..=RETURNS.max() {
+        word = word.with_return().with_probe();
+        assert_ne!(word, start, "after {returns} returns");
+        assert_eq!(word.in_flight(), 1);
+    }
+    assert_eq!(word.with_return().with_probe(), start);
+}
+
+#[test]
+fn half_open_words_of_epochs_with_the_same_low_bits_differ() {
+    let mut seen = std::collections::HashSet::new();
+    for turn in 0..=EPOCH.max() >> LOW_EPOCH.width {
+        assert!(seen.insert(Word::half_open(Epoch::new(turn << LOW_EPOCH.width | 7)).bits()), "{turn}");
+    }
+}
+
+#[test]
+fn a_further_round_has_one_probe_and_keeps_the_verdicts() {
+    let epoch = Epoch::new(7);
+    let word = Word::half_open(epoch).with_probe().with_probe().with_raise(2).with_successes(3).with_probe_errors(4);
+    assert!(!word.is_continued());
+    for round in [word.next_round(epoch.next()), word.next_round(epoch.next()).next_round(epoch.next())] {
+        assert!(round.is_continued() && round.is_of(epoch.next()));
+        assert_eq!((round.in_flight(), round.raise()), (1, 0));
+        assert_eq!((round.successes(), round.probe_errors()), (3, 4));
+    }
+}
+
+#[test]
+fn epochs_wrap_to_the_first() {
     assert_eq!(LAST.next(), Epoch::new(0));
-    assert!(LAST.next().is_after(LAST));
-    assert!(!LAST.is_after(LAST.next()));
-    assert!(!LAST.is_after(LAST));
-    assert!(Epoch::new(7).is_after(Epoch::new(3)));
-    assert!(Epoch::new(1).is_shortly_after(LAST, 2));
-    assert!(!Epoch::new(2).is_shortly_after(LAST, 2));
+    assert_eq!([LAST.next().since(LAST), LAST.since(LAST), LAST.since(LAST.next())], [1, 0, EPOCH.max()]);
 }
 
 #[test]
@@ -117,27 +148,37 @@ fn of_two_epochs_the_one_that_is_longer_ago_came_before_also_across_the_wrap() {
 
 #[test]
 fn an_epoch_is_the_number_that_it_was_made_of() {
-    for number in [0, 1, 2, 524_287] {
+    for number in [0, 1, 2, EPOCH.max()] {
         assert_eq!((Epoch::new(number).number(), u64::from(Epoch::new(number).number_u32())), (number, number));
     }
-    assert_eq!(Epoch::new(524_288).number(), 0);
+    assert_eq!(Epoch::new(EPOCH.max() + 1).number(), 0);
 }
 
 #[test]
-fn only_a_word_without_counts_that_admits_all_is_quiet() {
-    assert!(Word::INITIAL.is_quiet());
-    assert!(Word::closed(LAST).is_quiet());
-    assert!(Word::forced_closed(LAST).is_quiet());
-    assert!(!Word::closed(LAST).with_errors(1).is_quiet());
-    assert!(Word::closed(LAST).with_errors(1).admits_all());
-    for word in [Word::half_open(LAST), Word::open(LAST, Millis::MAX), Word::forced_open(LAST)] {
-        assert!(!word.is_quiet());
-        assert!(!word.admits_all());
+fn a_success_is_nothing_only_to_the_bare_word_of_its_own_state_and_epoch() {
+    let epochs = [Epoch::new(0), Epoch::new(1), Epoch::new(LOW_EPOCH.max() + 1), LAST];
+    for epoch in epochs {
+        let own = [Word::closed(epoch), Word::forced_closed(epoch)];
+        for word in own {
+            assert!(word.is_bare(word.head()) && word.head().epoch() == epoch);
+            assert!(!word.with_errors(1).is_bare(word.head()) && word.with_errors(1).head() == word.head());
+            assert!(own.into_iter().all(|other| other == word || !other.is_bare(word.head())));
+            assert!(!Word::closed(epoch.next()).is_bare(word.head()));
+        }
+        // Whatever a half-open word counts, it is not what a probe's permit holds.
+        let probe = Head::of_probe(epoch);
+        assert_eq!(probe.epoch(), epoch);
+        let busy = Word::half_open(epoch).with_probe();
+        for word in own.into_iter().chain([busy, busy.with_return(), Word::forced_open(epoch)]) {
+            assert!(!word.is_bare(probe), "{word:?}");
+        }
+        assert!(!Word::from_bits(u64::from(probe.0) & !TAG.max() | HALF_OPEN).is_bare(probe));
     }
 }
 
 #[test]
 fn a_word_is_debugged_by_the_fields_of_its_state() {
     let text = format!("{:?}", Word::half_open(Epoch::new(3)).with_successes(1));
-    assert_eq!(text, "Word { state: HalfOpen, epoch: 3, in_flight: 0, successes: 1, probe_errors: 0, raise: 0 }");
+    let counts = "in_flight: 0, successes: 1, probe_errors: 0, raise: 0, is_continued: false";
+    assert_eq!(text, format!("Word {{ state: HalfOpen, epoch: 3, {counts} }}"));
 }

@@ -1,7 +1,7 @@
 use std::thread;
 
 use super::*;
-use crate::machine::word::EPOCH_MARK;
+use crate::machine::epoch_cell::EPOCH_MARK;
 
 const EPOCH: Epoch = Epoch::new(3);
 /// Sixteen slices of ten milliseconds. The first begins with the first call, as a rule at 5.
