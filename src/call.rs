@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 
 use crate::breaker::CircuitBreaker;
 use crate::engine::Engine;
+use crate::engine::totals::Stripe;
 use crate::error::Error;
 use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
@@ -77,9 +78,29 @@ impl CircuitBreaker {
         op: impl FnOnce() -> Result<T, E>,
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
-        let permit = LocalPermit::acquire(self.engine())?;
+        let own = self.engine().own_stripe();
+        let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(self.engine(), own)) else {
+            return self.judged_sync_slowly(own, op, judge);
+        };
         let result = op();
         permit.settle(judge.judge(&result), &result);
+        result.map_err(Error::Inner)
+    }
+
+    /// As [`judged_sync`](Self::judged_sync), where the call is timed, or gated, or its thread has no stripe at hand.
+    #[cold]
+    #[inline(never)]
+    fn judged_sync_slowly<T, E>(
+        &self,
+        own: Option<&Stripe>,
+        op: impl FnOnce() -> Result<T, E>,
+        judge: impl Judge<Result<T, E>>,
+    ) -> Result<T, Error<E>> {
+        let ticket = self.engine().admit_or_reject(own)?;
+        let mut hold = Hold::<_, Suspended>::new(self.engine(), ticket);
+        let inside = hold.enter();
+        let result = op();
+        inside.settle(judge.judge(&result), &result);
         result.map_err(Error::Inner)
     }
 

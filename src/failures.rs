@@ -32,23 +32,25 @@ pub(crate) struct Note {
 impl Note {
     pub(crate) const PANIC: Note = Note::new("panic");
     pub(crate) const DROPPED: Note = Note::new("dropped");
-    pub(crate) const UNTOLD: Note = Note::new("failure");
+    /// The type of a failure that says nothing about itself.
+    pub(crate) const UNTOLD_NAME: &str = "failure";
+    const UNTOLD: Note = Note::new(Note::UNTOLD_NAME);
 
-    const fn new(type_name: &'static str) -> Self {
+    pub(crate) const fn new(type_name: &'static str) -> Self {
         Note { type_name, message: None }
-    }
-
-    /// Names the type of what `result` holds.
-    #[inline]
-    pub(crate) fn of<T, E>(result: &Result<T, E>) -> Self {
-        match result {
-            Ok(_) => Note::new(std::any::type_name::<T>()),
-            Err(_) => Note::new(std::any::type_name::<E>()),
-        }
     }
 
     pub(crate) fn because(message: Arc<str>) -> Self {
         Note { message: Some(message), ..Note::UNTOLD }
+    }
+}
+
+/// The name of the type of what `result` holds.
+#[inline]
+pub(crate) fn type_name<T, E>(result: &Result<T, E>) -> &'static str {
+    match result {
+        Ok(_) => std::any::type_name::<T>(),
+        Err(_) => std::any::type_name::<E>(),
     }
 }
 

@@ -6,9 +6,9 @@ use std::ops::Deref;
 use std::thread;
 
 use crate::engine::totals::Stripe;
-use crate::engine::{Engine, Ticket};
+use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
-use crate::failures::Note;
+use crate::failures::{Note, type_name};
 use crate::outcome::Outcome;
 
 /// Leave to make one call, to be given back with the call's outcome.
@@ -87,38 +87,34 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// A permit for one closure, which stays on the thread that it was given to, and so looks up the thread's stripe only
-/// once. Only a panic of the closure or of the judge drops it unsettled.
+/// A permit for one closure of a thread that has a stripe of its own at hand, where nothing is timed. Only a panic of the
+/// closure or of the judge drops it unsettled.
 pub(crate) struct LocalPermit<'a> {
     engine: &'a Engine,
-    own: Option<&'a Stripe>,
-    ticket: Option<Ticket>,
+    own: &'a Stripe,
+    admission: Admission,
 }
 
 impl<'a> LocalPermit<'a> {
     #[inline]
-    pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
-        let own = engine.own_stripe();
-        match engine.try_admit_fast(own) {
-            Some(ticket) => Ok(LocalPermit { engine, own, ticket: Some(ticket) }),
-            None => engine.admit_or_reject(own).map(|ticket| LocalPermit { engine, own, ticket: Some(ticket) }),
-        }
+    pub(crate) fn try_acquire(engine: &'a Engine, own: &'a Stripe) -> Option<Self> {
+        let admission = engine.try_admit_fast(own)?;
+        Some(LocalPermit { engine, own, admission })
     }
 
-    #[inline]
-    pub(crate) fn settle<T, E>(mut self, outcome: Outcome, result: &Result<T, E>) {
-        if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(self.own, ticket, outcome, || Note::of(result));
-        }
+    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[inline(always)]
+    pub(crate) fn settle<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
+        let LocalPermit { engine, own, admission } = self;
+        mem::forget(self);
+        engine.settle_fast(own, admission, outcome, || type_name(result));
     }
 }
 
 impl Drop for LocalPermit<'_> {
-    #[inline]
+    #[cold]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.engine.abandon(ticket, || true);
-        }
+        self.engine.abandon(self.admission.into(), || true);
     }
 }
 
@@ -159,8 +155,8 @@ impl<'a, D: OnDrop> Hold<&'a Engine, D> {
     #[inline]
     pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
         let own = engine.own_stripe();
-        match engine.try_admit_fast(own) {
-            Some(ticket) => Ok(Hold::new(engine, ticket)),
+        match own.and_then(|own| engine.try_admit_fast(own)) {
+            Some(admission) => Ok(Hold::new(engine, admission.into())),
             None => engine.admit_or_reject(own).map(|ticket| Hold::new(engine, ticket)),
         }
     }
@@ -185,9 +181,22 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
     }
 
     #[inline]
-    pub(crate) fn settle(mut self, outcome: Outcome, note: impl FnOnce() -> Note) {
+    pub(crate) fn settle(mut self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+        self.settle_now(outcome, type_name);
+    }
+
+    #[inline]
+    fn settle_now(&mut self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+        let Some(ticket) = self.ticket.take() else { return };
+        match (ticket.if_untimed(), self.engine.own_stripe()) {
+            (Some(admission), Some(own)) => self.engine.settle_fast(own, admission, outcome, type_name),
+            _ => self.engine.settle(ticket, outcome, &Note::new(type_name())),
+        }
+    }
+
+    pub(crate) fn fail_because(mut self, note: &Note) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(self.engine.own_stripe(), ticket, outcome, note);
+            self.engine.settle(ticket, Outcome::Failure, note);
         }
     }
 
@@ -219,9 +228,7 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Inside<'_, E, D> {
 
     #[inline]
     pub(crate) fn settle<T, F>(self, outcome: Outcome, result: &Result<T, F>) {
-        if let Some(ticket) = self.0.ticket.take() {
-            self.0.engine.settle(self.0.engine.own_stripe(), ticket, outcome, || Note::of(result));
-        }
+        self.0.settle_now(outcome, || type_name(result));
     }
 }
 
@@ -255,7 +262,7 @@ macro_rules! settling {
             pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
                 // Before the settlement: if this panics, the permit unwinds with it.
                 let message = message.into();
-                self.hold.settle(Outcome::Failure, || Note::because(message.into()));
+                self.hold.fail_because(&Note::because(message.into()));
             }
 
             /// The call says nothing about the health of the dependency.
@@ -267,7 +274,7 @@ macro_rules! settling {
             /// The call ended with this outcome.
             #[inline]
             pub fn record(self, outcome: Outcome) {
-                self.hold.settle(outcome, || Note::UNTOLD);
+                self.hold.settle(outcome, || Note::UNTOLD_NAME);
             }
 
             /// Takes the call's duration out of account, for a stream or another call that is meant to take
@@ -309,7 +316,7 @@ macro_rules! settling {
             #[inline]
             pub fn settle<T, E>(self, result: Result<T, E>) -> Result<T, E> {
                 let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
-                self.hold.settle(outcome, || Note::of(&result));
+                self.hold.settle(outcome, || crate::failures::type_name(&result));
                 result
             }
         }

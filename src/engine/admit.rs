@@ -1,3 +1,4 @@
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::settings_version::{Settings, Version, times_calls};
@@ -14,48 +15,59 @@ use crate::window::{Arrival, Reading, Windows};
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
-    /// State and epoch under which it was admitted.
-    head: Head,
+    pub(super) admission: Admission,
+    /// If calls are timed.
+    timing: Option<Timing>,
+}
+
+/// What a call was admitted under.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    /// State and epoch.
+    pub(super) head: Head,
     /// The settings.
-    version: Version,
-    /// When, in nanoseconds of the clock; [`UNTIMED`](Self::UNTIMED) if that does not matter.
-    admitted: u64,
-    /// The slice in which the call is counted among those in flight; [`UNTIMED`](Self::UNTIMED) if it is not.
+    pub(super) version: Version,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// When the call was admitted: nanoseconds of the clock, plus one.
+    admitted: NonZeroU64,
+    /// The slice in which the call is counted among those in flight; [`NO_SLICE`] if it is not.
     slice: u64,
 }
 
-impl Ticket {
-    const UNTIMED: u64 = u64::MAX;
+const NO_SLICE: u64 = u64::MAX;
 
+impl Admission {
+    /// The epoch that the call belongs to.
     #[inline]
-    pub(super) const fn untimed(head: Head, version: Version) -> Self {
-        Ticket { head, version, admitted: Self::UNTIMED, slice: Self::UNTIMED }
+    pub(super) fn epoch(self) -> Epoch {
+        self.head.epoch()
+    }
+}
+
+impl From<Admission> for Ticket {
+    #[inline]
+    fn from(admission: Admission) -> Self {
+        Ticket { admission, timing: None }
+    }
+}
+
+impl Ticket {
+    pub(super) fn admitted(self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.timing?.admitted.get() - 1))
     }
 
-    pub(super) fn admitted(self) -> Option<Duration> {
-        (self.admitted != Self::UNTIMED).then(|| Duration::from_nanos(self.admitted))
+    /// What the call was admitted under, if it is not timed.
+    #[inline]
+    pub(crate) fn if_untimed(self) -> Option<Admission> {
+        if self.timing.is_none() { Some(self.admission) } else { None }
     }
 
     /// The slice in which the call is counted among those in flight.
     pub(super) fn slice(self) -> Option<u64> {
-        (self.slice != Self::UNTIMED).then_some(self.slice)
-    }
-
-    pub(super) fn no_longer_timed(self) -> Self {
-        Ticket::untimed(self.head, self.version)
-    }
-
-    pub(super) fn head(self) -> Head {
-        self.head
-    }
-
-    pub(super) fn version(self) -> Version {
-        self.version
-    }
-
-    /// The epoch that the call belongs to.
-    pub(super) fn epoch(self) -> Epoch {
-        self.head.epoch()
+        self.timing.map(|timing| timing.slice).filter(|slice| *slice != NO_SLICE)
     }
 }
 
@@ -81,26 +93,25 @@ impl Refusal {
 impl Engine {
     /// Admits a call if every call is admitted and nothing has to be timed. `own` is this thread's own stripe.
     #[inline]
-    pub(crate) fn try_admit_fast(&self, own: Option<&Stripe>) -> Option<Ticket> {
-        let own = own?;
+    pub(crate) fn try_admit_fast(&self, own: &Stripe) -> Option<Admission> {
         let word = self.cell.load();
         let version = self.current.try_admit_fast(word)?;
         own.count_admission();
-        Some(Ticket::untimed(word.head(), version))
+        Some(Admission { head: word.head(), version })
     }
 
     /// As [`try_admit_fast`](Self::try_admit_fast), for any thread.
     fn try_admit_untimed(&self, word: Word) -> Option<Ticket> {
         let version = self.current.try_admit_fast(word)?;
         self.count_admission();
-        Some(Ticket::untimed(word.head(), version))
+        Some(Admission { head: word.head(), version }.into())
     }
 
     /// Admits a call or says why not.
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
-        match self.try_admit_fast(self.own_stripe()) {
-            Some(ticket) => Ok(ticket),
+        match self.own_stripe().and_then(|own| self.try_admit_fast(own)) {
+            Some(admission) => Ok(admission.into()),
             None => self.admit_slowly(),
         }
     }
@@ -156,14 +167,15 @@ impl Engine {
     }
 
     fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {
-        let (head, version) = (applied.head(), self.current.version());
+        let admission = Admission { head: applied.head(), version: self.current.version() };
         if !times_calls(settings.rules(), settings.windows()) {
-            return Ticket::untimed(head, version);
+            return admission.into();
         }
         let windows = settings.windows().filter(|_| applied.after.state() == State::Closed);
-        let enter = |windows: &Windows| windows.enter(self.totals().place().index, head.epoch(), now, &self.cell);
-        let slice = windows.and_then(enter).unwrap_or(Ticket::UNTIMED);
-        Ticket { head, version, admitted: whole_nanos(now).min(Ticket::UNTIMED - 1), slice }
+        let enter = |windows: &Windows| windows.enter(self.totals().place().index, admission.epoch(), now, &self.cell);
+        let slice = windows.and_then(enter).unwrap_or(NO_SLICE);
+        let admitted = NonZeroU64::MIN.saturating_add(whole_nanos(now));
+        Ticket { admission, timing: Some(Timing { admitted, slice }) }
     }
 
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs

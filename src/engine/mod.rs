@@ -32,7 +32,7 @@ use cold::{Cleared, Cold};
 use settings_version::Current;
 use totals::{Directory, Place, Stripe, Sums, Totals};
 
-pub(crate) use admit::Ticket;
+pub(crate) use admit::{Admission, Ticket};
 
 /// All of a breaker but its public face.
 ///

@@ -1,6 +1,7 @@
 //! Settings that change while calls are in flight.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,38 +18,44 @@ use crate::window::Windows;
 pub(crate) struct Current(AtomicU32);
 
 /// The bits of a number.
-const NUMBER: u32 = SETTLEMENTS - 1;
+const NUMBER: u32 = (1 << 28) - 1;
+/// There are rate rules.
+const WINDOWS: u32 = 1 << 28;
+/// Always set, so that a permit takes no room for whether it has been settled.
+const SET: NonZeroU32 = NonZeroU32::new(1 << 29).unwrap();
 /// Each settlement reads the clock, while closed.
-const SETTLEMENTS: u32 = 1 << TIMING;
-/// Each admission does. Moved down by `TIMING`, one of the bits that a word which admits every call does not have.
+const SETTLEMENTS: u32 = 1 << 30;
+/// Each admission does.
 const CALLS: u32 = 1 << 31;
-const TIMING: u32 = 29;
+/// Moved down by this, `CALLS` is one of the bits that a word which admits every call does not have.
+const TO_WORD: u32 = 30;
 
-const _: () = assert!((CALLS >> TIMING) as u64 & GATED_BITS != 0 && (SETTLEMENTS >> TIMING) as u64 & GATED_BITS == 0);
+const _: () = assert!((CALLS >> TO_WORD) as u64 & GATED_BITS != 0);
+const _: () = assert!(((CALLS - 1) >> TO_WORD) as u64 & GATED_BITS == 0);
 
-/// Which settings a call was admitted under: their number, and whether they time calls.
+/// Which settings a call was admitted under: their number, whether they time calls, and whether they have rate rules.
 ///
 /// It has no bit for timed settlements: where these are timed, it is never the same as the bits of [`Current`], and no
 /// success has nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Version(u32);
+pub(crate) struct Version(NonZeroU32);
 
 impl Version {
     pub(super) const fn number(self) -> u32 {
-        self.0 & NUMBER
+        self.0.get() & NUMBER
     }
 }
 
 impl Current {
     crate::sync::const_unless_loom! {
         pub(super) fn first() -> Self {
-            Current(AtomicU32::new(0))
+            Current(AtomicU32::new(SET.get()))
         }
     }
 
     /// With settings of its own from the start.
     pub(super) fn with(rules: &Rules, windows: Option<&Windows>) -> Self {
-        Current(AtomicU32::new(timing(rules, windows)))
+        Current(AtomicU32::new(SET.get() | timing(rules, windows)))
     }
 
     #[inline]
@@ -71,32 +78,38 @@ impl Current {
     /// The version of the settings in force.
     #[inline]
     pub(super) fn version(&self) -> Version {
-        Version(self.bits() & !SETTLEMENTS)
+        Version(SET | self.bits() & !SETTLEMENTS)
+    }
+
+    /// Whether the settings of `version` are in force, no settlement is timed, and there are no rate rules.
+    #[inline]
+    pub(super) fn is_plain(&self, version: Version) -> bool {
+        self.is_untimed(version) && version.0.get() & WINDOWS == 0
     }
 
     /// Whether the settings of `version` are in force, and no settlement is timed.
     #[inline]
     pub(super) fn is_untimed(&self, version: Version) -> bool {
-        self.bits() == version.0
+        self.bits() == version.0.get()
     }
 
     fn set(&self, number: u32, rules: &Rules, windows: Option<&Windows>) {
-        self.0.store(number | timing(rules, windows), Ordering::Release);
+        self.0.store(SET.get() | number | timing(rules, windows), Ordering::Release);
     }
 
     /// The version of the settings in force, if `word` admits every call and no call has to be timed.
     #[inline]
     pub(super) fn try_admit_fast(&self, word: Word) -> Option<Version> {
         let bits = self.bits();
-        let is_gated = (word.bits() | u64::from(bits >> TIMING)) & GATED_BITS != 0;
-        (!is_gated).then_some(Version(bits & !SETTLEMENTS))
+        let is_gated = (word.bits() | u64::from(bits >> TO_WORD)) & GATED_BITS != 0;
+        (!is_gated).then_some(Version(SET | bits & !SETTLEMENTS))
     }
 }
 
 fn timing(rules: &Rules, windows: Option<&Windows>) -> u32 {
     let calls = if times_calls(rules, windows) { CALLS } else { 0 };
     let settlements = if windows.is_some_and(Windows::times_settlements) { SETTLEMENTS } else { 0 };
-    calls | settlements
+    calls | settlements | if windows.is_some() { WINDOWS } else { 0 }
 }
 
 /// Whether each admission reads the clock.

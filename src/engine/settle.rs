@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::settings_version::Settings;
 use super::totals::{Kind, Place, Stripe};
-use super::{Engine, Ticket, draw_for};
+use super::{Admission, Engine, Ticket, draw_for};
 use crate::failures::Note;
 use crate::machine::cell::Applied;
 use crate::machine::step::{self, Effect, Standing};
@@ -23,13 +23,30 @@ struct Ended<'a> {
 }
 
 impl Engine {
-    /// Settles a call as `outcome` says. `own` is this thread's own stripe.
-    #[inline]
-    pub(crate) fn settle(&self, own: Option<&Stripe>, ticket: Ticket, outcome: Outcome, note: impl FnOnce() -> Note) {
-        match (outcome, own) {
-            (Outcome::Success, Some(own)) if self.is_noop_success(ticket) => own.count_success(ticket.epoch()),
-            (Outcome::Success, _) => self.succeed(ticket),
-            _ => self.settle_unsuccessful(ticket, outcome, &note()),
+    /// Settles a call that is not timed, of a thread that has a stripe of its own at hand, `own`.
+    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[inline(always)]
+    pub(crate) fn settle_fast(
+        &self,
+        own: &Stripe,
+        admission: Admission,
+        outcome: Outcome,
+        type_name: impl FnOnce() -> &'static str,
+    ) {
+        match outcome {
+            Outcome::Success if self.is_noop_success(admission) => own.count_success(admission.epoch()),
+            Outcome::Success => self.succeed_plainly(own, admission),
+            Outcome::Failure => self.fail_plainly(own, admission, type_name()),
+            outcome => self.settle_unsuccessful(admission.into(), outcome, &Note::new(type_name())),
+        }
+    }
+
+    /// Settles a call as `outcome` says.
+    #[cold]
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
+        match outcome {
+            Outcome::Success => self.succeed(ticket),
+            _ => self.settle_unsuccessful(ticket, outcome, note),
         }
     }
 
@@ -44,8 +61,68 @@ impl Engine {
 
     /// Whether a success changes nothing but the totals.
     #[inline]
-    fn is_noop_success(&self, ticket: Ticket) -> bool {
-        self.cell.load().is_bare(ticket.head()) && self.current.is_untimed(ticket.version())
+    fn is_noop_success(&self, admission: Admission) -> bool {
+        self.cell.load().is_bare(admission.head) && self.current.is_untimed(admission.version)
+    }
+
+    /// A success of a call that is not timed. It takes what fits into registers: the common ways of it are short.
+    #[inline(never)]
+    fn succeed_plainly(&self, own: &Stripe, admission: Admission) {
+        if self.current.is_untimed(admission.version) {
+            if let Some(word) = self.cell.load_closed(admission.head) {
+                own.count_success(admission.epoch());
+                let next = step::closed_after_success(word);
+                if next != word && !self.cell.try_swap(word, next) {
+                    self.apply_success(admission.epoch(), None, &self.settings(), word);
+                }
+                return;
+            }
+        } else if self.succeed_in_time(own, admission) {
+            return;
+        }
+        self.succeed(admission.into());
+    }
+
+    /// A success in a window of time, by the settings that the call was admitted under. Returns whether that is all.
+    #[inline]
+    fn succeed_in_time(&self, own: &Stripe, admission: Admission) -> bool {
+        let settings = self.settings();
+        let Some(windows) = settings.windows().filter(|_| self.current.version() == admission.version) else {
+            return false;
+        };
+        let now = self.now();
+        let Some(word) = self.cell.load_closed(admission.head) else { return false };
+        if word != step::closed_after_success(word) {
+            return false;
+        }
+        let stripe = self.totals().index_of(own);
+        let recorded = windows.record_success(stripe, admission.epoch(), now, Reading::Some, &self.cell);
+        if recorded == Recorded::ReadAgain {
+            return false;
+        }
+        own.count_success(admission.epoch());
+        true
+    }
+
+    /// A failure of a call that is not timed. As [`succeed_plainly`](Self::succeed_plainly).
+    #[inline(never)]
+    fn fail_plainly(&self, own: &Stripe, admission: Admission, type_name: &'static str) {
+        if self.current.is_plain(admission.version) {
+            if let Some(word) = self.cell.load_closed(admission.head) {
+                let settings = self.settings();
+                if step::opening_cause(word, None, settings.rules()).is_none() {
+                    own.count_error(admission.epoch());
+                    let note = Note::new(type_name);
+                    if self.cell.try_swap(word, step::closed_after_failure(word)) {
+                        self.cold().failures.record(&note, None, admission.epoch(), || self.epoch());
+                    } else {
+                        self.apply_failure(admission.epoch(), &settings, None, None, &note);
+                    }
+                    return;
+                }
+            }
+        }
+        self.fail(admission.into(), &Note::new(type_name));
     }
 
     /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
@@ -54,7 +131,7 @@ impl Engine {
         if has_panicked() {
             return self.fail(ticket, &Note::PANIC);
         }
-        let dropped_calls = self.judgement(ticket.version(), &self.settings()).dropped_calls;
+        let dropped_calls = self.judgement(ticket.admission.version, &self.settings()).dropped_calls;
         let failed = match dropped_calls {
             Dropped::Ignore => false,
             Dropped::Failure => true,
@@ -69,12 +146,8 @@ impl Engine {
     /// at hand.
     #[cold]
     fn succeed(&self, ticket: Ticket) {
-        let totals = self.totals();
-        if self.is_noop_success(ticket) {
-            return totals.count_success(totals.place(), ticket.epoch(), &self.cell);
-        }
         let ended = self.end(ticket);
-        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+        let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Success);
         };
         if ended.is_slow {
@@ -82,28 +155,31 @@ impl Engine {
         }
         self.count(&ended, Kind::Success, standing);
         if let (Some(windows), Some(now)) = (windows_in(word, &ended.settings), ended.at) {
-            let record =
-                |now, reading| windows.record_success(ended.place.index, ticket.epoch(), now, reading, &self.cell);
+            let record = |now, reading| {
+                windows.record_success(ended.place.index, ticket.admission.epoch(), now, reading, &self.cell)
+            };
             if record(now, Reading::Some) == Recorded::ReadAgain {
                 let _recorded = record(self.now(), Reading::Again);
             }
         }
-        if word.state() != State::Closed || !self.cell.try_swap(word, step::closed_after_success(word)) {
-            self.apply_success(&ended, word);
+        let next = step::closed_after_success(word);
+        if word.state() != State::Closed || next != word && !self.cell.try_swap(word, next) {
+            self.apply_success(ticket.admission.epoch(), ended.at, &ended.settings, word);
         }
     }
 
-    /// What a success that has been counted makes of the word, which was `word` just now.
+    /// What a success that has been counted makes of the word, which was `word` just now. `now`: the time, if it was read.
     #[inline(never)]
-    fn apply_success(&self, ended: &Ended<'_>, word: Word) {
-        let at = ended.at.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        let applied = self.cell.succeed(ended.ticket.epoch(), ended.settings.rules());
+    fn apply_success(&self, epoch: Epoch, now: Option<Duration>, settings: &Settings<'_>, word: Word) {
+        let at = now.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
+        let applied = self.cell.succeed(epoch, settings.rules());
         self.perform(&applied, at);
     }
 
     #[cold]
     fn succeed_slowly(&self, ended: &Ended<'_>, word: Word, standing: Standing) {
-        let (epoch, rules, now) = (ended.ticket.epoch(), ended.settings.rules(), ended.at.unwrap_or_default());
+        let (epoch, rules, now) =
+            (ended.ticket.admission.epoch(), ended.settings.rules(), ended.at.unwrap_or_default());
         let tripped_by = self.count_bad(ended, Kind::Success, word, standing);
         let applied = match tripped_by {
             Some(cause) => {
@@ -120,24 +196,30 @@ impl Engine {
     #[cold]
     fn fail(&self, ticket: Ticket, note: &Note) {
         let ended = self.end(ticket);
-        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+        let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
         let tripped_by = self.count_bad(&ended, Kind::Error, word, standing);
         let is_opening = step::opening_cause(word, tripped_by, ended.settings.rules()).is_some();
         let is_below = word.state() == State::Closed && !is_opening;
         if is_below && self.cell.try_swap(word, step::closed_after_failure(word)) {
-            return self.cold().failures.record(note, None, ticket.epoch(), || self.epoch());
+            return self.cold().failures.record(note, None, ticket.admission.epoch(), || self.epoch());
         }
         let now = ended.at.or_else(|| is_opening.then(|| self.now()));
-        self.apply_failure(&ended, tripped_by, now, note);
+        self.apply_failure(ticket.admission.epoch(), &ended.settings, tripped_by, now, note);
     }
 
     /// A failure that has been counted. `now`: the time, if it was read.
     #[inline(never)]
-    fn apply_failure(&self, ended: &Ended<'_>, tripped_by: Option<Cause>, now: Option<Duration>, note: &Note) {
-        let (rules, epoch) = (ended.settings.rules(), ended.ticket.epoch());
-        let mut now = now;
+    fn apply_failure(
+        &self,
+        epoch: Epoch,
+        settings: &Settings<'_>,
+        tripped_by: Option<Cause>,
+        now: Option<Duration>,
+        note: &Note,
+    ) {
+        let (rules, mut now) = (settings.rules(), now);
         let mut applied = self.cell.fail(epoch, tripped_by, now, draw_for(rules), rules);
         if applied.effect == Effect::NeedsClock {
             // Other failures have come between.
@@ -150,12 +232,12 @@ impl Engine {
     #[cold]
     fn trip(&self, ticket: Ticket, open_for: Duration, note: &Note) {
         let ended = self.end(ticket);
-        let Some((word, standing)) = self.cell.load_for(ticket.head()) else {
+        let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
         let _opens_anyway = self.count_bad(&ended, Kind::Error, word, standing);
         let now = ended.at.unwrap_or_else(|| self.now());
-        let applied = self.cell.trip(ticket.epoch(), now, open_for);
+        let applied = self.cell.trip(ticket.admission.epoch(), now, open_for);
         self.finish_failure(&applied, note, Some(now));
     }
 
@@ -175,7 +257,7 @@ impl Engine {
         let place = self.totals().place();
         self.leave(ticket, place, &settings);
         place.count_uncredited(kind);
-        let applied = self.cell.release(ticket.epoch(), settings.rules());
+        let applied = self.cell.release(ticket.admission.epoch(), settings.rules());
         self.perform(&applied, None);
     }
 
@@ -184,7 +266,7 @@ impl Engine {
     fn end(&self, ticket: Ticket) -> Ended<'_> {
         let (settings, place) = (self.settings(), self.totals().place());
         let is_timed = self.current.times_settlements()
-            || ticket.admitted().is_some() && self.current.version() != ticket.version();
+            || ticket.admitted().is_some() && self.current.version() != ticket.admission.version;
         let at = is_timed.then(|| self.now());
         let took = at.zip(ticket.admitted()).map(|(now, admitted)| now.saturating_sub(admitted));
         let is_slow = took.is_some_and(|took| self.end_timing(ticket, place, &settings, took));
@@ -194,7 +276,7 @@ impl Engine {
     /// Ends the timing of a call that took so long. Returns whether it was slow, and if so counts it.
     #[inline(never)]
     fn end_timing(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>, took: Duration) -> bool {
-        let judgement = self.judgement(ticket.version(), settings);
+        let judgement = self.judgement(ticket.admission.version, settings);
         if judgement.are_windows_the_same {
             leave_windows(ticket, place, settings);
         }
@@ -208,7 +290,7 @@ impl Engine {
     /// Counts a call in the totals. A probe of an earlier round belongs to no epoch that is still counted.
     #[inline]
     fn count(&self, ended: &Ended<'_>, kind: Kind, standing: Standing) {
-        let (totals, epoch) = (self.totals(), ended.ticket.epoch());
+        let (totals, epoch) = (self.totals(), ended.ticket.admission.epoch());
         match (standing, kind) {
             (Standing::Current, Kind::Error) => totals.count_error(ended.place, epoch, &self.cell),
             (Standing::Current, _) => totals.count_success(ended.place, epoch, &self.cell),
@@ -230,7 +312,7 @@ impl Engine {
 
     #[inline(never)]
     fn count_in_windows(&self, ended: &Ended<'_>, windows: &Windows, kind: Kind, standing: Standing) -> Option<Cause> {
-        let epoch = ended.ticket.epoch();
+        let epoch = ended.ticket.admission.epoch();
         // Before it is counted, so that its position is not later than it should be.
         let position = self.calls_in(windows, epoch) + 1;
         self.count(ended, kind, standing);
@@ -262,12 +344,12 @@ impl Engine {
     /// Stops timing: the call can no longer count as slow or hung.
     pub(crate) fn stop_timing(&self, ticket: &mut Ticket) {
         self.leave(*ticket, self.totals().place(), &self.settings());
-        *ticket = ticket.no_longer_timed();
+        *ticket = ticket.admission.into();
     }
 
     /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.
     fn leave(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>) {
-        if ticket.slice().is_some() && self.judgement(ticket.version(), settings).are_windows_the_same {
+        if ticket.slice().is_some() && self.judgement(ticket.admission.version, settings).are_windows_the_same {
             leave_windows(ticket, place, settings);
         }
     }

@@ -202,7 +202,8 @@ impl Stripe {
         self.success.add_one();
     }
 
-    fn count_error(&self, epoch: Epoch) {
+    #[inline]
+    pub(crate) fn count_error(&self, epoch: Epoch) {
         self.enter(epoch);
         self.error.add_one();
     }
@@ -364,6 +365,12 @@ impl<'a> Totals<'a> {
             Some(second) if second.owner == number => Some(&second.stripe),
             _ => None,
         }
+    }
+
+    /// The index of a stripe that is at hand.
+    #[inline]
+    pub(crate) fn index_of(self, own: &Stripe) -> usize {
+        usize::from(!std::ptr::eq(own, self.first))
     }
 
     /// Where this thread counts.

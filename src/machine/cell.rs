@@ -121,6 +121,13 @@ impl Cell {
         self.load() == word
     }
 
+    /// The word, where a swap may follow, if it is closed and of the epoch of this head.
+    #[inline]
+    pub(crate) fn load_closed(&self, head: Head) -> Option<Word> {
+        let word = self.load_to_swap();
+        (word.head() == head && word.state() == State::Closed).then_some(word)
+    }
+
     /// The word, and what a call with this head is to it; `None` if the call is late.
     #[inline]
     pub(crate) fn load_for(&self, head: Head) -> Option<(Word, Standing)> {
