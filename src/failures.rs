@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_however_long_ago_the_last_one_was() {
         let failures = Failures::new();
-        for epoch in [0, 300_000, 100_000, 400_000] {
+        for epoch in [0, 1 << 28, 1_000, (1 << 28) + 1_000, (1 << 29) - 1] {
             let epoch = Epoch::new(epoch);
             failures.record(&Note::PANIC, None, epoch, || epoch);
             assert!(failures.last().is_some());

@@ -32,6 +32,12 @@ impl Waiters {
         Waiting { listener: self.0.listen(), _wakes_others: WakeQueued, waker: None }
     }
 
+    /// Whether there are any. Who swaps the word, passes a full fence and finds none has nobody to wake: whoever joins
+    /// them later looks at the word after that.
+    pub(crate) fn are_there(&self) -> bool {
+        self.0.total_listeners() > 0
+    }
+
     /// Sees to it that at least so many of them are woken.
     pub(crate) fn notify(&self, waiters: usize) {
         self.0.notify(waiters);

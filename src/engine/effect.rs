@@ -4,6 +4,7 @@ use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::Effect;
 use crate::state::State;
+use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
@@ -26,7 +27,10 @@ impl Engine {
     fn perform_now(&self, applied: Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => {
-                self.queue.notify_additional(slots as usize);
+                full_fence();
+                if self.queue.are_there() {
+                    self.queue.notify_additional(slots as usize);
+                }
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
@@ -36,10 +40,13 @@ impl Engine {
                     let transition = self.transition(&applied, cause, counts, at.unwrap_or_default());
                     log.report(transition, low_half(applied.changes));
                 }
-                if has_changed {
+                full_fence();
+                if has_changed && self.watchers.are_there() {
                     self.watchers.notify(usize::MAX);
                 }
-                self.queue.notify(usize::MAX);
+                if self.queue.are_there() {
+                    self.queue.notify(usize::MAX);
+                }
                 if let Some(log) = log {
                     log.tell_all(self.observers());
                 }
