@@ -197,3 +197,20 @@ fn a_silent_probe_is_late_once_an_operator_has_begun_another_episode() {
         (held.is_some(), counts(&breaker), free_slots(&breaker))
     });
 }
+
+#[test]
+fn a_probe_of_the_episode_before_is_late_while_the_next_round_begins() {
+    explore(&BOTH, [(true, (0, 0), 0)], || {
+        let (breaker, clock, earlier) = silenced(undecided);
+        breaker.transition_to(State::HalfOpen);
+        let silent = breaker.try_acquire_owned().unwrap();
+        clock.advance(SECOND);
+        let answer = thread::spawn(move || earlier.success());
+        let caller = asks(&breaker);
+        answer.join().unwrap();
+        let held = caller.join().unwrap();
+        let seen = (held.is_some(), counts(&breaker), free_slots(&breaker));
+        drop(silent);
+        seen
+    });
+}

@@ -1,5 +1,4 @@
-use crate::machine::word::{EPOCH, Epoch, Field, TAG, Word, state_of, tag_of};
-use crate::state::State;
+use crate::machine::word::{EPOCH, Epoch, Field, HALF_OPEN, OPEN, TAG, Word};
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
 /// Modulo 2²²: a wide count beside the history makes them exact, see [`full_count`](History::full_count).
@@ -39,10 +38,6 @@ impl History {
         History(CHANGES.set(self.0, changes & CHANGES.max()))
     }
 
-    fn state(self) -> State {
-        state_of(TAG.get(self.0))
-    }
-
     pub(crate) fn epoch(self) -> Epoch {
         Epoch::new(EPOCH.get(self.0))
     }
@@ -64,8 +59,9 @@ impl History {
 
     /// The history as of `word`, if this is it or trails it by one epoch; `None` if `word` is no
     /// longer the newest.
+    #[inline]
     pub(crate) fn as_of(self, word: Word) -> Option<Self> {
-        if word.is_of(self.epoch()) && word.state() == self.state() {
+        if word.is_of(self.epoch()) && word.tag() == TAG.get(self.0) {
             Some(self)
         } else if word.is_of(self.epoch().next()) {
             Some(self.after(word))
@@ -80,19 +76,19 @@ impl History {
     }
 
     /// The history of `word`'s epoch, which follows this one's.
-    #[cold]
     fn after(self, word: Word) -> Self {
-        let (from, to) = (self.state(), word.state());
-        let reopenings = match (from, to) {
-            (_, State::Closed | State::ForcedClosed) => 0,
-            (State::HalfOpen, State::Open) => (u64::from(self.reopenings()) + 1).min(REOPENINGS.max()),
-            _ => u64::from(self.reopenings()),
-        };
-        let changes = (CHANGES.get(self.0) + u64::from(from != to)) & CHANGES.max();
-        let bits = EPOCH.set(TAG.set(0, tag_of(to)), self.epoch().next().number());
-        History(CHANGES.set(REOPENINGS.set(bits, reopenings), changes))
+        let (from, to) = (TAG.get(self.0), word.tag());
+        let reopened = from == HALF_OPEN && to == OPEN && REOPENINGS.get(self.0) < REOPENINGS.max();
+        let kept = if word.admits_all() { REOPENINGS.set(self.0, 0) } else { self.0 };
+        let reopenings = (kept & !LOWER) + (u64::from(reopened) << REOPENINGS.start());
+        // The changes are the highest bits: what they lose when they go round is lost.
+        let changed = reopenings.wrapping_add(u64::from(from != to) << CHANGES.start());
+        History(changed | EPOCH.set(TAG.set(0, to), self.epoch().next().number()))
     }
 }
+
+/// Tag and epoch.
+const LOWER: u64 = (1 << EPOCH.end()) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -161,7 +157,7 @@ mod tests {
     #[test]
     fn counts_end_at_the_width_of_their_fields() {
         let word = Word::half_open(Epoch::new(0));
-        let bits = TAG.set(0, tag_of(word.state()));
+        let bits = TAG.set(0, word.tag());
         let full = History(CHANGES.set(REOPENINGS.set(bits, REOPENINGS.max()), CHANGES.max()));
         assert_eq!(full.as_of(word), Some(full));
         let next = full.as_of(open(Epoch::new(1))).expect("one epoch further");

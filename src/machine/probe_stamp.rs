@@ -40,6 +40,7 @@ impl NewestProbe {
     }
 
     /// Whether at `now` the newest probe of `epoch` has been silent for `timeout`.
+    #[cold]
     pub(crate) fn is_overdue(&self, epoch: Epoch, now: Duration, timeout: Duration) -> bool {
         // Acquire: as above.
         let Some(admitted) = admitted(self.of(epoch).load(Ordering::Acquire), epoch) else { return false };

@@ -19,6 +19,10 @@ impl Field {
         Field { shift: previous.end(), width }
     }
 
+    pub(crate) const fn start(self) -> u32 {
+        self.shift
+    }
+
     pub(crate) const fn end(self) -> u32 {
         self.shift + self.width
     }
@@ -149,8 +153,8 @@ pub(crate) struct Word(u64);
 
 const CLOSED: u64 = 0;
 const FORCED_CLOSED: u64 = 1;
-const HALF_OPEN: u64 = 2;
-const OPEN: u64 = 3;
+pub(crate) const HALF_OPEN: u64 = 2;
+pub(crate) const OPEN: u64 = 3;
 const FORCED_OPEN: u64 = 4;
 /// In the head of a probe's permit; no word has it.
 const PROBE: u64 = 7;
@@ -211,6 +215,11 @@ impl Word {
 
     pub(crate) const fn state(self) -> State {
         state_of(TAG.get(self.0))
+    }
+
+    #[inline]
+    pub(crate) const fn tag(self) -> u64 {
+        TAG.get(self.0)
     }
 
     /// All but the tag.
@@ -331,7 +340,8 @@ pub(crate) const fn state_of(tag: u64) -> State {
     }
 }
 
-pub(crate) const fn tag_of(state: State) -> u64 {
+#[cfg(test)]
+const fn tag_of(state: State) -> u64 {
     match state {
         State::Closed => CLOSED,
         State::ForcedClosed => FORCED_CLOSED,
