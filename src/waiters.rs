@@ -11,7 +11,7 @@ use event_listener::Listener;
 use event_listener::{Event, EventListener};
 
 use crate::panics::contain;
-use crate::sync::thread_local;
+use crate::sync::{full_fence, thread_local};
 
 /// Those who wait for something to happen.
 ///
@@ -29,7 +29,11 @@ impl Waiters {
 
     /// Joins them. What happens from now on ends the wait.
     pub(crate) fn listen(&self) -> Waiting {
-        Waiting { listener: self.0.listen(), _wakes_others: WakeQueued, waker: None }
+        let listener = self.0.listen();
+        // Between the joining and the look at the word that comes next: pairs with the fence before `are_there`. Of the
+        // two looks at least one sees what the other thread did.
+        full_fence();
+        Waiting { listener, _wakes_others: WakeQueued, waker: None }
     }
 
     /// Whether there are any. Who swaps the word, passes a full fence and finds none has nobody to wake: whoever joins
