@@ -257,7 +257,14 @@ impl Builder {
 
     pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
         let Approved { rules, rates } = self.config.approve()?;
-        let terms = Terms { rules, rates: rates.map(Arc::new), clock: self.clock, observers: self.observers.into() };
+        let terms = Terms {
+            rules,
+            rates: rates.map(Arc::new),
+            clock: self.clock,
+            observers: self.observers.into(),
+            #[cfg(feature = "registry")]
+            group: None,
+        };
         Ok((self.name.into(), terms))
     }
 }

@@ -26,6 +26,8 @@ mod judge;
 mod machine;
 #[cfg(feature = "macros")]
 mod macros;
+#[cfg(feature = "registry")]
+mod membership;
 mod metrics;
 mod name;
 mod observers;

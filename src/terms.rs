@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock};
+#[cfg(feature = "registry")]
+use crate::membership::Group;
 use crate::observers::Observer;
 use crate::rules::Rules;
 use crate::window::{Rates, Windows};
@@ -13,6 +15,9 @@ pub(crate) struct Terms {
     /// `None`: [`MonotonicClock`].
     pub(crate) clock: Option<Box<dyn Clock>>,
     pub(crate) observers: Arc<[Observer]>,
+    /// The registry that the breaker was made for.
+    #[cfg(feature = "registry")]
+    pub(crate) group: Option<Arc<dyn Group>>,
 }
 
 impl Terms {
@@ -26,7 +31,7 @@ impl Terms {
     /// With other settings. `clock` is the same one.
     #[cfg(feature = "registry")]
     pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>, clock: Option<Box<dyn Clock>>) -> Self {
-        Terms { rules, rates, clock, observers: self.observers.clone() }
+        Terms { rules, rates, clock, observers: self.observers.clone(), group: self.group.clone() }
     }
 
     /// The windows of one more breaker, if there are rate rules.
