@@ -6,6 +6,8 @@ mod effect;
 #[cfg(all(test, not(loom)))]
 mod layout;
 mod reconfigure;
+#[cfg(feature = "registry")]
+mod registry;
 mod settings_version;
 mod settle;
 pub(crate) mod totals;
