@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::config::{Approved, Config, ConfigError};
 use crate::engine::Engine;
 use crate::error::Rejected;
+#[cfg(feature = "registry")]
+use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::permit::Permit;
@@ -36,7 +38,12 @@ use crate::watch::Changed;
 /// assert_eq!(BREAKER.state(), State::Open);
 /// assert!(BREAKER.call_sync(|| "12".parse::<u32>()).unwrap_err().is_rejected());
 /// ```
+// In this order: the engine ends with what its first thread writes at each call, and every look-up in a registry reads
+// the membership.
+#[repr(C)]
 pub struct CircuitBreaker {
+    #[cfg(feature = "registry")]
+    membership: Membership,
     engine: Engine,
 }
 
@@ -52,12 +59,32 @@ impl CircuitBreaker {
         /// ```
         #[must_use]
         pub fn new(name: &'static str) -> Self {
-            CircuitBreaker { engine: Engine::new(Name::new(name)) }
+            CircuitBreaker {
+                #[cfg(feature = "registry")]
+                membership: Membership::none(),
+                engine: Engine::new(Name::new(name)),
+            }
         }
     }
 
     pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
-        CircuitBreaker { engine: Engine::with(name, terms) }
+        CircuitBreaker {
+            #[cfg(feature = "registry")]
+            membership: Membership::none(),
+            engine: Engine::with(name, terms),
+        }
+    }
+
+    /// A breaker of the registry that `terms` name.
+    #[cfg(feature = "registry")]
+    pub(crate) fn member(name: Name, terms: Arc<Terms>, membership: Membership) -> Self {
+        CircuitBreaker { membership, engine: Engine::with(name, terms) }
+    }
+
+    #[cfg(feature = "registry")]
+    #[inline]
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.membership
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -297,6 +324,16 @@ impl CircuitBreaker {
     /// ```
     pub fn reset(&self) {
         self.engine.reset();
+    }
+}
+
+#[cfg(feature = "registry")]
+impl Drop for CircuitBreaker {
+    /// Leaves its counts to the registry that made it.
+    fn drop(&mut self) {
+        if let Some(group) = self.engine.group() {
+            group.dropped(self.engine.id(), self.engine.counts());
+        }
     }
 }
 

@@ -33,6 +33,13 @@ pub struct OwnedPermit {
 /// The engine of the breaker that `B` is a handle to.
 pub(crate) struct Shared<B>(B);
 
+#[cfg(feature = "registry")]
+impl<B> Shared<B> {
+    pub(crate) fn new(breaker: B) -> Self {
+        Shared(breaker)
+    }
+}
+
 impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
     type Target = Engine;
 
