@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..2 {
             scope.spawn(|| {
                 for host in hosts.into_iter().cycle().take(20) {
-                    match breakers.get(&host).call_sync(|| fetch(host)) {
+                    match breakers.call_sync(&host, || fetch(host)) {
                         Ok(_text) => {}
                         Err(Error::Rejected(rejected)) => println!("skipped: {rejected}"),
                         Err(Error::Inner(error)) => println!("{host}: {error}"),

@@ -74,7 +74,9 @@ pub use owned::OwnedPermit;
 pub use permit::Permit;
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
-pub use registry::{Registry, RegistryBuilder, RegistryMetrics};
+pub use registry::{
+    BreakerHandle, DefaultHashBuilder, KeyHasher, KeyedCall, KeyedPermit, Registry, RegistryBuilder, RegistryMetrics,
+};
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
 pub use roster::Roster;

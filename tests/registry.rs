@@ -1,10 +1,12 @@
-//! A breaker for each key: made once, bounded in number, and never lost while it knows something.
+//! A breaker for each key: made once, bounded in number, and never lost while it is in use.
 
 mod common;
 
 use std::collections::HashSet;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use common::*;
@@ -13,6 +15,17 @@ use tripcoil::{CircuitBreaker, Config, Registry, State};
 
 fn registry(capacity: usize) -> Registry<u64> {
     Registry::builder(CircuitBreaker::builder("test")).capacity(capacity).build().unwrap()
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn ready<F: Future>(future: F) -> F::Output {
+    match poll(pin!(future)) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it is not ready"),
+    }
 }
 
 /// Asks for so many keys, so often, that whatever can be evicted is.
@@ -61,15 +74,9 @@ fn a_name_can_be_made_of_a_key_that_cannot_be_displayed_alike() {
 }
 
 #[test]
-fn of_threads_that_ask_at_the_same_time_one_makes_the_breaker() {
+fn threads_that_ask_at_the_same_time_get_the_same_breaker() {
     const THREADS: usize = 8;
-    let made = Arc::new(AtomicUsize::new(0));
-    let count = made.clone();
-    let registry = Registry::builder(CircuitBreaker::builder("test")).name_by(move |key: &u64| {
-        count.fetch_add(1, Ordering::Relaxed);
-        key.to_string()
-    });
-    let registry = registry.build().unwrap();
+    let registry = registry(1024);
     let together = Barrier::new(THREADS);
     let found: HashSet<usize> = thread::scope(|scope| {
         let ask = || {
@@ -79,72 +86,372 @@ fn of_threads_that_ask_at_the_same_time_one_makes_the_breaker() {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(ask)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!((found.len(), made.load(Ordering::Relaxed)), (100, 100));
+    assert_eq!((found.len(), registry.len()), (100, 100));
 }
 
 #[test]
-fn there_are_no_more_breakers_than_the_capacity() {
+fn there_are_as_many_breakers_as_the_capacity_says_and_no_more() {
     for capacity in [1, 2, 33, 100, 1024] {
         let registry = registry(capacity);
         crowd_out(&registry);
-        // Each part rounds its share up.
-        let parts = thread::available_parallelism().unwrap().get().next_power_of_two() * 4;
-        assert!((1..=capacity + parts).contains(&registry.len()), "{} of {capacity}", registry.len());
-        assert!(registry.len() >= capacity.min(30));
+        assert_eq!(registry.len(), capacity);
+        let metrics = registry.metrics();
+        assert_eq!((metrics.closed, metrics.unlisted), (capacity as u64, 0));
+        assert_eq!(metrics.evicted_closed, 10_000 - capacity as u64);
     }
 }
 
 #[test]
-fn a_breaker_that_is_not_just_closed_is_never_evicted() {
-    let registry = registry(16);
-    let states = [State::Open, State::HalfOpen, State::ForcedOpen, State::ForcedClosed];
-    for (key, state) in states.into_iter().enumerate() {
-        registry.get(&(key as u64)).transition_to(state);
-    }
-    fail(&registry.get(&99));
-    crowd_out(&registry);
-    for (key, state) in states.into_iter().enumerate() {
-        assert_eq!(registry.find(&(key as u64)).expect("kept").state(), state);
-    }
-    assert!(registry.find(&99).is_none());
-}
-
-#[test]
-fn a_breaker_that_is_held_or_has_a_call_in_flight_is_never_evicted() {
+fn a_breaker_that_is_held_or_has_a_call_in_flight_or_is_forced_is_never_evicted() {
     let registry = registry(16);
     let held = registry.get(&1);
     let weakly_held = Arc::downgrade(&registry.get(&2));
     let permit = registry.get(&3).try_acquire_owned().unwrap();
+    let keyed = registry.try_acquire(&4).unwrap();
+    let future = registry.call(&5, std::future::pending::<Result<(), ()>>());
+    let mut future = Box::pin(future);
+    assert!(poll(future.as_mut()).is_pending());
+    registry.get(&6).force_open();
+    registry.get(&7).force_closed();
     crowd_out(&registry);
     assert!(Arc::ptr_eq(&held, &registry.get(&1)));
     assert!(Arc::ptr_eq(&weakly_held.upgrade().unwrap(), &registry.get(&2)));
     permit.failure();
     assert_eq!(registry.find(&3).expect("kept").metrics().total_error_count, 1);
+    keyed.failure();
+    assert_eq!(registry.find(&4).expect("kept").metrics().total_error_count, 1);
+    drop(future);
+    assert_eq!(registry.find(&5).expect("kept").metrics().total_dropped_count, 1);
     drop((held, weakly_held));
     crowd_out(&registry);
-    assert!([1, 2, 3].iter().all(|key| registry.find(key).is_none()));
+    assert!([1, 2, 3, 4, 5].iter().all(|key| registry.find(key).is_none()));
+    assert_eq!(registry.find(&6).expect("kept").state(), State::ForcedOpen);
+    assert_eq!(registry.find(&7).expect("kept").state(), State::ForcedClosed);
 }
 
 #[test]
-fn where_none_can_be_evicted_the_registry_grows_and_shrinks_when_they_can() {
+fn closed_breakers_are_evicted_first_then_overdue_ones_then_half_open_then_open_ones() {
+    let clock = ManualClock::new();
+    let template = CircuitBreaker::builder("test").clock(clock.clone());
+    let registry: Registry<u64> = Registry::builder(template).capacity(8).build().unwrap();
+    registry.get(&0).open_for(3 * SECOND);
+    registry.get(&1).open_for(9 * SECOND);
+    registry.get(&2).transition_to(State::HalfOpen);
+    registry.get(&3).open_for(2 * SECOND);
+    registry.get(&4).open_for(8 * SECOND);
+    for key in [5, 6, 7] {
+        registry.get(&key);
+    }
+    clock.advance(5 * SECOND);
+    // The first new key finds all of them used, and takes the place of the first that is closed.
+    registry.get(&100).force_open();
+    assert!(registry.find(&5).is_none());
+    // Now one of the closed ones is used.
+    registry.get(&6);
+    let order = [7, 6, 3, 0, 2, 4, 1];
+    for (new, evicted) in (101..).zip(order) {
+        assert!(registry.iter().any(|(key, _)| key == evicted), "{evicted}");
+        registry.get(&new).force_open();
+        assert!(registry.iter().all(|(key, _)| key != evicted), "{evicted}");
+        assert_eq!(registry.len(), 8);
+    }
+    let metrics = registry.metrics();
+    assert_eq!((metrics.evicted_closed, metrics.evicted_open, metrics.gone), (3, 5, 8));
+    assert_eq!((metrics.forced_open, metrics.unlisted), (8, 0));
+}
+
+#[test]
+fn a_key_without_room_gets_a_breaker_that_works_and_is_not_listed() {
+    let registry = registry(4);
+    let held: Vec<_> = (0..4).map(|key| registry.get(&key)).collect();
+    let unlisted = registry.get(&9);
+    for _ in 0..5 {
+        fail(&unlisted);
+    }
+    assert_eq!((unlisted.state(), unlisted.name()), (State::Open, "9"));
+    assert!(registry.find(&9).is_none() && !Arc::ptr_eq(&registry.get(&9), &unlisted));
+    assert_eq!(registry.call_sync(&9, || Ok::<_, ()>(7)), Ok(7));
+    let metrics = registry.metrics();
+    assert_eq!((metrics.unlisted, metrics.gone, registry.len()), (3, 0, 4));
+    assert_eq!((metrics.total_error_count, metrics.total_success_count, metrics.transition_count), (5, 1, 1));
+    drop((held, unlisted));
+    registry.get(&9);
+    assert!(registry.find(&9).is_some());
+    let metrics = registry.metrics();
+    assert_eq!((metrics.unlisted, metrics.evicted_closed, registry.len()), (3, 1, 4));
+    assert_eq!((metrics.total_error_count, metrics.total_success_count), (5, 1));
+}
+
+/// Calls for `key` until this thread has a handle of its own.
+fn earn_a_handle(registry: &Registry<u64>, key: u64) {
+    let handles = Arc::strong_count(&registry.get(&key));
+    for _ in 0..1_000_000 {
+        registry.call_sync(&key, || Ok::<_, ()>(())).unwrap();
+        if Arc::strong_count(&registry.get(&key)) > handles {
+            return;
+        }
+    }
+    panic!("no handle was earned");
+}
+
+#[test]
+fn a_breaker_that_a_thread_uses_often_is_evicted_like_any_other() {
     let registry = registry(16);
-    for key in 0..200 {
-        registry.get(&key).force_open();
-    }
-    assert_eq!(registry.len(), 200);
-    assert!((0..200).all(|key| registry.find(&key).unwrap().state() == State::ForcedOpen));
-    for (_, breaker) in registry.iter() {
-        breaker.reset();
-    }
+    earn_a_handle(&registry, 1);
+    let former = registry.metrics().total_success_count;
     crowd_out(&registry);
-    assert!(registry.len() <= 32, "{}", registry.len());
+    assert!(registry.find(&1).is_none());
+    assert_eq!(registry.metrics().total_success_count, former + 30_000);
+    // The thread's own handle is to a breaker that was evicted: the key has another one.
+    registry.call_sync(&1, || Err::<(), _>(())).unwrap_err();
+    assert_eq!(registry.find(&1).expect("made").metrics().total_error_count, 1);
 }
 
 #[test]
-fn a_breaker_that_opens_under_churn_is_found_open_by_everyone() {
-    const KEYS: u64 = 50;
+fn a_breaker_that_a_thread_uses_often_is_not_evicted_with_a_call_in_flight() {
+    let registry = registry(16);
+    earn_a_handle(&registry, 1);
+    registry
+        .call_sync(&1, || {
+            crowd_out(&registry);
+            Err::<(), _>(())
+        })
+        .unwrap_err();
+    assert_eq!(registry.find(&1).expect("kept").metrics().total_error_count, 1);
+    let permit = registry.try_acquire(&1).unwrap();
+    crowd_out(&registry);
+    thread::scope(|scope| {
+        scope.spawn(|| permit.failure());
+    });
+    assert_eq!(registry.find(&1).expect("kept").metrics().total_error_count, 2);
+}
+
+#[test]
+fn a_call_in_flight_on_a_breaker_that_is_gone_is_in_the_sums() {
+    let registry = registry(16);
+    let permit = registry.try_acquire(&1).unwrap();
+    let unfinished = registry.call_sync(&1, || {
+        assert_eq!(registry.metrics().active_calls, 2);
+        registry.remove(&1);
+        assert_eq!(registry.metrics().active_calls, 2);
+        registry.get(&1).force_open();
+        Err::<(), _>("late")
+    });
+    assert!(!unfinished.unwrap_err().is_rejected());
+    let metrics = registry.metrics();
+    assert_eq!((metrics.total_error_count, metrics.active_calls, metrics.gone), (1, 1, 1));
+    permit.success();
+    let metrics = registry.metrics();
+    assert_eq!((metrics.total_success_count, metrics.total_error_count, metrics.active_calls), (1, 1, 0));
+    assert_eq!(registry.find(&1).unwrap().metrics().total_error_count, 0);
+}
+
+#[test]
+fn no_call_is_lost_from_the_sums_while_threads_evict_each_others_keys() {
+    const THREADS: u64 = 4;
+    const CALLS: u64 = 30_000;
+    let registry = registry(20);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let registry = &registry;
+            scope.spawn(move || {
+                let mut state = thread + 1;
+                for call in 0..CALLS {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    // Some keys often, many seldom.
+                    let key = if call % 2 == 0 { (state >> 60) % 4 } else { state >> 54 };
+                    let outcome = match state >> 62 {
+                        0 => registry.call_sync(&key, || Err::<(), _>(())).is_err(),
+                        1 => registry.try_acquire(&key).map(tripcoil::KeyedPermit::ignore).is_err(),
+                        2 => registry.get(&key).call_sync(|| Ok::<_, ()>(())).is_err(),
+                        _ => registry.call_sync(&key, || Ok::<_, ()>(())).is_err(),
+                    };
+                    std::hint::black_box(outcome);
+                }
+            });
+        }
+    });
+    let metrics = registry.metrics();
+    let outcomes = metrics.total_success_count + metrics.total_error_count + metrics.total_ignored_count;
+    assert_eq!(outcomes + metrics.total_rejected_count, THREADS * CALLS);
+    assert_eq!((metrics.active_calls, registry.len()), (0, 20));
+    assert!(metrics.gone > 1_000 && metrics.total_error_count > 0, "{metrics:?}");
+}
+
+#[test]
+fn no_key_has_two_listed_breakers_while_threads_evict() {
     let registry = registry(32);
-    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let registry = &registry;
+            scope.spawn(move || {
+                for round in 0..20_000 {
+                    let key = round * 7 % 50 + thread % 2;
+                    let held = registry.get(&key);
+                    registry.get(&(1_000 + round * 4 + thread));
+                    // As long as it is held, it stays the breaker of its key.
+                    assert!(Arc::ptr_eq(&held, &registry.get(&key)));
+                    assert!(Arc::ptr_eq(&held, &registry.find(&key).expect("held")));
+                }
+            });
+        }
+    });
+    let metrics = registry.metrics();
+    assert_eq!((metrics.unlisted, registry.len()), (0, 32));
+    let keys: HashSet<_> = registry.iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), 32);
+}
+
+/// Hashes a number to its lowest bits, moved up.
+#[derive(Clone)]
+struct Weak {
+    bits: u32,
+    shift: u32,
+}
+
+struct WeakHasher(Weak, u64);
+
+impl std::hash::BuildHasher for Weak {
+    type Hasher = WeakHasher;
+
+    fn build_hasher(&self) -> WeakHasher {
+        WeakHasher(self.clone(), 0)
+    }
+}
+
+impl std::hash::Hasher for WeakHasher {
+    fn finish(&self) -> u64 {
+        self.1
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let number = u64::from_ne_bytes(bytes.try_into().unwrap());
+        self.1 = (number & ((1 << self.0.bits) - 1)) << self.0.shift;
+    }
+}
+
+#[test]
+fn keys_of_equal_or_weak_hashes_are_told_apart() {
+    // Three bits: each hash is that of five listed keys. The others differ in their highest or lowest bits only.
+    for (bits, shift) in [(3, 0), (32, 0), (32, 32), (16, 20)] {
+        let builder = Registry::builder(CircuitBreaker::builder("test")).capacity(40);
+        let registry: Registry<u64, Weak> = builder.hasher(Weak { bits, shift }).build().unwrap();
+        for key in 0..100 {
+            for _ in 0..=key {
+                registry.call_sync(&key, || Ok::<_, ()>(())).unwrap();
+            }
+        }
+        assert_eq!(registry.len(), 40);
+        for (key, breaker) in registry.iter() {
+            assert_eq!(breaker.metrics().total_success_count, key + 1);
+            assert_eq!(breaker.name(), key.to_string());
+        }
+        assert_eq!(registry.metrics().total_success_count, 5_050);
+    }
+}
+
+#[test]
+fn keyed_calls_count_as_those_of_a_breaker() {
+    let hosts: Registry<String> = Registry::new("hosts");
+    assert_eq!(hosts.call_sync("a", || Ok::<_, ()>(7)), Ok(7));
+    let judge = |_: &Result<u16, ()>| tripcoil::Outcome::Failure;
+    assert_eq!(hosts.call_sync_with("a", || Ok(503), judge), Ok(503));
+    assert_eq!(ready(hosts.call("a", async { Ok::<_, ()>(8) })), Ok(8));
+    assert_eq!(ready(hosts.call_with("a", async { Ok(502) }, judge)), Ok(502));
+    hosts.try_acquire("a").unwrap().ignore();
+    drop(hosts.try_acquire("a").unwrap());
+    drop(hosts.call("a", async { Ok::<_, ()>(8) }));
+    let metrics = hosts.get("a").metrics();
+    assert_eq!((metrics.total_success_count, metrics.total_error_count), (2, 2));
+    assert_eq!((metrics.total_ignored_count, metrics.total_dropped_count, metrics.active_calls), (1, 1, 0));
+    hosts.get("a").force_open();
+    assert!(hosts.call_sync("a", || Ok::<_, ()>(())).unwrap_err().is_rejected());
+    assert!(ready(hosts.call("a", async { Ok::<_, ()>(()) })).unwrap_err().is_rejected());
+    assert_eq!(hosts.try_acquire("a").unwrap_err().name(), "a");
+    assert_eq!(hosts.get("a").metrics().total_rejected_count, 3);
+}
+
+#[test]
+fn a_keyed_call_that_waits_can_go_to_another_thread() {
+    let registry = registry(16);
+    for often in [false, true] {
+        if often {
+            earn_a_handle(&registry, 1);
+        }
+        let before = registry.get(&1).metrics().total_error_count;
+        let mut is_first = true;
+        let op = std::future::poll_fn(move |_| {
+            if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(Err::<(), _>("late")) }
+        });
+        let mut call = Box::pin(registry.call(&1, op));
+        assert!(poll(call.as_mut()).is_pending());
+        assert_eq!(registry.get(&1).metrics().active_calls, 1);
+        let result = thread::scope(|scope| scope.spawn(move || poll(call.as_mut())).join().unwrap());
+        assert_eq!(result, Poll::Ready(Err(tripcoil::Error::Inner("late"))));
+        let metrics = registry.get(&1).metrics();
+        assert_eq!((metrics.total_error_count, metrics.active_calls), (before + 1, 0));
+    }
+}
+
+#[test]
+fn a_panic_in_a_keyed_call_is_a_failure() {
+    let registry = registry(16);
+    let panics = || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ = registry.call_sync(&1, || -> Result<(), ()> { panic!("by design") });
+        }))
+    };
+    assert!(panics().is_err());
+    let polls = || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ready(registry.call(&1, async { if true { panic!("by design") } else { Ok::<(), ()>(()) } }))
+        }))
+    };
+    assert!(polls().is_err());
+    let metrics = registry.get(&1).metrics();
+    assert_eq!((metrics.total_error_count, metrics.active_calls), (2, 0));
+}
+
+#[test]
+#[should_panic(expected = "`KeyedCall` was polled after it had finished")]
+fn a_keyed_call_that_has_finished_panics_when_polled_again() {
+    let registry = registry(16);
+    let mut call = Box::pin(registry.call(&1, async { Ok::<(), ()>(()) }));
+    assert!(poll(call.as_mut()).is_ready());
+    let _ = poll(call.as_mut());
+}
+
+#[test]
+fn a_name_that_panics_leaves_nothing_behind() {
+    let registry = Registry::builder(CircuitBreaker::builder("test")).name_by(|key: &u64| {
+        assert!(*key != 1, "by design");
+        key.to_string()
+    });
+    let registry = registry.build().unwrap();
+    let get = |key| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| registry.get(&key)));
+    assert!(get(1).is_err() && get(1).is_err() && get(2).is_ok());
+    assert_eq!(registry.len(), 1);
+}
+
+#[test]
+fn a_function_that_names_or_keeps_may_use_the_registry() {
+    let registry: Arc<std::sync::OnceLock<Registry<u64>>> = Arc::default();
+    let within = registry.clone();
+    let built = Registry::builder(CircuitBreaker::builder("test")).name_by(move |key: &u64| match key {
+        0 => "zero".to_owned(),
+        _ => format!("{} + 1", within.get().unwrap().get(&(key - 1)).name()),
+    });
+    let registry = registry.get_or_init(|| built.build().unwrap());
+    assert_eq!(registry.get(&3).name(), "zero + 1 + 1 + 1");
+    registry.retain(|key, _| registry.find(key).is_some() && registry.get(&9).try_acquire().is_ok() && *key > 1);
+    assert!(registry.find(&0).is_none() && registry.find(&3).is_some());
+}
+
+#[test]
+fn a_breaker_that_is_held_and_opens_under_churn_is_found_open_by_everyone() {
+    const KEYS: u64 = 50;
+    let registry = registry(256);
+    let (done, held) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for churner in 1..=2_u64 {
             let (registry, done) = (&registry, &done);
@@ -159,6 +466,7 @@ fn a_breaker_that_opens_under_churn_is_found_open_by_everyone() {
         for _ in 0..2 {
             scope.spawn(|| {
                 for key in 0..KEYS {
+                    held.lock().unwrap().push(registry.get(&key));
                     for _ in 0..5 {
                         // The look-up and the call are two steps, between which the handle is held.
                         let breaker = registry.get(&key);

@@ -1,39 +1,60 @@
 use std::fmt;
-use std::hash::{Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-use quick_cache::{OptionsBuilder, UnitWeighter};
-
-use super::{Keeper, NameOf, Registry, RegistryMetrics, share};
+use super::listed::{DefaultHashBuilder, KnownHash, Map};
+use super::ring::Ring;
+use super::totals::Totals;
+use super::{NameOf, Registry, share};
 use crate::builder::Builder;
 use crate::config::ConfigError;
+use crate::membership::Membership;
 use crate::name::Name;
 use crate::sync::Mutex;
 
 pub(super) const DEFAULT_CAPACITY: usize = 1024;
-const LARGEST: usize = 1 << 24;
+const LARGEST: usize = Membership::PLACES;
 
 /// Makes a [`Registry`]; made by [`Registry::builder`].
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct RegistryBuilder<K> {
+pub struct RegistryBuilder<K, S = DefaultHashBuilder> {
     pub(super) template: Builder,
     pub(super) capacity: usize,
     pub(super) name_of: NameOf<K>,
+    pub(super) hash_builder: S,
 }
 
-impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
-    /// How many breakers there are at most, but for those that are [never evicted](Registry#eviction): 1 to 16 777 216.
-    /// Default: 1024.
+impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
+    /// The most breakers that are listed: 1 to 16 777 216. Default: 1024.
     ///
-    /// Each of the registry's parts, at most four for each core, evicts by itself, from its share of the capacity rounded
-    /// up. So a few less than the capacity may be all, where keys fall unevenly.
+    /// A new key beyond that [evicts](Registry#eviction) another one.
     pub fn capacity(mut self, breakers: usize) -> Self {
         self.capacity = breakers;
         self
     }
 
-    /// How a breaker is named. Default: as its key is displayed.
+    /// Hashes the keys with `hash_builder`. Default: [`DefaultHashBuilder`].
+    ///
+    /// A weak hash is fine as long as it tells keys apart, even the number itself. It must not give one hash to dozens of
+    /// keys: the table of the registry would grow without bound.
+    ///
+    /// ```
+    /// use std::hash::RandomState;
+    /// use tripcoil::{CircuitBreaker, Registry};
+    ///
+    /// let hosts: Registry<String, RandomState> =
+    ///     Registry::builder(CircuitBreaker::builder("hosts")).hasher(RandomState::new()).build()?;
+    /// hosts.call_sync("up.example", || Ok::<_, ()>(())).unwrap();
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn hasher<H: BuildHasher>(self, hash_builder: H) -> RegistryBuilder<K, H> {
+        let RegistryBuilder { template, capacity, name_of, hash_builder: _ } = self;
+        RegistryBuilder { template, capacity, name_of, hash_builder }
+    }
+
+    /// Names a breaker by its key. Default: as the key is displayed.
+    ///
+    /// Threads that ask for a new key at the same time may each call `name_of`. A breaker is made of one result only.
     ///
     /// A name that shares the key's text takes no memory for it:
     ///
@@ -56,11 +77,7 @@ impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
     /// # Errors
     ///
     /// [`ConfigError`] if the capacity or a setting of the template is out of its range.
-    ///
-    /// # Panics
-    ///
-    /// Never: the cache is given all that it asks for.
-    pub fn build(self) -> Result<Registry<K>, ConfigError> {
+    pub fn build(self) -> Result<Registry<K, S>, ConfigError> {
         if !(1..=LARGEST).contains(&self.capacity) {
             let allowed = format!("1 to {LARGEST}");
             return Err(ConfigError::new("capacity", self.capacity, allowed));
@@ -68,24 +85,24 @@ impl<K: Eq + Hash + Clone> RegistryBuilder<K> {
         let (name, mut terms) = self.template.terms()?;
         let clock = terms.clock.take().map(Arc::from);
         terms.clock = share(clock.as_ref());
-        let gone = Arc::new(Mutex::new(RegistryMetrics::none(name.clone())));
-        let options = OptionsBuilder::new()
-            .weight_capacity(self.capacity as u64)
-            .estimated_items_capacity(self.capacity)
-            // Half for those that have come back again, half for the new ones: these have some time to do so.
-            .hot_allocation(0.5)
-            // Keys that were evicted are not remembered: each would take as much as one that is here.
-            .ghost_allocation(0.0)
-            .build()
-            .expect("both capacities are set");
-        let keeper = Keeper { gone: gone.clone() };
-        let cache = Cache::with_options(options, UnitWeighter, RandomState::new(), keeper);
-        let terms = Mutex::new(Arc::new(terms));
-        Ok(Registry { cache, name, terms, clock, changing: Mutex::new(()), name_of: self.name_of, gone })
+        let totals = Arc::new(Totals::new());
+        terms.group = Some(totals.clone());
+        Ok(Registry {
+            listed: Map::with_hasher(KnownHash),
+            hash_builder: self.hash_builder,
+            ring: Mutex::new(Ring::new()),
+            capacity: self.capacity,
+            name,
+            terms: Mutex::new(Arc::new(terms)),
+            clock,
+            changing: Mutex::new(()),
+            name_of: self.name_of,
+            totals,
+        })
     }
 }
 
-impl<K> fmt::Debug for RegistryBuilder<K> {
+impl<K, S> fmt::Debug for RegistryBuilder<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryBuilder")
             .field("template", &self.template)

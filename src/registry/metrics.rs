@@ -1,4 +1,4 @@
-use crate::metrics::Metrics;
+use crate::membership::Counts;
 use crate::name::Name;
 use crate::state::State;
 
@@ -35,9 +35,15 @@ pub struct RegistryMetrics {
     pub forced_open: u64,
     /// Breakers that are forced closed.
     pub forced_closed: u64,
-    /// Breakers that were evicted, or taken out by hand.
+    /// Breakers that were evicted or taken out by hand, since the registry was made.
     pub gone: u64,
-    /// Calls admitted and not yet settled, by the breakers that are there.
+    /// Of those, the breakers that were evicted while closed.
+    pub evicted_closed: u64,
+    /// Of those, the breakers that were evicted while open or half-open. Their keys got a closed breaker at the next use.
+    pub evicted_open: u64,
+    /// Breakers that were made and not listed because no breaker could be evicted, since the registry was made.
+    pub unlisted: u64,
+    /// Calls admitted and not yet settled.
     pub active_calls: u64,
     /// Calls that succeeded.
     pub total_success_count: u64,
@@ -65,6 +71,9 @@ impl RegistryMetrics {
             forced_open: 0,
             forced_closed: 0,
             gone: 0,
+            evicted_closed: 0,
+            evicted_open: 0,
+            unlisted: 0,
             active_calls: 0,
             total_success_count: 0,
             total_error_count: 0,
@@ -76,30 +85,26 @@ impl RegistryMetrics {
         }
     }
 
-    pub(super) fn add(&mut self, breaker: &Metrics) {
-        *match breaker.state {
+    /// Adds a breaker that is listed.
+    pub(super) fn add(&mut self, state: State, counts: Counts) {
+        *match state {
             State::Closed => &mut self.closed,
             State::Open => &mut self.open,
             State::HalfOpen => &mut self.half_open,
             State::ForcedOpen => &mut self.forced_open,
             State::ForcedClosed => &mut self.forced_closed,
         } += 1;
-        self.active_calls += breaker.active_calls;
-        self.add_totals(breaker);
+        self.add_counts(counts);
     }
 
-    pub(super) fn add_gone(&mut self, breaker: &Metrics) {
-        self.gone += 1;
-        self.add_totals(breaker);
-    }
-
-    fn add_totals(&mut self, breaker: &Metrics) {
-        self.total_success_count += breaker.total_success_count;
-        self.total_error_count += breaker.total_error_count;
-        self.total_ignored_count += breaker.total_ignored_count;
-        self.total_dropped_count += breaker.total_dropped_count;
-        self.total_rejected_count += breaker.total_rejected_count;
-        self.total_slow_count += breaker.total_slow_count;
-        self.transition_count += breaker.transition_count;
+    pub(super) fn add_counts(&mut self, counts: Counts) {
+        self.active_calls += counts.active;
+        self.total_success_count += counts.success;
+        self.total_error_count += counts.error;
+        self.total_ignored_count += counts.ignored;
+        self.total_dropped_count += counts.dropped;
+        self.total_rejected_count += counts.rejected;
+        self.total_slow_count += counts.slow;
+        self.transition_count += counts.transitions;
     }
 }

@@ -1,15 +1,18 @@
 //! One breaker for each host, tenant or model.
 
 mod builder;
+mod call;
+mod listed;
+mod look_up;
 mod metrics;
+mod own_handle;
+mod ring;
+mod totals;
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};
-use std::hash::{Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, UnitWeighter};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
@@ -23,7 +26,13 @@ use crate::terms::Terms;
 
 use builder::DEFAULT_CAPACITY;
 pub use builder::RegistryBuilder;
+pub use call::{KeyedCall, KeyedPermit};
+use listed::Map;
+pub use listed::{DefaultHashBuilder, KeyHasher};
 pub use metrics::RegistryMetrics;
+pub use own_handle::BreakerHandle;
+use ring::Ring;
+use totals::Totals;
 
 /// A breaker for each key, made on the key's first use, all with the same settings.
 ///
@@ -33,9 +42,9 @@ pub use metrics::RegistryMetrics;
 /// let hosts: Registry<String> = Registry::builder(CircuitBreaker::builder("hosts").error_threshold(3)).build()?;
 ///
 /// for _ in 0..3 {
-///     let _ = hosts.get("down.example").call_sync(|| Err::<(), _>("no answer"));
+///     let _ = hosts.call_sync("down.example", || Err::<(), _>("no answer"));
 /// }
-/// hosts.get("up.example").call_sync(|| Ok::<_, &str>(())).unwrap();
+/// hosts.call_sync("up.example", || Ok::<_, &str>(())).unwrap();
 ///
 /// assert_eq!(hosts.get("down.example").state(), State::Open);
 /// assert_eq!(hosts.get("up.example").state(), State::Closed);
@@ -44,24 +53,43 @@ pub use metrics::RegistryMetrics;
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
 ///
-/// A look-up takes the lock of one part of the registry, for reading, and hands out an [`Arc`]. Who makes many calls
-/// for one key keeps it. Names are keys as they are displayed, unless [`name_by`](RegistryBuilder::name_by) says else;
-/// observers and rejections tell them.
+/// | to protect | use |
+/// |---|---|
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
+/// | anything else | [`try_acquire`](Self::try_acquire) |
+/// | a service of tower | [`tower::RegistryLayer`](crate::tower::RegistryLayer) |
+///
+/// [`get`](Self::get) hands out the breaker itself, for everything else that a [`CircuitBreaker`] can do.
+///
+/// A look-up of a key that is listed takes no lock and writes nothing that another thread's look-up reads. A thread that
+/// calls for one key more than 640 times a second keeps a handle of its own to that breaker, for up to 32 breakers, so that
+/// threads which call for the same key do not slow each other down. Such a handle takes 192 bytes and keeps an evicted
+/// breaker's memory until the thread earns another handle or ends.
+///
+/// A breaker is named as its key is displayed, unless [`name_by`](RegistryBuilder::name_by) is given. Observers and
+/// rejections carry that name.
 ///
 /// # Eviction
 ///
-/// A registry holds about so many breakers as its [`capacity`](RegistryBuilder::capacity) says. A key beyond that takes
-/// the place of one that has not been used lately; many keys that are used but once do not crowd out those that are used
-/// again and again. A key whose breaker was evicted gets a new one, which is closed and has counted nothing. **Never evicted** is a breaker that
+/// A registry lists at most [`capacity`](RegistryBuilder::capacity) breakers. A new key beyond that looks at the next 16
+/// listed breakers, one after the other in a ring, and evicts the first of this order:
 ///
-/// - is not closed, or is forced closed: what it knows would be lost,
-/// - is held by someone, which a call in flight does: there are no two breakers for one key, unless one was
-///   [removed](Self::remove).
+/// 1. closed, and not used since the ring was there last; then any other closed one
+/// 2. open past its deadline, longest first; then half-open
+/// 3. open, nearest deadline first
 ///
-/// Where all are of that kind, the registry grows beyond its capacity rather than lose one, and a new key then costs a
-/// walk over those of its part. As they close and are let go, later new keys bring it back. An open breaker closes only
-/// by probes: keys that are never asked for again while open stay, until [`retain`](Self::retain) or
-/// [`remove`](Self::remove) takes them out.
+/// These are **never evicted**: a breaker that is forced open or forced closed, one with calls in flight, and one that
+/// [`get`](Self::get) or [`find`](Self::find) has handed out and that is still held.
+///
+/// If all 16 are of that kind, the new key gets a breaker that is not listed. It works, and so does everything that holds
+/// it, but the next use of the key makes another one. [`unlisted`](RegistryMetrics::unlisted) counts them. So a registry
+/// whose handles are kept by its users, or whose breakers are forced, needs a capacity well above their number.
+///
+/// A key whose breaker was evicted gets a new one, which is closed and has counted nothing.
+/// [`evicted_closed`](RegistryMetrics::evicted_closed) and [`evicted_open`](RegistryMetrics::evicted_open) count what was
+/// lost. A call that begins at the very moment of the eviction ends on the evicted breaker. Its outcome is in the
+/// [`metrics`](Self::metrics) of the registry like any other.
 ///
 /// # Export
 ///
@@ -83,8 +111,12 @@ pub use metrics::RegistryMetrics;
 /// });
 /// # }
 /// ```
-pub struct Registry<K> {
-    cache: Cache<K, Arc<CircuitBreaker>, UnitWeighter, RandomState, Keeper>,
+pub struct Registry<K, S = DefaultHashBuilder> {
+    /// Who is in it is in `ring` too, but for the moment in which it is added. It is emptied under the lock of `ring`.
+    listed: Map<K>,
+    hash_builder: S,
+    ring: Mutex<Ring>,
+    capacity: usize,
     name: Name,
     /// What the next breaker is made with.
     terms: Mutex<Arc<Terms>>,
@@ -93,38 +125,10 @@ pub struct Registry<K> {
     /// Held by who changes them.
     changing: Mutex<()>,
     name_of: NameOf<K>,
-    /// What the breakers counted that are no longer here.
-    gone: Arc<Mutex<RegistryMetrics>>,
+    totals: Arc<Totals>,
 }
 
 type NameOf<K> = Box<dyn Fn(&K) -> Name + Send + Sync>;
-
-/// Says what is not to be evicted, and keeps the counts of what is.
-#[derive(Clone)]
-struct Keeper {
-    gone: Arc<Mutex<RegistryMetrics>>,
-}
-
-impl<K> Lifecycle<K, Arc<CircuitBreaker>> for Keeper {
-    /// Dropped after the part's lock is let go.
-    type RequestState = Vec<(K, Arc<CircuitBreaker>)>;
-
-    fn is_pinned(&self, _: &K, breaker: &Arc<CircuitBreaker>) -> bool {
-        // The part is locked for writing, so nobody is given a handle meanwhile; and where there is none, nobody makes
-        // another, nor calls, nor moves the state.
-        if Arc::weak_count(breaker) > 0 || Arc::strong_count(breaker) > 1 {
-            return true;
-        }
-        // Who saw the last handle dropped sees by this what was done through it.
-        full_fence();
-        breaker.state() != State::Closed
-    }
-
-    fn on_evict(&self, evicted: &mut Self::RequestState, key: K, breaker: Arc<CircuitBreaker>) {
-        self.gone.lock().add_gone(&breaker.lifetime_metrics());
-        evicted.push((key, breaker));
-    }
-}
 
 impl<K: Eq + Hash + Clone + Display> Registry<K> {
     /// At most 1024 breakers with the default settings.
@@ -139,7 +143,7 @@ impl<K: Eq + Hash + Clone + Display> Registry<K> {
     /// use tripcoil::Registry;
     ///
     /// let tenants: Registry<u64> = Registry::new("tenants");
-    /// tenants.get(&7).call_sync(|| Ok::<_, ()>(())).unwrap();
+    /// tenants.call_sync(&7, || Ok::<_, ()>(())).unwrap();
     /// assert_eq!(tenants.get(&7).name(), "7");
     /// ```
     #[must_use]
@@ -155,16 +159,21 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         K: Display,
     {
         let name_of: NameOf<K> = Box::new(|key| Name::from(Arc::<str>::from(key.to_string())));
-        RegistryBuilder { template, capacity: DEFAULT_CAPACITY, name_of }
+        RegistryBuilder { template, capacity: DEFAULT_CAPACITY, name_of, hash_builder: DefaultHashBuilder::default() }
     }
+}
 
+impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// The name of the registry itself.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The breaker of `key`, which is made if there is none. Of threads that ask at the same time one makes it.
+    /// The breaker of `key`, which is made if there is none. Threads that ask at the same time get the same one.
+    ///
+    /// The breaker is not evicted as long as the handle is held. To make a call, [`call`](Self::call) and its siblings are
+    /// faster: threads that clone and drop one `Arc` slow each other down.
     ///
     /// `&str` finds the breaker of a `String`. For keys that are `Arc<str>` use [`find`](Self::find) first where
     /// there is only a `&str` at hand.
@@ -173,42 +182,44 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let mut terms = None;
-        let made = self.cache.get_or_insert_with(key, || {
-            let terms = terms.insert(self.terms());
-            let name = (self.name_of)(&key.to_owned());
-            Ok::<_, std::convert::Infallible>(Arc::new(CircuitBreaker::with(name, terms.clone())))
-        });
-        let breaker = match made {
-            Ok(breaker) => breaker,
-            Err(never) => match never {},
-        };
-        if let Some(terms) = terms {
-            self.catch_up(&breaker, terms);
+        let hash = self.hash(key);
+        match self.find_hashed(key, hash) {
+            Some(breaker) => breaker,
+            None => self.get_hashed(key, hash),
         }
-        breaker
+    }
+
+    /// The breaker of `key`, if there is one.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tripcoil::Registry;
+    ///
+    /// let hosts: Registry<Arc<str>> = Registry::new("hosts");
+    /// assert!(hosts.find("up.example").is_none());
+    /// hosts.get(&Arc::from("up.example"));
+    /// assert!(hosts.find("up.example").is_some());
+    /// ```
+    pub fn find<Q>(&self, key: &Q) -> Option<Arc<CircuitBreaker>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.find_hashed(key, self.hash(key))
     }
 
     fn terms(&self) -> Arc<Terms> {
         self.terms.lock().clone()
     }
 
-    /// Brings a breaker up to date that was made with `terms`, and was not here yet when those were changed.
-    fn catch_up(&self, breaker: &CircuitBreaker, mut terms: Arc<Terms>) {
-        loop {
-            let newest = self.terms();
-            if Arc::ptr_eq(&newest, &terms) {
-                return;
-            }
-            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.as_ref());
-            terms = newest;
-        }
+    /// Every listed breaker, held.
+    fn held(&self) -> Vec<Arc<CircuitBreaker>> {
+        self.ring.lock().breakers().to_vec()
     }
 
-    /// Gives every breaker new settings, those that are here as
-    /// [`CircuitBreaker::reconfigure`] does, and those that will be made.
+    /// Gives every listed breaker new settings, as [`CircuitBreaker::reconfigure`] does, and those that will be made.
     ///
-    /// A breaker that is here takes the memory that is told there; one that is made later takes no more than before.
+    /// A listed breaker takes the memory that is told there. One that is made later takes no more than before.
     ///
     /// ```
     /// use tripcoil::{Config, Registry, State};
@@ -236,49 +247,34 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         let terms = self.terms().with(rules.clone(), rates.clone(), share(self.clock.as_ref()));
         // First: what is made from now on and not seen below has them.
         *self.terms.lock() = Arc::new(terms);
-        for (_, breaker) in self.iter() {
+        for breaker in self.held() {
             breaker.engine().reconfigure(rules.clone(), rates.as_ref());
         }
         drop(changing);
         Ok(())
     }
 
-    /// The breaker of `key`, if there is one.
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use tripcoil::Registry;
-    ///
-    /// let hosts: Registry<Arc<str>> = Registry::new("hosts");
-    /// assert!(hosts.find("up.example").is_none());
-    /// hosts.get(&Arc::from("up.example"));
-    /// assert!(hosts.find("up.example").is_some());
-    /// ```
-    pub fn find<Q>(&self, key: &Q) -> Option<Arc<CircuitBreaker>>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        self.cache.get(key)
-    }
-
     /// Takes out the breaker of `key`, whatever its state. Those who hold it may go on using it, but the next
     /// [`get`](Self::get) makes another.
     ///
-    /// What it has counted so far stays in the [`metrics`](Self::metrics) of the registry.
+    /// What it counts, before and after, stays in the [`metrics`](Self::metrics) of the registry.
     pub fn remove<Q>(&self, key: &Q) -> Option<Arc<CircuitBreaker>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (_, breaker) = self.cache.remove(key)?;
-        self.gone.lock().add_gone(&breaker.lifetime_metrics());
-        Some(breaker)
+        let hash = self.hash(key);
+        loop {
+            let breaker = self.find_hashed(key, hash)?;
+            if self.take_out(&breaker) {
+                return Some(breaker);
+            }
+        }
     }
 
     /// Takes out every breaker that `keeps` does not keep, as [`remove`](Self::remove) does.
     ///
-    /// Each part is locked while it is looked through: `keeps` must not use the registry.
+    /// `keeps` is called outside of locks and may use the registry. A breaker that is made meanwhile may be kept unseen.
     ///
     /// ```
     /// use tripcoil::{Registry, State};
@@ -290,53 +286,61 @@ impl<K: Eq + Hash + Clone> Registry<K> {
     /// assert_eq!(tenants.len(), 1);
     /// ```
     pub fn retain(&self, keeps: impl Fn(&K, &CircuitBreaker) -> bool) {
-        self.cache.retain(|key, breaker| {
-            let is_kept = keeps(key, breaker);
-            if !is_kept {
-                self.gone.lock().add_gone(&breaker.lifetime_metrics());
+        for (key, breaker) in self.iter() {
+            if !keeps(&key, &breaker) {
+                self.take_out(&breaker);
             }
-            is_kept
-        });
+        }
     }
 
-    /// How many breakers there are.
+    /// How many breakers are listed. While threads add and evict, this may lag behind them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.cache.len()
+        self.listed.len()
     }
 
-    /// Whether there is no breaker.
+    /// Whether no breaker is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.cache.is_empty()
+        self.listed.is_empty()
     }
 
-    /// Every key and its breaker, in no order. What is made or taken out meanwhile may be among them or not.
+    /// Every key that is listed now and its breaker, in no order.
     ///
-    /// The breaker that is held at the moment is not evicted.
+    /// All of them are held until the iterator is dropped or has handed them out, so they are not evicted meanwhile. The
+    /// list takes memory for each key and its handle.
     pub fn iter(&self) -> impl Iterator<Item = (K, Arc<CircuitBreaker>)> + '_ {
-        self.cache.iter()
+        let listed = self.listed.pin();
+        let all: Vec<_> = listed.keys().map(|listed| (listed.key.clone(), listed.breaker.clone())).collect();
+        drop(listed);
+        // Pairs with the fence in `Ring::evict`.
+        full_fence();
+        all.into_iter().filter(|(_, breaker)| !breaker.membership().is_evicted())
     }
 
     /// The breakers by their states, and the sums of their counts.
     ///
-    /// It looks at every breaker, so it is made for a scrape, for whose time none of them is evicted.
+    /// It looks at every breaker, so it is made for a scrape. None of them is evicted meanwhile.
     #[must_use]
     pub fn metrics(&self) -> RegistryMetrics {
-        // All are held before those that are gone are looked at: each is among these or those, and not among both.
-        let held: Vec<_> = self.iter().map(|(_, breaker)| breaker).collect();
-        let mut sums = self.gone.lock().clone();
-        for breaker in held {
-            sums.add(&breaker.lifetime_metrics());
+        let mut metrics = RegistryMetrics::none(self.name.clone());
+        // Under the lock each breaker is either listed or departed.
+        let ring = self.ring.lock();
+        let listed = ring.breakers().to_vec();
+        let departed = self.totals.add_to(&mut metrics);
+        drop(ring);
+        for breaker in listed {
+            metrics.add(breaker.state(), breaker.engine().counts());
         }
-        sums
+        drop(departed);
+        metrics
     }
 
     /// The metrics of the `most` breakers that are worst off: first those that are not closed, then those with the longest
     /// runs of errors, then those with the most errors in all.
     #[must_use]
     pub fn worst(&self, most: usize) -> Vec<Metrics> {
-        let mut all: Vec<_> = self.iter().map(|(_, breaker)| breaker.metrics()).collect();
+        let mut all: Vec<_> = self.held().iter().map(|breaker| breaker.metrics()).collect();
         all.sort_by(|one, other| {
             badness(other).cmp(&badness(one)).then_with(|| one.name.as_ref().cmp(other.name.as_ref()))
         });
@@ -350,7 +354,7 @@ fn share(clock: Option<&Arc<dyn Clock>>) -> Option<Box<dyn Clock>> {
     clock.map(|clock| Box::new(clock.clone()) as Box<dyn Clock>)
 }
 
-impl<K> fmt::Debug for Registry<K> {
+impl<K, S> fmt::Debug for Registry<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry").field("name", &self.name).finish_non_exhaustive()
     }

@@ -1,0 +1,318 @@
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::hash::{BuildHasher, Hash};
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::{BreakerHandle, DefaultHashBuilder, Registry};
+use crate::error::{Error, Rejected};
+use crate::failures::Note;
+use crate::judge::{ByResult, Judge};
+use crate::outcome::Outcome;
+use crate::owned::Shared;
+use crate::permit::{Bare, Hold, OnDrop, Suspended, settling};
+
+impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
+    /// Runs `op` if the breaker of `key` admits it. `Ok` is a success, `Err` a failure.
+    ///
+    /// The breaker is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    ///
+    /// # Panics
+    ///
+    /// If `op` does; that counts as a failure. If hashing, comparing, cloning or naming the key does; then nothing is
+    /// counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcoil::Registry;
+    ///
+    /// let parsers: Registry<String> = Registry::new("parsers");
+    /// assert_eq!(parsers.call_sync("decimal", || "12".parse::<u32>())?, 12);
+    /// assert_eq!(parsers.get("decimal").metrics().total_success_count, 1);
+    /// # Ok::<(), tripcoil::Error<std::num::ParseIntError>>(())
+    /// ```
+    #[inline]
+    pub fn call_sync<Q, T, E>(&self, key: &Q, op: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.local(key).judged_sync(op, ByResult)
+    }
+
+    /// Runs `op` if the breaker of `key` admits it; `judge` decides how its result counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_sync`](Self::call_sync).
+    ///
+    /// # Panics
+    ///
+    /// As [`call_sync`](Self::call_sync), and if `judge` does, which counts as a failure.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcoil::{Outcome, Registry};
+    ///
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let status = hosts.call_sync_with(
+    ///     "up.example",
+    ///     || Ok::<u16, std::io::Error>(503),
+    ///     |result| if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure },
+    /// );
+    /// assert_eq!(status.unwrap(), 503);
+    /// assert_eq!(hosts.metrics().total_error_count, 1);
+    /// ```
+    #[inline]
+    pub fn call_sync_with<Q, T, E>(
+        &self,
+        key: &Q,
+        op: impl FnOnce() -> Result<T, E>,
+        judge: impl FnOnce(&Result<T, E>) -> Outcome,
+    ) -> Result<T, Error<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.local(key).judged_sync(op, judge)
+    }
+
+    /// Protects a future by the breaker of `key`: `Ok` is a success, `Err` a failure.
+    ///
+    /// Nothing happens before the first poll, which looks the key up, makes the breaker if there is none, and asks for
+    /// admission. The returned future allocates nothing for a key that is listed, and borrows registry and key. It is
+    /// `Send` if `op` is.
+    ///
+    /// # Errors
+    ///
+    /// The future yields [`Error::Rejected`] if `op` was not polled, [`Error::Inner`] with its own error if it was.
+    ///
+    /// # Panics
+    ///
+    /// If `op` does, which counts as a failure; if hashing, comparing, cloning or naming the key does, and then nothing is
+    /// counted; and if it is polled after it has finished.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`CircuitBreaker::call`](crate::CircuitBreaker::call#cancel-safety): it can be dropped at any time, and **a
+    /// time-out belongs inside**.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcoil::{Error, Registry};
+    ///
+    /// async fn fetch(host: &str) -> Result<String, std::io::Error> {
+    ///     Ok(format!("text of {host}"))
+    /// }
+    ///
+    /// # futures_lite::future::block_on(async {
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let host = "up.example";
+    /// assert_eq!(hosts.call(host, fetch(host)).await?, "text of up.example");
+    /// # Ok::<(), Error<std::io::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn call<'a, Q, F, T, E>(&'a self, key: &'a Q, op: F) -> KeyedCall<'a, K, Q, F::IntoFuture, ByResult, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: IntoFuture<Output = Result<T, E>>,
+    {
+        self.judged(key, op, ByResult)
+    }
+
+    /// Protects a future by the breaker of `key`; `judge` decides how its result counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Panics
+    ///
+    /// As [`call`](Self::call), and if `judge` does, which counts as a failure.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tripcoil::{Outcome, Registry};
+    /// # async fn status() -> Result<u16, std::io::Error> { Ok(502) }
+    /// # futures_lite::future::block_on(async {
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let judge = |result: &Result<u16, _>| if matches!(result, Ok(..500)) { Outcome::Success } else { Outcome::Failure };
+    /// assert_eq!(hosts.call_with("up.example", status(), judge).await.unwrap(), 502);
+    /// assert_eq!(hosts.metrics().total_error_count, 1);
+    /// # });
+    /// ```
+    pub fn call_with<'a, Q, F, T, E, J>(
+        &'a self,
+        key: &'a Q,
+        op: F,
+        judge: J,
+    ) -> KeyedCall<'a, K, Q, F::IntoFuture, J, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: IntoFuture<Output = Result<T, E>>,
+        J: FnOnce(&Result<T, E>) -> Outcome,
+    {
+        self.judged(key, op, judge)
+    }
+
+    fn judged<'a, Q: ?Sized, F: IntoFuture, J>(
+        &'a self,
+        key: &'a Q,
+        op: F,
+        judge: J,
+    ) -> KeyedCall<'a, K, Q, F::IntoFuture, J, S> {
+        KeyedCall { future: op.into_future(), stage: Stage::Waiting { registry: self, key, judge } }
+    }
+
+    /// Attempts to acquire a permit of the breaker of `key` without waiting. The breaker is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    ///
+    /// # Panics
+    ///
+    /// If hashing, comparing, cloning or naming the key does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcoil::Registry;
+    ///
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let permit = hosts.try_acquire("up.example")?;
+    /// // ... make the call, here or elsewhere ...
+    /// permit.success();
+    /// # Ok::<(), tripcoil::Rejected>(())
+    /// ```
+    pub fn try_acquire<Q>(&self, key: &Q) -> Result<KeyedPermit, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        Ok(KeyedPermit { hold: self.acquire(key)? })
+    }
+
+    pub(crate) fn acquire<Q, D: OnDrop>(&self, key: &Q) -> Result<Hold<Shared<BreakerHandle>, D>, Rejected>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let breaker = self.local(key);
+        let hold = Hold::acquire(breaker.engine())?;
+        Ok(hold.kept_by(Shared::new(breaker.to_handle())))
+    }
+}
+
+/// A [`Permit`](crate::Permit) of a breaker in a [`Registry`], made by [`Registry::try_acquire`]. It borrows nothing, and
+/// can be settled by another task or thread.
+///
+/// Dropped unsettled, it counts as a [`Permit`](crate::Permit#a-permit-that-is-dropped) does. The breaker is not evicted
+/// meanwhile.
+#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+pub struct KeyedPermit {
+    hold: Hold<Shared<BreakerHandle>, Bare>,
+}
+
+settling!(KeyedPermit);
+
+pin_project! {
+    /// A protected future; made by [`Registry::call`] and [`Registry::call_with`].
+    ///
+    /// It yields the result of the future within, or [`Error::Rejected`]. From its first poll to its end it holds a permit,
+    /// and the breaker is not evicted. See [`call`](crate::CircuitBreaker::call#cancel-safety) for what becomes of one that
+    /// is dropped.
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct KeyedCall<'a, K, Q: ?Sized, F, J = ByResult, S = DefaultHashBuilder> {
+        #[pin]
+        future: F,
+        stage: Stage<'a, K, Q, J, S>,
+    }
+}
+
+enum Stage<'a, K, Q: ?Sized, J, S> {
+    Waiting { registry: &'a Registry<K, S>, key: &'a Q, judge: J },
+    Running { hold: Hold<Shared<BreakerHandle>, Suspended>, judge: J },
+    Finished,
+}
+
+impl<T, E, K, Q, F, J, S> Future for KeyedCall<'_, K, Q, F, J, S>
+where
+    K: Eq + Hash + Clone + Borrow<Q>,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    F: Future<Output = Result<T, E>>,
+    J: Judge<Result<T, E>>,
+    S: BuildHasher,
+{
+    type Output = Result<T, Error<E>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match mem::replace(this.stage, Stage::Finished) {
+            Stage::Waiting { registry, key, judge } => {
+                let breaker = registry.local(key);
+                // If the future or the judge panics, this unwinds with it.
+                let mut hold = Hold::acquire(breaker.engine())?;
+                let inside = hold.enter();
+                match this.future.poll(cx) {
+                    Poll::Pending => {
+                        inside.suspend();
+                        // Only a call that has to wait takes a handle that can go to another thread.
+                        let hold = hold.kept_by(Shared::new(breaker.to_handle()));
+                        *this.stage = Stage::Running { hold, judge };
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        inside.settle(judge.judge(&result), &result);
+                        Poll::Ready(result.map_err(Error::Inner))
+                    }
+                }
+            }
+            Stage::Running { mut hold, judge } => {
+                let inside = hold.enter();
+                match this.future.poll(cx) {
+                    Poll::Pending => {
+                        inside.suspend();
+                        *this.stage = Stage::Running { hold, judge };
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        inside.settle(judge.judge(&result), &result);
+                        Poll::Ready(result.map_err(Error::Inner))
+                    }
+                }
+            }
+            Stage::Finished => panic!("`KeyedCall` was polled after it had finished"),
+        }
+    }
+}
+
+impl<K, Q: ?Sized, F, J, S> fmt::Debug for KeyedCall<'_, K, Q, F, J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::Waiting { .. } => "waiting",
+            Stage::Running { .. } => "running",
+            Stage::Finished => "finished",
+        };
+        f.debug_struct("KeyedCall").field("stage", &stage).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! How a breaker is found, and made where there is none.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::ops::DerefMut;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Registry;
+use super::listed::{ByBreaker, ByKey, Listed};
+use super::own_handle::{LocalHandle, local_handle};
+use super::ring::Ring;
+use super::totals::Departure;
+use crate::breaker::CircuitBreaker;
+use crate::membership::Membership;
+use crate::name::Name;
+use crate::sync::full_fence;
+use crate::terms::Terms;
+
+impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
+    /// The hash of a key, with its bits spread for the map, which takes the lowest ones as they are.
+    #[inline]
+    pub(super) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
+        let product = u128::from(self.hash_builder.hash_one(key)) * ODD;
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+        let mixed = product as u64 ^ (product >> 64) as u64;
+        mixed
+    }
+
+    pub(super) fn find_hashed<Q>(&self, key: &Q, hash: u64) -> Option<Arc<CircuitBreaker>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        loop {
+            let breaker = self.listed.pin().get_key_value(&ByKey { hash, key })?.0.breaker.clone();
+            // Pairs with the fence in `Ring::evict`: either the mark is seen here, or the handle there.
+            full_fence();
+            if breaker.membership().touch() {
+                return Some(breaker);
+            }
+            // It is being taken out, or was not free after all. That is known when the lock is let go.
+            drop(self.ring.lock());
+        }
+    }
+
+    /// A handle for one call on this thread. It takes no lock unless the breaker has to be made.
+    #[inline]
+    pub(super) fn local<Q>(&self, key: &Q) -> LocalHandle
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hash(key);
+        let listed = self.listed.pin();
+        if let Some((Listed { breaker, .. }, ())) = listed.get_key_value(&ByKey { hash, key }) {
+            if breaker.membership().touch() {
+                return local_handle(breaker);
+            }
+        }
+        drop(listed);
+        LocalHandle::Shared(self.get_hashed(key, hash))
+    }
+
+    #[cold]
+    pub(super) fn get_hashed<Q>(&self, key: &Q, hash: u64) -> Arc<CircuitBreaker>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        loop {
+            if let Some(breaker) = self.find_hashed(key, hash).or_else(|| self.make(key.to_owned(), hash)) {
+                return breaker;
+            }
+        }
+    }
+
+    /// Makes the breaker of a key that is not listed. Returns `None` if another thread was faster.
+    fn make(&self, key: K, hash: u64) -> Option<Arc<CircuitBreaker>> {
+        let terms = self.terms();
+        let name = (self.name_of)(&key);
+        let now = terms.now();
+        let breaker = Arc::new(CircuitBreaker::member(name.clone(), terms.clone(), Membership::new(hash)));
+        // From before it is in the ring until it is in the map, it has one handle more than an idle breaker.
+        let listed = Listed { key, breaker: breaker.clone() };
+        if !self.make_room(&breaker, now) {
+            return Some(self.unlisted(name, terms));
+        }
+        let is_listed = self.listed.pin().try_insert(listed, ()).is_ok();
+        if is_listed {
+            self.catch_up(&breaker, terms);
+            return Some(breaker);
+        }
+        breaker.membership().set_evicted(true);
+        let mut ring = self.ring.lock();
+        let taken = ring.contains(&breaker).then(|| ring.take(&breaker));
+        drop(ring);
+        drop(taken);
+        None
+    }
+
+    /// Gives `breaker` a place in the ring. Returns `false` if all are taken.
+    fn make_room(&self, breaker: &Arc<CircuitBreaker>, now: Duration) -> bool {
+        let mut ring = self.ring.lock();
+        if ring.len() < self.capacity {
+            ring.push(breaker.clone());
+            return true;
+        }
+        let Some(evicted) = ring.evict(now) else { return false };
+        self.totals.depart(&evicted, Departure::Evicted(evicted.state()));
+        let former = ring.replace(&evicted, breaker.clone());
+        self.unlist(ring, &evicted);
+        drop(former);
+        true
+    }
+
+    /// Takes a breaker out of the map, under the lock of the ring, and lets go of `lock`.
+    fn unlist(&self, lock: impl DerefMut<Target = Ring>, breaker: &CircuitBreaker) {
+        // From after the wait for the lock, so that a waiting thread does not keep others from freeing memory; until after
+        // the lock, so that nothing of the user's is dropped under it.
+        let listed = self.listed.pin();
+        listed.remove(&ByBreaker(breaker));
+        drop(lock);
+        drop(listed);
+    }
+
+    fn unlisted(&self, name: Name, terms: Arc<Terms>) -> Arc<CircuitBreaker> {
+        let breaker = Arc::new(CircuitBreaker::member(name, terms.clone(), Membership::none()));
+        self.totals.depart(&breaker, Departure::Unlisted);
+        self.catch_up(&breaker, terms);
+        breaker
+    }
+
+    /// Brings a breaker up to date that was made with `terms`, and was not here yet when those were changed.
+    fn catch_up(&self, breaker: &CircuitBreaker, mut terms: Arc<Terms>) {
+        loop {
+            let newest = self.terms();
+            if Arc::ptr_eq(&newest, &terms) {
+                return;
+            }
+            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.as_ref());
+            terms = newest;
+        }
+    }
+
+    /// Returns `false` if it is not listed.
+    pub(super) fn take_out(&self, breaker: &Arc<CircuitBreaker>) -> bool {
+        let mut ring = self.ring.lock();
+        if !ring.contains(breaker) {
+            return false;
+        }
+        breaker.membership().set_evicted(true);
+        self.totals.depart(breaker, Departure::Removed);
+        let taken = ring.take(breaker);
+        self.unlist(ring, breaker);
+        drop(taken);
+        true
+    }
+}
