@@ -109,6 +109,12 @@ impl<'a> LocalPermit<'a> {
         mem::forget(self);
         engine.settle_fast(own, admission, outcome, || type_name(result));
     }
+
+    /// The same call, kept by a handle that may go to another thread.
+    #[cfg(feature = "registry")]
+    pub(crate) fn kept_by<E: Deref<Target = Engine>, D: OnDrop>(mut self, engine: E) -> Hold<E, D> {
+        Hold { engine, ticket: self.ticket.take(), on_drop: PhantomData }
+    }
 }
 
 impl Drop for LocalPermit<'_> {

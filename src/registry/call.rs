@@ -2,7 +2,6 @@ use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::hash::{BuildHasher, Hash};
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,7 +13,7 @@ use crate::failures::Note;
 use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
 use crate::owned::Shared;
-use crate::permit::{Bare, Hold, OnDrop, Suspended, settling};
+use crate::permit::{Bare, Hold, LocalPermit, OnDrop, Suspended, settling};
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// Runs `op` if the breaker of `key` admits it. `Ok` is a success, `Err` a failure.
@@ -179,7 +178,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         op: F,
         judge: J,
     ) -> KeyedCall<'a, K, Q, F::IntoFuture, J, S> {
-        KeyedCall { future: op.into_future(), stage: Stage::Waiting { registry: self, key, judge } }
+        KeyedCall { future: op.into_future(), registry: self, key, judge: Some(judge), hold: None }
     }
 
     /// Attempts to acquire a permit of the breaker of `key` without waiting. The breaker is made if there is none.
@@ -217,8 +216,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let breaker = self.local(key);
-        let hold = Hold::acquire(breaker.engine())?;
-        Ok(hold.kept_by(Shared::new(breaker.to_handle())))
+        let permit = LocalPermit::acquire(breaker.engine())?;
+        Ok(permit.kept_by(Shared::new(breaker.to_handle())))
     }
 }
 
@@ -244,14 +243,13 @@ pin_project! {
     pub struct KeyedCall<'a, K, Q: ?Sized, F, J = ByResult, S = DefaultHashBuilder> {
         #[pin]
         future: F,
-        stage: Stage<'a, K, Q, J, S>,
+        registry: &'a Registry<K, S>,
+        key: &'a Q,
+        // `None` once it has finished.
+        judge: Option<J>,
+        // `None` before the first poll has returned, and once it has finished.
+        hold: Option<Hold<Shared<BreakerHandle>, Suspended>>,
     }
-}
-
-enum Stage<'a, K, Q: ?Sized, J, S> {
-    Waiting { registry: &'a Registry<K, S>, key: &'a Q, judge: J },
-    Running { hold: Hold<Shared<BreakerHandle>, Suspended>, judge: J },
-    Finished,
 }
 
 impl<T, E, K, Q, F, J, S> Future for KeyedCall<'_, K, Q, F, J, S>
@@ -267,51 +265,45 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match mem::replace(this.stage, Stage::Finished) {
-            Stage::Waiting { registry, key, judge } => {
-                let breaker = registry.local(key);
-                // If the future or the judge panics, this unwinds with it.
-                let mut hold = Hold::acquire(breaker.engine())?;
-                let inside = hold.enter();
-                match this.future.poll(cx) {
-                    Poll::Pending => {
-                        inside.suspend();
-                        // Only a call that has to wait takes a handle that can go to another thread.
-                        let hold = hold.kept_by(Shared::new(breaker.to_handle()));
-                        *this.stage = Stage::Running { hold, judge };
-                        Poll::Pending
-                    }
-                    Poll::Ready(result) => {
-                        inside.settle(judge.judge(&result), &result);
-                        Poll::Ready(result.map_err(Error::Inner))
-                    }
+        // The permit is taken out for the poll: if the future or the judge panics, it unwinds with them.
+        let Some(judge) = this.judge.take() else { panic!("`KeyedCall` was polled after it had finished") };
+        if let Some(mut hold) = this.hold.take() {
+            let inside = hold.enter();
+            return match this.future.poll(cx) {
+                Poll::Pending => {
+                    inside.suspend();
+                    (*this.judge, *this.hold) = (Some(judge), Some(hold));
+                    Poll::Pending
                 }
-            }
-            Stage::Running { mut hold, judge } => {
-                let inside = hold.enter();
-                match this.future.poll(cx) {
-                    Poll::Pending => {
-                        inside.suspend();
-                        *this.stage = Stage::Running { hold, judge };
-                        Poll::Pending
-                    }
-                    Poll::Ready(result) => {
-                        inside.settle(judge.judge(&result), &result);
-                        Poll::Ready(result.map_err(Error::Inner))
-                    }
+                Poll::Ready(result) => {
+                    inside.settle(judge.judge(&result), &result);
+                    Poll::Ready(result.map_err(Error::Inner))
                 }
+            };
+        }
+        let breaker = this.registry.local(*this.key);
+        let permit = LocalPermit::acquire(breaker.engine())?;
+        match this.future.poll(cx) {
+            Poll::Pending => {
+                // Only a call that has to wait takes a handle that can go to another thread.
+                let hold = permit.kept_by(Shared::new(breaker.to_handle()));
+                (*this.judge, *this.hold) = (Some(judge), Some(hold));
+                Poll::Pending
             }
-            Stage::Finished => panic!("`KeyedCall` was polled after it had finished"),
+            Poll::Ready(result) => {
+                permit.settle(judge.judge(&result), &result);
+                Poll::Ready(result.map_err(Error::Inner))
+            }
         }
     }
 }
 
 impl<K, Q: ?Sized, F, J, S> fmt::Debug for KeyedCall<'_, K, Q, F, J, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match self.stage {
-            Stage::Waiting { .. } => "waiting",
-            Stage::Running { .. } => "running",
-            Stage::Finished => "finished",
+        let stage = match (&self.judge, &self.hold) {
+            (None, _) => "finished",
+            (_, None) => "waiting",
+            (_, Some(_)) => "running",
         };
         f.debug_struct("KeyedCall").field("stage", &stage).finish_non_exhaustive()
     }

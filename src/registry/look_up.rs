@@ -46,7 +46,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     }
 
     /// A handle for one call on this thread. It takes no lock unless the breaker has to be made.
-    #[inline]
+    // Out of line: where all of it is inlined into a future's poll, the future itself is not, and goes through memory.
+    #[inline(never)]
     pub(super) fn local<Q>(&self, key: &Q) -> LocalHandle
     where
         K: Borrow<Q>,
