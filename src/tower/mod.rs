@@ -49,6 +49,8 @@
 //! # });
 //! ```
 //!
+//! With the feature `registry`, `RegistryLayer` gives each host, tenant or method a breaker of its own.
+//!
 //! # What counts
 //!
 //! By default an error is a failure and a response is a success. **A service whose error is `Infallible`, as in axum,
@@ -75,11 +77,16 @@
 //!   retry outside, so that each attempt goes through the breaker.
 
 mod future;
+#[cfg(feature = "registry")]
+mod keyed;
 mod layer;
 mod rejection;
 mod service;
 
 pub use future::BreakerFuture;
+#[cfg(feature = "registry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+pub use keyed::{RegistryLayer, RegistryService};
 pub use layer::BreakerLayer;
 pub use rejection::{Answering, Boxing, OnRejection, Refusing};
 pub use service::BreakerService;

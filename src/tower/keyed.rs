@@ -1,0 +1,205 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::task::{Context, Poll};
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Answering, Boxing, BreakerFuture, OnRejection, Refusing};
+use crate::error::Rejected;
+use crate::judge::{ByResult, Ignoring, Judge};
+use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
+
+/// Protects services with the breakers of a [`Registry`]: one for each host, tenant or method, as `key_of` says.
+///
+/// `R` is a handle to the registry, a `&'static` or an [`Arc`](std::sync::Arc), `K` its key and `S` how it hashes keys,
+/// `P` the function from the request to the key, `J` the judge of the results, `M` what becomes of rejected calls. What
+/// counts, and what becomes of a call, is as the [module](super) says of [`BreakerLayer`](super::BreakerLayer).
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::future::{Ready, ready};
+/// use std::sync::Arc;
+/// use std::task::{Context, Poll};
+/// use tower_layer::Layer;
+/// use tower_service::Service;
+/// use tripcoil::tower::RegistryLayer;
+/// use tripcoil::{Outcome, Registry};
+///
+/// /// Answers each request, a host and a path, with a status.
+/// struct Client;
+///
+/// impl Service<(&str, &str)> for Client {
+///     type Response = u16;
+///     type Error = Infallible;
+///     type Future = Ready<Result<u16, Infallible>>;
+///
+///     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+///         Poll::Ready(Ok(()))
+///     }
+///
+///     fn call(&mut self, (host, _path): (&str, &str)) -> Self::Future {
+///         ready(Ok(if host == "down.example" { 502 } else { 200 }))
+///     }
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+/// let layer = RegistryLayer::new(hosts.clone(), |(host, _path): &(&str, &str)| host.to_string())
+///     .judging(|status: &Result<u16, Infallible>| match status {
+///         Ok(..500) => Outcome::Success,
+///         _ => Outcome::Failure,
+///     })
+///     .answering(|_rejected| 503);
+/// let mut client = layer.layer(Client);
+/// for _ in 0..5 {
+///     assert_eq!(client.call(("down.example", "/")).await, Ok(502));
+/// }
+/// assert_eq!(client.call(("down.example", "/")).await, Ok(503)); // by its breaker, which is open now
+/// assert_eq!(client.call(("up.example", "/")).await, Ok(200));
+/// # });
+/// ```
+#[must_use = "a layer does nothing until it is put around a service"]
+pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder> {
+    registry: R,
+    key_of: P,
+    judge: J,
+    mode: M,
+    types: PhantomData<fn() -> (K, S)>,
+}
+
+impl<R: Deref<Target = Registry<K, S>>, K, P, S> RegistryLayer<R, K, P, ByResult, Refusing, S> {
+    /// A layer over the registry that `registry` is a handle to.
+    ///
+    /// `key_of` is an `Fn(&Request) -> Key`. It is called once for each call, before the admission, and cloned for each
+    /// service. Keys that are cheap to clone, such as an `Arc<str>` or a number, spare each call an allocation. A panic in it is handed on and counts as nothing, for there was no call.
+    pub const fn new(registry: R, key_of: P) -> Self {
+        RegistryLayer { registry, key_of, judge: ByResult, mode: Refusing, types: PhantomData }
+    }
+}
+
+impl<R, K, P, J, M, S> RegistryLayer<R, K, P, J, M, S> {
+    /// The layer, with `judge` deciding how each result counts, as
+    /// [`BreakerLayer::judging`](super::BreakerLayer::judging) has it.
+    pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S> {
+        let RegistryLayer { registry, key_of, judge: _, mode, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, types }
+    }
+
+    /// The layer, with errors that match `predicate` counting as [`Outcome::Ignored`](crate::Outcome::Ignored).
+    ///
+    /// ```
+    /// # use tripcoil::Registry;
+    /// # let hosts: std::sync::Arc<Registry<String>> = std::sync::Arc::new(Registry::new("hosts"));
+    /// use std::io::{Error, ErrorKind};
+    /// use tripcoil::tower::RegistryLayer;
+    ///
+    /// let layer = RegistryLayer::new(hosts, |host: &String| host.clone())
+    ///     .ignoring(|error: &Error| error.kind() == ErrorKind::NotFound);
+    /// ```
+    pub fn ignoring<E, F: Fn(&E) -> bool>(self, predicate: F) -> RegistryLayer<R, K, P, Ignoring<F>, M, S> {
+        self.judging(Ignoring::new(predicate))
+    }
+
+    /// The layer, with every error boxed, as [`BreakerLayer::boxing`](super::BreakerLayer::boxing) has it.
+    pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S> {
+        self.with_mode(Boxing)
+    }
+
+    /// The layer, with `answer` making the response to a call that is rejected, as
+    /// [`BreakerLayer::answering`](super::BreakerLayer::answering) has it.
+    pub fn answering<T, A: Fn(&Rejected) -> T>(self, answer: A) -> RegistryLayer<R, K, P, J, Answering<A>, S> {
+        self.with_mode(Answering::new(answer))
+    }
+
+    fn with_mode<N>(self, mode: N) -> RegistryLayer<R, K, P, J, N, S> {
+        let RegistryLayer { registry, key_of, judge, mode: _, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, types }
+    }
+}
+
+impl<I, R: Clone, K, P: Clone, J: Clone, M: Clone, S> Layer<I> for RegistryLayer<R, K, P, J, M, S> {
+    type Service = RegistryService<I, R, K, P, J, M, S>;
+
+    fn layer(&self, inner: I) -> Self::Service {
+        RegistryService { inner, layer: self.clone() }
+    }
+}
+
+impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S> Clone for RegistryLayer<R, K, P, J, M, S> {
+    fn clone(&self) -> Self {
+        RegistryLayer {
+            registry: self.registry.clone(),
+            key_of: self.key_of.clone(),
+            judge: self.judge.clone(),
+            mode: self.mode.clone(),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<R: fmt::Debug, K, P, J, M, S> fmt::Debug for RegistryLayer<R, K, P, J, M, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryLayer").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+/// A service behind the breakers of a registry; made by [`RegistryLayer`].
+///
+/// It is `Clone` and `Send` if the service within, the handle to the registry and the functions are.
+pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder> {
+    inner: I,
+    layer: RegistryLayer<R, K, P, J, M, S>,
+}
+
+impl<I, Q, R, K, P, J, M, S, B> Service<Q> for RegistryService<I, R, K, P, J, M, S>
+where
+    I: Service<Q>,
+    R: Deref<Target = Registry<K, S>>,
+    K: Eq + Hash + Clone,
+    P: Fn(&Q) -> B,
+    B: Borrow<K>,
+    J: Judge<Result<I::Response, I::Error>> + Clone,
+    M: OnRejection<I::Response, I::Error> + Clone,
+    S: BuildHasher,
+{
+    type Response = I::Response;
+    type Error = M::Error;
+    type Future = BreakerFuture<I::Future, BreakerHandle, J, M>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(M::failed)
+    }
+
+    fn call(&mut self, request: Q) -> Self::Future {
+        let RegistryLayer { registry, key_of, judge, mode, .. } = &self.layer;
+        match registry.acquire(key_of(&request).borrow()) {
+            Ok(mut hold) => {
+                // If the service or the judge panics, this unwinds with it.
+                let inside = hold.enter();
+                let (future, judge) = (self.inner.call(request), judge.clone());
+                inside.suspend();
+                BreakerFuture::running(future, hold, judge)
+            }
+            Err(rejected) => BreakerFuture::rejected(rejected, mode.clone()),
+        }
+    }
+}
+
+impl<I: Clone, R: Clone, K, P: Clone, J: Clone, M: Clone, S> Clone for RegistryService<I, R, K, P, J, M, S> {
+    fn clone(&self) -> Self {
+        RegistryService { inner: self.inner.clone(), layer: self.layer.clone() }
+    }
+}
+
+impl<I: fmt::Debug, R: fmt::Debug, K, P, J, M, S> fmt::Debug for RegistryService<I, R, K, P, J, M, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryService")
+            .field("inner", &self.inner)
+            .field("registry", &self.layer.registry)
+            .finish_non_exhaustive()
+    }
+}
