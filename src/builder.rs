@@ -264,6 +264,8 @@ impl Builder {
             observers: self.observers.into(),
             #[cfg(feature = "registry")]
             group: None,
+            #[cfg(feature = "registry")]
+            open_limit: None,
         };
         Ok((self.name.into(), terms))
     }

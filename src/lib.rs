@@ -31,6 +31,8 @@ mod membership;
 mod metrics;
 mod name;
 mod observers;
+#[cfg(feature = "registry")]
+mod open_limit;
 mod outcome;
 mod owned;
 mod panics;
@@ -69,6 +71,9 @@ pub use guarded_by::GuardedBy;
 pub use judge::{ByResult, Ignoring, Judge};
 pub use metrics::{LastError, Metrics, WindowMetrics};
 pub use name::Name;
+#[cfg(feature = "registry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+pub use open_limit::SuppressedOpening;
 pub use outcome::{Dropped, Outcome};
 pub use owned::OwnedPermit;
 pub use permit::Permit;

@@ -5,6 +5,8 @@ use crate::clock::{Clock, MonotonicClock};
 #[cfg(feature = "registry")]
 use crate::membership::Group;
 use crate::observers::Observer;
+#[cfg(feature = "registry")]
+use crate::open_limit::OpenLimit;
 use crate::rules::Rules;
 use crate::window::{Rates, Windows};
 
@@ -18,6 +20,9 @@ pub(crate) struct Terms {
     /// The registry that the breaker was made for.
     #[cfg(feature = "registry")]
     pub(crate) group: Option<Arc<dyn Group>>,
+    /// Whether it may open by its own rules, if the registry limits that.
+    #[cfg(feature = "registry")]
+    pub(crate) open_limit: Option<Arc<dyn OpenLimit>>,
 }
 
 impl Terms {
@@ -31,7 +36,14 @@ impl Terms {
     /// With other settings. `clock` is the same one.
     #[cfg(feature = "registry")]
     pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>, clock: Option<Box<dyn Clock>>) -> Self {
-        Terms { rules, rates, clock, observers: self.observers.clone(), group: self.group.clone() }
+        Terms {
+            rules,
+            rates,
+            clock,
+            observers: self.observers.clone(),
+            group: self.group.clone(),
+            open_limit: self.open_limit.clone(),
+        }
     }
 
     /// The windows of one more breaker, if there are rate rules.

@@ -9,7 +9,7 @@ const FLOORS: [&[&str]; 12] = [
     &["name", "outcome", "panics", "state", "sync"],
     &["error", "judge", "metrics", "rules", "waiters"],
     &["macros", "transition"],
-    &["machine", "membership", "observers", "trace"],
+    &["machine", "membership", "observers", "open_limit", "trace"],
     &["clock", "failures", "window"],
     &["config", "terms"],
     &["engine"],

@@ -3,6 +3,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use super::listed::{DefaultHashBuilder, KnownHash, Map};
+use super::open_share::Observer;
 use super::ring::Ring;
 use super::totals::Totals;
 use super::{NameOf, Registry, share};
@@ -10,6 +11,7 @@ use crate::builder::Builder;
 use crate::config::ConfigError;
 use crate::membership::Membership;
 use crate::name::Name;
+use crate::open_limit::SuppressedOpening;
 use crate::sync::Mutex;
 
 pub(super) const DEFAULT_CAPACITY: usize = 1024;
@@ -22,6 +24,8 @@ pub struct RegistryBuilder<K, S = DefaultHashBuilder> {
     pub(super) capacity: usize,
     pub(super) name_of: NameOf<K>,
     pub(super) hash_builder: S,
+    pub(super) max_open_share: Option<f64>,
+    pub(super) observers: Vec<Observer>,
 }
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
@@ -48,8 +52,64 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
     pub fn hasher<H: BuildHasher>(self, hash_builder: H) -> RegistryBuilder<K, H> {
-        let RegistryBuilder { template, capacity, name_of, hash_builder: _ } = self;
-        RegistryBuilder { template, capacity, name_of, hash_builder }
+        let RegistryBuilder { template, capacity, name_of, hash_builder: _, max_open_share, observers } = self;
+        RegistryBuilder { template, capacity, name_of, hash_builder, max_open_share, observers }
+    }
+
+    /// Lets at most this share of the listed breakers be open or half-open by their own rules, above 0.0 up to 1.0. One
+    /// may always be. Default: off.
+    ///
+    /// Where many dependencies seem to fail at the same time, the fault is probably on this side: a lost network, a broken
+    /// certificate. Then it may be better to go on calling. Envoy has this as `max_ejection_percent`.
+    ///
+    /// The limit is `max(1, floor(share × breakers))`, with the breakers that are listed at that moment. A rule of a closed
+    /// breaker that is met beyond it does not open the breaker. Its run of errors and its window begin anew, as after a
+    /// [`reset`](crate::CircuitBreaker::reset) without clearing totals; calls in flight go into the totals only.
+    /// [`suppressed_open_count`](crate::RegistryMetrics::suppressed_open_count) counts it, and
+    /// [`on_suppressed_opening`](Self::on_suppressed_opening) is told.
+    ///
+    /// [`Outcome::Trip`](crate::Outcome::Trip), a half-open breaker that opens again, and an order such as
+    /// [`open_for`](crate::CircuitBreaker::open_for) are never suppressed, and the breakers that they open are among those
+    /// that are counted. A breaker that is forced is not, and neither is one that is not listed.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Registry, State};
+    ///
+    /// let template = CircuitBreaker::builder("hosts").error_threshold(1);
+    /// let hosts: Registry<String> = Registry::builder(template).max_open_share(0.5).build()?;
+    /// for host in ["a", "b", "c", "d"] {
+    ///     hosts.get(host);
+    /// }
+    /// for host in ["a", "b", "c"] {
+    ///     let _ = hosts.call_sync(host, || Err::<(), _>("no network"));
+    /// }
+    /// assert_eq!(hosts.get("c").state(), State::Closed);
+    /// let metrics = hosts.metrics();
+    /// assert_eq!((metrics.open, metrics.suppressed_open_count), (2, 1));
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn max_open_share(mut self, share: f64) -> Self {
+        self.max_open_share = Some(share);
+        self
+    }
+
+    /// Adds an observer, which is told of each rule that was met without opening a breaker. Default: none.
+    ///
+    /// Observers are called outside of locks, in the order in which they were added, by the thread whose call met the rule.
+    /// Threads may call one at the same time. A panic in one is caught.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Registry};
+    ///
+    /// let hosts: Registry<String> = Registry::builder(CircuitBreaker::builder("hosts"))
+    ///     .max_open_share(0.1)
+    ///     .on_suppressed_opening(|opening| eprintln!("{opening}"))
+    ///     .build()?;
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn on_suppressed_opening(mut self, observer: impl Fn(&SuppressedOpening) + Send + Sync + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
     }
 
     /// Names a breaker by its key. Default: as the key is displayed.
@@ -76,17 +136,24 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the capacity or a setting of the template is out of its range.
+    /// [`ConfigError`] if the capacity, the share or a setting of the template is out of its range.
     pub fn build(self) -> Result<Registry<K, S>, ConfigError> {
         if !(1..=LARGEST).contains(&self.capacity) {
             let allowed = format!("1 to {LARGEST}");
             return Err(ConfigError::new("capacity", self.capacity, allowed));
         }
+        let is_allowed = |share: f64| share > 0.0 && share <= 1.0;
+        if let Some(share) = self.max_open_share.filter(|share| !is_allowed(*share)) {
+            return Err(ConfigError::new("max_open_share", share, "above 0.0, up to 1.0"));
+        }
         let (name, mut terms) = self.template.terms()?;
         let clock = terms.clock.take().map(Arc::from);
         terms.clock = share(clock.as_ref());
-        let totals = Arc::new(Totals::new());
+        let totals = Arc::new(Totals::new(self.max_open_share, self.observers));
         terms.group = Some(totals.clone());
+        if self.max_open_share.is_some() {
+            terms.open_limit = Some(totals.clone());
+        }
         Ok(Registry {
             listed: Map::with_hasher(KnownHash),
             hash_builder: self.hash_builder,

@@ -96,6 +96,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         breaker.membership().set_evicted(true);
         let mut ring = self.ring.lock();
         let taken = ring.contains(&breaker).then(|| ring.take(&breaker));
+        self.totals.set_listed(ring.len());
         drop(ring);
         drop(taken);
         None
@@ -106,6 +107,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         let mut ring = self.ring.lock();
         if ring.len() < self.capacity {
             ring.push(breaker.clone());
+            self.totals.set_listed(ring.len());
             return true;
         }
         let Some(evicted) = ring.evict(now) else { return false };
@@ -154,6 +156,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         breaker.membership().set_evicted(true);
         self.totals.depart(breaker, Departure::Removed);
         let taken = ring.take(breaker);
+        self.totals.set_listed(ring.len());
         self.unlist(ring, breaker);
         drop(taken);
         true

@@ -43,6 +43,9 @@ pub struct RegistryMetrics {
     pub evicted_open: u64,
     /// Breakers that were made and not listed because no breaker could be evicted, since the registry was made.
     pub unlisted: u64,
+    /// Rules that were met without opening a breaker, because of
+    /// [`max_open_share`](crate::RegistryBuilder::max_open_share).
+    pub suppressed_open_count: u64,
     /// Calls admitted and not yet settled.
     pub active_calls: u64,
     /// Calls that succeeded.
@@ -74,6 +77,7 @@ impl RegistryMetrics {
             evicted_closed: 0,
             evicted_open: 0,
             unlisted: 0,
+            suppressed_open_count: 0,
             active_calls: 0,
             total_success_count: 0,
             total_error_count: 0,

@@ -5,6 +5,7 @@ mod call;
 mod listed;
 mod look_up;
 mod metrics;
+mod open_share;
 mod own_handle;
 mod ring;
 mod totals;
@@ -159,7 +160,14 @@ impl<K: Eq + Hash + Clone> Registry<K> {
         K: Display,
     {
         let name_of: NameOf<K> = Box::new(|key| Name::from(Arc::<str>::from(key.to_string())));
-        RegistryBuilder { template, capacity: DEFAULT_CAPACITY, name_of, hash_builder: DefaultHashBuilder::default() }
+        RegistryBuilder {
+            template,
+            capacity: DEFAULT_CAPACITY,
+            name_of,
+            hash_builder: DefaultHashBuilder::default(),
+            max_open_share: None,
+            observers: Vec::new(),
+        }
     }
 }
 

@@ -5,13 +5,19 @@ use std::sync::{Arc, Weak};
 
 use super::RegistryMetrics;
 use super::listed::DefaultHashBuilder;
+use super::open_share::{Observer, OpenShare, tell};
 use crate::breaker::CircuitBreaker;
 use crate::membership::{Counts, Group};
+use crate::open_limit::{OpenLimit, SuppressedOpening};
 use crate::state::State;
 use crate::sync::Mutex;
 
-/// The counts of breakers that are not listed any more, to the last call.
-pub(super) struct Totals(Mutex<Departed>);
+/// What the breakers share: the counts of those that are not listed any more, to the last call, and which are open if
+/// that is limited.
+pub(super) struct Totals {
+    departed: Mutex<Departed>,
+    observers: Vec<Observer>,
+}
 
 struct Departed {
     /// What they have counted, but for what those that still live have counted since they were last looked at.
@@ -22,6 +28,8 @@ struct Departed {
     unlisted: u64,
     /// Those that somebody still uses.
     living: HashMap<usize, Living, DefaultHashBuilder>,
+    /// If their number is limited.
+    open: Option<OpenShare>,
 }
 
 struct Living {
@@ -42,22 +50,31 @@ pub(super) enum Departure {
 }
 
 impl Totals {
-    pub(super) fn new() -> Self {
-        Totals(Mutex::new(Departed {
+    pub(super) fn new(max_open_share: Option<f64>, observers: Vec<Observer>) -> Self {
+        let departed = Departed {
             counts: Counts::default(),
             removed: 0,
             evicted_closed: 0,
             evicted_open: 0,
             unlisted: 0,
             living: HashMap::default(),
-        }))
+            open: max_open_share.map(OpenShare::new),
+        };
+        Totals { departed: Mutex::new(departed), observers }
+    }
+
+    /// There are so many listed breakers now. Called under the lock of the ring.
+    pub(super) fn set_listed(&self, breakers: usize) {
+        if let Some(open) = &mut self.departed.lock().open {
+            open.set_breakers(breakers);
+        }
     }
 
     /// A breaker is no longer listed, or never was.
     pub(super) fn depart(&self, breaker: &Arc<CircuitBreaker>, why: Departure) {
         let counted = breaker.engine().counts();
         let living = Living { breaker: Arc::downgrade(breaker), counted };
-        let mut departed = self.0.lock();
+        let mut departed = self.departed.lock();
         *match why {
             Departure::Evicted(State::Closed) => &mut departed.evicted_closed,
             Departure::Evicted(_) => &mut departed.evicted_open,
@@ -66,12 +83,15 @@ impl Totals {
         } += 1;
         departed.counts.add(counted);
         departed.living.insert(breaker.engine().id(), living);
+        if let Some(open) = &mut departed.open {
+            open.forget(breaker.engine().id());
+        }
     }
 
     /// Adds all of it to `metrics`. The breakers that are still alive are handed out, to be dropped outside of locks.
     #[must_use]
     pub(super) fn add_to(&self, metrics: &mut RegistryMetrics) -> Vec<Arc<CircuitBreaker>> {
-        let mut departed = self.0.lock();
+        let mut departed = self.departed.lock();
         let Departed { counts, living, .. } = &mut *departed;
         let mut held = Vec::with_capacity(living.len());
         counts.active = 0;
@@ -87,6 +107,7 @@ impl Totals {
         metrics.evicted_closed = departed.evicted_closed;
         metrics.evicted_open = departed.evicted_open;
         metrics.unlisted = departed.unlisted;
+        metrics.suppressed_open_count = departed.open.as_ref().map_or(0, OpenShare::suppressed);
         metrics.gone = departed.removed + departed.evicted_closed + departed.evicted_open;
         metrics.add_counts(departed.counts);
         held
@@ -95,13 +116,50 @@ impl Totals {
 
 impl Group for Totals {
     fn dropped(&self, breaker: usize, counts: Counts) {
-        let mut departed = self.0.lock();
+        let mut departed = self.departed.lock();
         let counted = departed.living.remove(&breaker).map_or_else(Counts::default, |living| living.counted);
         departed.counts.add_since(counts, counted);
+        if let Some(open) = &mut departed.open {
+            open.forget(breaker);
+        }
         // There were many if a thread was interrupted in a look-up while others evicted.
         if departed.living.capacity() > 64 && departed.living.len() < departed.living.capacity() / 8 {
             departed.living.shrink_to_fit();
         }
+    }
+}
+
+impl OpenLimit for Totals {
+    fn reserve(&self, breaker: usize) -> bool {
+        self.departed.lock().open_of(breaker).is_none_or(|open| open.reserve(breaker))
+    }
+
+    fn release(&self, breaker: usize, state: &dyn Fn() -> State) {
+        if let Some(open) = self.departed.lock().open_of(breaker) {
+            open.release(breaker);
+            open.follow(breaker, state());
+        }
+    }
+
+    fn follow(&self, breaker: usize, state: &dyn Fn() -> State) {
+        if let Some(open) = self.departed.lock().open_of(breaker) {
+            open.follow(breaker, state());
+        }
+    }
+
+    fn suppressed(&self, opening: &SuppressedOpening) {
+        if let Some(open) = &mut self.departed.lock().open {
+            open.suppress();
+        }
+        tell(&self.observers, opening);
+    }
+}
+
+impl Departed {
+    /// The share that `breaker` is part of: a breaker that is not listed is in none.
+    fn open_of(&mut self, breaker: usize) -> Option<&mut OpenShare> {
+        let is_listed = !self.living.contains_key(&breaker);
+        self.open.as_mut().filter(|_| is_listed)
     }
 }
 
