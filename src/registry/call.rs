@@ -262,7 +262,8 @@ where
 {
     type Output = Result<T, Error<E>>;
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "out of line, future and result go through memory, which costs 8 ns")]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // The permit is taken out for the poll: if the future or the judge panics, it unwinds with them.

@@ -14,7 +14,9 @@ use crate::breaker::CircuitBreaker;
 use crate::clock::{Clock, MonotonicClock};
 
 /// How many breakers a thread can have a handle of its own to.
-const PLACES: usize = 32;
+const PLACES: usize = 64;
+/// A breaker has so many places to choose from, next to each other.
+const WAYS: usize = 2;
 /// Only a breaker that is used so often without another one of the same place in between is timed...
 const TIMED_FROM: u32 = 8;
 /// ...and the thread earns a handle by so many uses...
@@ -132,8 +134,11 @@ thread_local! {
 pub(super) fn local_handle(breaker: &Arc<CircuitBreaker>) -> LocalHandle {
     let address = Arc::as_ptr(breaker).addr();
     let own = OWN_HANDLES.try_with(|places| {
-        let place = &places[place_of(address)];
-        if place.address.get() == address { place.own.borrow().clone() } else { earn(places, place, address, breaker) }
+        let set = &places[set_of(address)..][..WAYS];
+        match set.iter().find(|place| place.address.get() == address) {
+            Some(place) => place.own.borrow().clone(),
+            None => earn(places, set, address, breaker),
+        }
     });
     match own {
         Ok(Some(own)) => LocalHandle::Own(own),
@@ -142,16 +147,20 @@ pub(super) fn local_handle(breaker: &Arc<CircuitBreaker>) -> LocalHandle {
     }
 }
 
+/// The first place of a set.
 #[inline]
-const fn place_of(address: usize) -> usize {
+const fn set_of(address: usize) -> usize {
     // Breakers take hundreds of bytes: the lowest bits are always the same. The multiplication brings all others in.
     let mixed = (address as u64 >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (u64::BITS - PLACES.ilog2())) as usize
+    (mixed >> (u64::BITS - (PLACES / WAYS).ilog2())) as usize * WAYS
 }
 
 #[cold]
-fn earn(places: &[Place], place: &Place, address: usize, breaker: &Arc<CircuitBreaker>) -> Option<Reused> {
-    if place.next.get() != address {
+fn earn(places: &[Place], set: &[Place], address: usize, breaker: &Arc<CircuitBreaker>) -> Option<Reused> {
+    // The breaker that is counted already, or else one that nobody's handle depends on, or else that of fewest uses.
+    let counted = set.iter().find(|place| place.next.get() == address);
+    let place = counted.or_else(|| set.iter().min_by_key(|place| (place.address.get() != 0, place.uses.get())))?;
+    if counted.is_none() {
         place.next.set(address);
         place.uses.set(0);
     }
@@ -169,8 +178,8 @@ fn earn(places: &[Place], place: &Place, address: usize, breaker: &Arc<CircuitBr
     }
     forget_evicted(places);
     let own = Rc::new(Arc::new(OwnHandle::new(breaker)));
-    let former = place.own.replace(Some(own.clone()));
     place.address.set(address);
+    let former = place.own.replace(Some(own.clone()));
     // The last handle to a breaker may drop what is the user's, which may come here again.
     drop(former);
     Some(own)
