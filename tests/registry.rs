@@ -529,6 +529,46 @@ fn the_sums_never_go_down_while_breakers_come_and_go() {
 }
 
 #[test]
+fn a_look_at_all_breakers_keeps_no_new_key_from_being_listed() {
+    let clock = CountingClock::default();
+    let template = CircuitBreaker::builder("test").clock(clock.clone());
+    let registry: Arc<Registry<u64>> = Arc::new(Registry::builder(template).capacity(100).build().unwrap());
+    for key in 0..100 {
+        registry.get(&key);
+    }
+    for (new, (_, breaker)) in (1_000..).zip(registry.iter()) {
+        drop(registry.get(&new));
+        assert!(registry.find(&new).is_some_and(|found| !Arc::ptr_eq(&found, &breaker)));
+    }
+    // The clock is the user's, and asks for new keys while the worst breakers are looked for.
+    for (_, breaker) in registry.iter() {
+        breaker.open_for(SECOND);
+    }
+    *clock.0.lock().unwrap() = Some((registry.clone(), 2_000));
+    assert_eq!(registry.worst(10).len(), 10);
+    let asked = clock.0.lock().unwrap().take().unwrap().1;
+    assert!(asked > 2_000, "the metrics of an open breaker read the clock");
+    assert_eq!((registry.metrics().unlisted, registry.len()), (0, 100));
+}
+
+type Asking = Option<(Arc<Registry<u64>>, u64)>;
+
+/// A clock that asks for a new key at each reading.
+#[derive(Clone, Default)]
+struct CountingClock(Arc<Mutex<Asking>>);
+
+impl tripcoil::Clock for CountingClock {
+    fn now(&self) -> std::time::Duration {
+        let asking = self.0.lock().unwrap().take();
+        if let Some((registry, new)) = asking {
+            registry.get(&new);
+            *self.0.lock().unwrap() = Some((registry, new + 1));
+        }
+        SECOND
+    }
+}
+
+#[test]
 fn the_worst_come_first() {
     let registry: Registry<String> =
         Registry::builder(CircuitBreaker::builder("test").error_threshold(10)).build().unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Registry;
 use super::listed::{ByBreaker, ByKey, Listed};
 use super::own_handle::{LocalHandle, local_handle};
-use super::ring::Ring;
+use super::ring::{Ring, SAMPLE};
 use super::totals::Departure;
 use crate::breaker::CircuitBreaker;
 use crate::membership::Membership;
@@ -42,6 +42,35 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
             }
             // It is being taken out, or was not free after all. That is known when the lock is let go.
             drop(self.ring.lock());
+        }
+    }
+
+    /// The breaker of `key` if there is one, without a mark of use.
+    pub(super) fn peek(&self, key: &K) -> Option<Arc<CircuitBreaker>> {
+        let hash = self.hash(key);
+        let breaker = self.listed.pin().get_key_value(&ByKey { hash, key })?.0.breaker.clone();
+        // As in `find_hashed`.
+        full_fence();
+        Some(breaker).filter(|breaker| !breaker.membership().is_evicted())
+    }
+
+    /// Does something with each listed breaker, a few of which are held at a time: one that is held is not evicted. A breaker
+    /// that moves in the ring meanwhile may have its turn twice.
+    pub(super) fn for_each(&self, mut act: impl FnMut(&CircuitBreaker)) {
+        // They are next to each other: a new key has to find others, too.
+        const HELD: usize = SAMPLE / 2;
+        // From the last place down: what is taken out is replaced by the last one, which has had its turn.
+        let mut end = usize::MAX;
+        while end > 0 {
+            let ring = self.ring.lock();
+            end = end.min(ring.len());
+            let start = end.saturating_sub(HELD);
+            let held = ring.breakers()[start..end].to_vec();
+            drop(ring);
+            for breaker in held {
+                act(&breaker);
+            }
+            end = start;
         }
     }
 

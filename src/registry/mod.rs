@@ -11,6 +11,7 @@ mod ring;
 mod totals;
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::config::{Approved, Config, ConfigError};
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::state::State;
-use crate::sync::{Mutex, full_fence};
+use crate::sync::Mutex;
 use crate::terms::Terms;
 
 use builder::DEFAULT_CAPACITY;
@@ -64,8 +65,8 @@ use totals::Totals;
 /// [`get`](Self::get) hands out the breaker itself, for everything else that a [`CircuitBreaker`] can do.
 ///
 /// A look-up of a key that is listed takes no lock and writes nothing that another thread's look-up reads. A thread that
-/// calls for one key more than 640 times a second keeps a handle of its own to that breaker, for up to 32 breakers, so that
-/// threads which call for the same key do not slow each other down. Such a handle takes 192 bytes and keeps an evicted
+/// calls for one key more than 640 times a second keeps a handle of its own to that breaker, for up to 64 breakers, so that
+/// threads which call for the same key do not slow each other down. Such a handle takes 152 bytes and keeps an evicted
 /// breaker's memory until the thread earns another handle or ends.
 ///
 /// A breaker is named as its key is displayed, unless [`name_by`](RegistryBuilder::name_by) is given. Observers and
@@ -220,11 +221,6 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.terms.lock().clone()
     }
 
-    /// Every listed breaker, held.
-    fn held(&self) -> Vec<Arc<CircuitBreaker>> {
-        self.ring.lock().breakers().to_vec()
-    }
-
     /// Gives every listed breaker new settings, as [`CircuitBreaker::reconfigure`] does, and those that will be made.
     ///
     /// A listed breaker takes the memory that is told there. One that is made later takes no more than before.
@@ -255,9 +251,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         let terms = self.terms().with(rules.clone(), rates.clone(), share(self.clock.as_ref()));
         // First: what is made from now on and not seen below has them.
         *self.terms.lock() = Arc::new(terms);
-        for breaker in self.held() {
-            breaker.engine().reconfigure(rules.clone(), rates.as_ref());
-        }
+        self.for_each(|breaker| breaker.engine().reconfigure(rules.clone(), rates.as_ref()));
         drop(changing);
         Ok(())
     }
@@ -313,33 +307,28 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.listed.is_empty()
     }
 
-    /// Every key that is listed now and its breaker, in no order.
+    /// Every key and its breaker, in no order. What is made or taken out meanwhile may be among them or not.
     ///
-    /// All of them are held until the iterator is dropped or has handed them out, so they are not evicted meanwhile. The
-    /// list takes memory for each key and its handle.
+    /// Only the breaker that is handed out last is held, and so not evicted. The list of keys is made at once.
     pub fn iter(&self) -> impl Iterator<Item = (K, Arc<CircuitBreaker>)> + '_ {
-        let listed = self.listed.pin();
-        let all: Vec<_> = listed.keys().map(|listed| (listed.key.clone(), listed.breaker.clone())).collect();
-        drop(listed);
-        // Pairs with the fence in `Ring::evict`.
-        full_fence();
-        all.into_iter().filter(|(_, breaker)| !breaker.membership().is_evicted())
+        let keys: Vec<_> = self.listed.pin().keys().map(|listed| listed.key.clone()).collect();
+        keys.into_iter().filter_map(|key| self.peek(&key).map(|breaker| (key, breaker)))
     }
 
     /// The breakers by their states, and the sums of their counts.
     ///
-    /// It looks at every breaker, so it is made for a scrape. None of them is evicted meanwhile.
+    /// It looks at every breaker, so it is made for a scrape. A key that is not listed waits meanwhile; all others do not.
     #[must_use]
     pub fn metrics(&self) -> RegistryMetrics {
         let mut metrics = RegistryMetrics::none(self.name.clone());
-        // Under the lock each breaker is either listed or departed.
+        // Under the lock each breaker is either listed or departed. Nothing in here is the user's. Handles would keep all of
+        // them from being evicted.
         let ring = self.ring.lock();
-        let listed = ring.breakers().to_vec();
-        let departed = self.totals.add_to(&mut metrics);
-        drop(ring);
-        for breaker in listed {
+        for breaker in ring.breakers() {
             metrics.add(breaker.state(), breaker.engine().counts());
         }
+        let departed = self.totals.add_to(&mut metrics);
+        drop(ring);
         drop(departed);
         metrics
     }
@@ -348,7 +337,9 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// runs of errors, then those with the most errors in all.
     #[must_use]
     pub fn worst(&self, most: usize) -> Vec<Metrics> {
-        let mut all: Vec<_> = self.held().iter().map(|breaker| breaker.metrics()).collect();
+        let mut all = HashMap::new();
+        self.for_each(|breaker| drop(all.insert(breaker.engine().id(), breaker.metrics())));
+        let mut all: Vec<_> = all.into_values().collect();
         all.sort_by(|one, other| {
             badness(other).cmp(&badness(one)).then_with(|| one.name.as_ref().cmp(other.name.as_ref()))
         });
