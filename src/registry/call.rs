@@ -103,8 +103,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As [`CircuitBreaker::call`](crate::CircuitBreaker::call#cancel-safety): it can be dropped at any time, and **a
-    /// time-out belongs inside**.
+    /// As [`CircuitBreaker::call`](crate::CircuitBreaker::call): it can be dropped at any time, and **a time-out belongs
+    /// inside**.
     ///
     /// # Examples
     ///
@@ -237,8 +237,7 @@ pin_project! {
     /// A protected future; made by [`Registry::call`] and [`Registry::call_with`].
     ///
     /// It yields the result of the future within, or [`Error::Rejected`]. From its first poll to its end it holds a permit,
-    /// and the breaker is not evicted. See [`call`](crate::CircuitBreaker::call#cancel-safety) for what becomes of one that
-    /// is dropped.
+    /// and the breaker is not evicted. See [`call`](crate::CircuitBreaker::call) for what becomes of one that is dropped.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct KeyedCall<'a, K, Q: ?Sized, F, J = ByResult, S = DefaultHashBuilder> {
         #[pin]
