@@ -302,6 +302,37 @@ fn no_key_has_two_listed_breakers_while_threads_evict() {
     assert_eq!(keys.len(), 32);
 }
 
+#[test]
+fn a_breaker_that_was_found_stays_listed_while_others_are_about_to_evict_it() {
+    const ROUNDS: u64 = 200_000;
+    // Each new key finds at most one other breaker to evict.
+    let registry = registry(2);
+    let found = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for thread in 0..2_u64 {
+            let (registry, found) = (&registry, &found);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let new = registry.get(&(2 + round * 2 + thread));
+                    drop(new);
+                }
+            });
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let Some(held) = registry.find(&thread) else {
+                        registry.get(&thread);
+                        continue;
+                    };
+                    found.fetch_add(1, Ordering::Relaxed);
+                    let again = registry.find(&thread).expect("it is held");
+                    assert!(Arc::ptr_eq(&held, &again));
+                }
+            });
+        }
+    });
+    assert!(found.into_inner() > 0);
+}
+
 /// Hashes a number to its lowest bits, moved up.
 #[derive(Clone)]
 struct Weak {
