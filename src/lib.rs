@@ -80,7 +80,8 @@ pub use permit::Permit;
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use registry::{
-    BreakerHandle, DefaultHashBuilder, KeyHasher, KeyedCall, KeyedPermit, Registry, RegistryBuilder, RegistryMetrics,
+    BreakerHandle, DefaultHashBuilder, GuardedRegistry, KeyHasher, KeyedCall, KeyedPermit, Registry, RegistryBuilder,
+    RegistryMetrics,
 };
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]

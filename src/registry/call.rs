@@ -172,7 +172,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.judged(key, op, judge)
     }
 
-    fn judged<'a, Q: ?Sized, F: IntoFuture, J>(
+    pub(super) fn judged<'a, Q: ?Sized, F: IntoFuture, J>(
         &'a self,
         key: &'a Q,
         op: F,

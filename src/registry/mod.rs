@@ -2,6 +2,7 @@
 
 mod builder;
 mod call;
+mod guarded;
 mod listed;
 mod look_up;
 mod metrics;
@@ -29,6 +30,7 @@ use crate::terms::Terms;
 use builder::DEFAULT_CAPACITY;
 pub use builder::RegistryBuilder;
 pub use call::{KeyedCall, KeyedPermit};
+pub use guarded::GuardedRegistry;
 use listed::Map;
 pub use listed::{DefaultHashBuilder, KeyHasher};
 pub use metrics::RegistryMetrics;
@@ -59,6 +61,7 @@ use totals::Totals;
 /// |---|---|
 /// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
+/// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
 /// | anything else | [`try_acquire`](Self::try_acquire) |
 /// | a service of tower | [`tower::RegistryLayer`](crate::tower::RegistryLayer) |
 ///
@@ -90,7 +93,7 @@ use totals::Totals;
 ///
 /// A key whose breaker was evicted gets a new one, which is closed and has counted nothing.
 /// [`evicted_closed`](RegistryMetrics::evicted_closed) and [`evicted_open`](RegistryMetrics::evicted_open) count what was
-/// lost. A call that begins at the very moment of the eviction ends on the evicted breaker. Its outcome is in the
+/// lost. Its memory is freed when the threads that were in a look-up have gone on. A call that begins at the very moment of the eviction ends on the evicted breaker. Its outcome is in the
 /// [`metrics`](Self::metrics) of the registry like any other.
 ///
 /// # Export

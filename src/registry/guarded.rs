@@ -1,0 +1,121 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::IntoFuture;
+use std::hash::{BuildHasher, Hash};
+
+use super::{DefaultHashBuilder, KeyedCall, Registry};
+use crate::error::Error;
+use crate::judge::{Ignoring, Judge};
+use crate::outcome::Outcome;
+
+impl<K, S> Registry<K, S> {
+    /// The registry, with errors that match `predicate` counting as [`Outcome::Ignored`].
+    ///
+    /// ```
+    /// use tripcoil::Registry;
+    ///
+    /// let registry: Registry<String> = Registry::new("hosts");
+    /// let hosts = registry.ignoring(|error: &&str| *error == "not found");
+    ///
+    /// assert!(hosts.call_sync("up.example", || Err::<(), _>("not found")).is_err());
+    /// let metrics = registry.metrics();
+    /// assert_eq!((metrics.total_error_count, metrics.total_ignored_count), (0, 1));
+    /// ```
+    pub fn ignoring<E, P: Fn(&E) -> bool>(&self, predicate: P) -> GuardedRegistry<'_, K, Ignoring<P>, S> {
+        GuardedRegistry { registry: self, judge: Ignoring::new(predicate) }
+    }
+
+    /// The registry, with `judge` deciding how each result counts.
+    ///
+    /// `R` is the whole `Result<T, E>` of the calls; a call with another result does not compile.
+    ///
+    /// ```
+    /// use tripcoil::{Outcome, Registry};
+    ///
+    /// let registry: Registry<String> = Registry::new("hosts");
+    /// let hosts = registry.judging(|status: &Result<u16, std::io::Error>| match status {
+    ///     Ok(..500) => Outcome::Success,
+    ///     _ => Outcome::Failure,
+    /// });
+    ///
+    /// assert_eq!(hosts.call_sync("up.example", || Ok(502)).unwrap(), 502);
+    /// assert_eq!(registry.metrics().total_error_count, 1);
+    /// ```
+    pub fn judging<R, J: Fn(&R) -> Outcome>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
+        GuardedRegistry { registry: self, judge }
+    }
+}
+
+/// A registry together with a decision on which results count; made by [`Registry::ignoring`] and [`Registry::judging`].
+///
+/// Bind it to a name before you keep a future made from it: the future borrows it.
+#[must_use = "it does nothing until something is called through it"]
+pub struct GuardedRegistry<'a, K, J, S = DefaultHashBuilder> {
+    registry: &'a Registry<K, S>,
+    judge: J,
+}
+
+impl<K: Eq + Hash + Clone, J, S: BuildHasher> GuardedRegistry<'_, K, J, S> {
+    /// As [`Registry::call_sync`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::call_sync`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Registry::call_sync`], and if the judge does, which counts as a failure.
+    #[inline]
+    pub fn call_sync<'g, Q, T, E>(&'g self, key: &Q, op: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        &'g J: Judge<Result<T, E>>,
+    {
+        self.registry.local(key).judged_sync(op, &self.judge)
+    }
+
+    /// As [`Registry::call`], its cancel safety included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::call`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Registry::call`], and if the judge does, which counts as a failure.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tripcoil::Registry;
+    /// # async fn find(id: u32) -> Result<String, &'static str> { Err("not found") }
+    /// # futures_lite::future::block_on(async {
+    /// let registry: Registry<String> = Registry::new("shards");
+    /// let shards = registry.ignoring(|error: &&str| *error == "not found");
+    /// assert!(shards.call("users", find(7)).await.is_err());
+    /// assert_eq!(registry.metrics().total_ignored_count, 1);
+    /// # });
+    /// ```
+    pub fn call<'g, Q, F, T, E>(&'g self, key: &'g Q, op: F) -> KeyedCall<'g, K, Q, F::IntoFuture, &'g J, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: IntoFuture<Output = Result<T, E>>,
+        &'g J: Judge<Result<T, E>>,
+    {
+        self.registry.judged(key, op, &self.judge)
+    }
+}
+
+impl<K, J: Clone, S> Clone for GuardedRegistry<'_, K, J, S> {
+    fn clone(&self) -> Self {
+        GuardedRegistry { registry: self.registry, judge: self.judge.clone() }
+    }
+}
+
+impl<K, J, S> fmt::Debug for GuardedRegistry<'_, K, J, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedRegistry").field("registry", self.registry).finish_non_exhaustive()
+    }
+}
