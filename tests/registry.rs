@@ -227,6 +227,34 @@ fn a_breaker_that_a_thread_uses_often_is_not_evicted_with_a_call_in_flight() {
 }
 
 #[test]
+fn a_thread_that_ends_lets_go_of_its_handles() {
+    let registry = registry(16);
+    let breaker = registry.get(&1);
+    let handles = Arc::strong_count(&breaker);
+    thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            earn_a_handle(&registry, 1);
+            assert_eq!(Arc::strong_count(&breaker), handles + 1);
+        });
+        // The end of the scope alone does not wait for what the thread drops last.
+        user.join().unwrap();
+    });
+    assert_eq!(Arc::strong_count(&breaker), handles);
+}
+
+#[test]
+fn a_thread_lets_go_of_an_evicted_breaker_when_it_earns_another_handle() {
+    let registry = registry(1);
+    earn_a_handle(&registry, 1);
+    let removed = registry.remove(&1).unwrap();
+    // The map frees what it drops in batches.
+    crowd_out(&registry);
+    assert_eq!(Arc::strong_count(&removed), 2, "this one and the thread's own");
+    earn_a_handle(&registry, 2);
+    assert_eq!(Arc::strong_count(&removed), 1);
+}
+
+#[test]
 fn a_call_in_flight_on_a_breaker_that_is_gone_is_in_the_sums() {
     let registry = registry(16);
     let permit = registry.try_acquire(&1).unwrap();
