@@ -199,11 +199,10 @@ fn metrics_after_threads(calls: u64) {
     });
 }
 
-/// Where the registry makes calls itself, this is `registry.call_sync(&7, good)`.
 fn keyed(calls: u64) {
     let registry: Registry<u64> = Registry::new("counts");
     for _ in 0..calls {
-        let _ = black_box(registry.get(&black_box(7)).call_sync(good));
+        let _ = black_box(registry.call_sync(&black_box(7), good));
     }
 }
 
