@@ -112,8 +112,10 @@ impl<'a> LocalPermit<'a> {
 
     /// The same call, kept by a handle that may go to another thread.
     #[cfg(feature = "registry")]
-    pub(crate) fn kept_by<E: Deref<Target = Engine>, D: OnDrop>(mut self, engine: E) -> Hold<E, D> {
-        Hold { engine, ticket: self.ticket.take(), on_drop: PhantomData }
+    pub(crate) fn kept_by<E: Deref<Target = Engine>, D: OnDrop>(self, engine: E) -> Hold<E, D> {
+        let admission = self.admission;
+        mem::forget(self);
+        Hold::new(engine, admission.into())
     }
 }
 

@@ -1,9 +1,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::Engine;
 use super::settings_version::{Settings, Version, times_calls};
 use super::totals::Stripe;
-use super::{Engine, draw_for};
 use crate::error::{Reason, Rejected};
 use crate::machine::cell::Applied;
 use crate::machine::millis::whole_nanos;
@@ -191,7 +191,7 @@ impl Engine {
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
             if let Some(cause) = self.evaluate(windows, epoch, now) {
                 let rules = settings.rules();
-                let applied = self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules);
+                let applied = self.open_by_rate(epoch, cause, now, rules);
                 self.perform(&applied, Some(now));
             }
         }

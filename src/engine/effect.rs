@@ -34,6 +34,10 @@ impl Engine {
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
+                #[cfg(feature = "registry")]
+                if has_changed {
+                    self.follow_limit();
+                }
                 let log = (has_changed && !self.observers().is_empty()).then(|| &self.cold().log);
                 if let Some(log) = log {
                     let counts = (errors.into(), successes.into());

@@ -5,6 +5,7 @@ mod cold;
 mod effect;
 #[cfg(all(test, not(loom)))]
 mod layout;
+mod opening;
 mod reconfigure;
 #[cfg(feature = "registry")]
 mod registry;

@@ -185,7 +185,7 @@ impl Engine {
             Some(cause) => {
                 // The run of errors ends before the breaker opens.
                 let _still_closed = self.cell.succeed(epoch, rules);
-                self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules)
+                self.open_by_rate(epoch, cause, now, rules)
             }
             None if word.state() == State::HalfOpen => self.cell.fail(epoch, None, Some(now), draw_for(rules), rules),
             None => self.cell.succeed(epoch, rules),
@@ -220,11 +220,11 @@ impl Engine {
         note: &Note,
     ) {
         let (rules, mut now) = (settings.rules(), now);
-        let mut applied = self.cell.fail(epoch, tripped_by, now, draw_for(rules), rules);
+        let mut applied = self.open_by_failure(epoch, tripped_by, now, rules);
         if applied.effect == Effect::NeedsClock {
             // Other failures have come between.
             now = Some(self.now());
-            applied = self.cell.fail(epoch, tripped_by, now, draw_for(rules), rules);
+            applied = self.open_by_failure(epoch, tripped_by, now, rules);
         }
         self.finish_failure(&applied, note, now);
     }

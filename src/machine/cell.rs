@@ -226,6 +226,12 @@ impl Cell {
         applied
     }
 
+    /// Calls of the epoch `call` have met a rule, and the breaker must not open.
+    #[allow(dead_code, reason = "only a registry restarts its breakers")]
+    pub(crate) fn restart(&self, call: Epoch, cause: Cause) -> Applied {
+        self.swap(|word, context| Some(step::restart(word, context, call, cause)))
+    }
+
     /// A call of the epoch `call` failed and said for how long to stay open.
     pub(crate) fn trip(&self, call: Epoch, now: Duration, open_for: Duration) -> Applied {
         let applied = self.swap(|word, context| Some(step::trip(word, context, call, now, open_for)));

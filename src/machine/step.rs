@@ -241,6 +241,16 @@ pub(crate) fn meet_rate(
     }
 }
 
+/// Calls of the epoch `call` have met a rule, and the breaker must not open: run and window begin anew.
+#[allow(dead_code, reason = "only a registry restarts its breakers")]
+pub(crate) fn restart(word: Word, context: Context, call: Epoch, cause: Cause) -> Step {
+    let standing = context.standing(call);
+    match word.state() {
+        State::Closed if standing == Standing::Current => begin(Word::closed(context.epoch.next()), word, cause),
+        _ => stay_settled(word, standing),
+    }
+}
+
 /// A call of the epoch `call` failed and said for how long to stay open.
 pub(crate) fn trip(word: Word, context: Context, call: Epoch, now: Duration, open_for: Duration) -> Step {
     let standing = context.standing(call);

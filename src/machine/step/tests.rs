@@ -611,3 +611,17 @@ fn an_outcome_asks_for_the_clock_where_a_look_at_the_word_before_it_says_so() {
 fn the_counts_of_a_word_are_those_of_its_state() {
     assert_eq!(every_state().map(counts), [(2, 0), (0, 0), (1, 1), (0, 0), (0, 0)]);
 }
+
+#[test]
+fn a_restart_begins_a_new_run_while_closed_in_the_same_epoch_and_changes_nothing_otherwise() {
+    let restart = |word, call| restart(word, context(0), call, Cause::ErrorRate);
+    let begun = Step { next: Word::closed(EPOCH.next()), effect: begin_after((2, 0), Cause::ErrorRate) };
+    assert_eq!(restart(closed(2), EPOCH), begun);
+    for word in every_state() {
+        if word.state() != State::Closed {
+            assert_eq!(restart(word, EPOCH).next, word);
+        }
+        let late = restart(word, Epoch::new(6));
+        assert_eq!((late.next, late.effect), (word, Effect::Late));
+    }
+}

@@ -1,0 +1,100 @@
+//! Where a rule opens a breaker, unless its registry has too many open ones.
+
+use std::time::Duration;
+
+use super::{Engine, draw_for};
+use crate::machine::cell::Applied;
+#[cfg(feature = "registry")]
+use crate::machine::step::{self, Effect};
+use crate::machine::word::Epoch;
+#[cfg(feature = "registry")]
+use crate::open_limit::{OpenLimit, SuppressedOpening};
+use crate::rules::Rules;
+#[cfg(feature = "registry")]
+use crate::state::State;
+use crate::transition::Cause;
+
+impl Engine {
+    /// Applies a failure, as [`Cell::fail`](crate::machine::cell::Cell::fail) does.
+    pub(super) fn open_by_failure(
+        &self,
+        epoch: Epoch,
+        met: Option<Cause>,
+        now: Option<Duration>,
+        rules: &Rules,
+    ) -> Applied {
+        #[cfg(feature = "registry")]
+        if let (Some(limit), Some(now)) = (self.open_limit(), now) {
+            return self.fail_within(limit, epoch, met, now, rules);
+        }
+        self.cell.fail(epoch, met, now, draw_for(rules), rules)
+    }
+
+    /// Applies a rate rule that was met without a failure, as
+    /// [`Cell::meet_rate`](crate::machine::cell::Cell::meet_rate) does.
+    pub(super) fn open_by_rate(&self, epoch: Epoch, cause: Cause, now: Duration, rules: &Rules) -> Applied {
+        #[cfg(feature = "registry")]
+        if let Some(limit) = self.open_limit() {
+            if !limit.reserve(self.id()) {
+                let errors = self.cell.load().errors();
+                return self.suppress(limit, epoch, cause, errors, now);
+            }
+            let applied = self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules);
+            limit.release(self.id(), &|| self.state());
+            return applied;
+        }
+        self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules)
+    }
+}
+
+#[cfg(feature = "registry")]
+impl Engine {
+    fn open_limit(&self) -> Option<&dyn OpenLimit> {
+        self.terms.as_deref()?.open_limit.as_deref()
+    }
+
+    /// Tells the registry of a change of state.
+    pub(super) fn follow_limit(&self) {
+        if let Some(limit) = self.open_limit() {
+            limit.follow(self.id(), &|| self.state());
+        }
+    }
+
+    fn fail_within(
+        &self,
+        limit: &dyn OpenLimit,
+        epoch: Epoch,
+        met: Option<Cause>,
+        now: Duration,
+        rules: &Rules,
+    ) -> Applied {
+        let fail_at = |now| self.cell.fail(epoch, met, now, draw_for(rules), rules);
+        // Without the time the failure is counted, or found to be one that opens.
+        let found = fail_at(None);
+        if found.effect != Effect::NeedsClock {
+            return found;
+        }
+        if found.before.state() != State::Closed {
+            return fail_at(Some(now));
+        }
+        if limit.reserve(self.id()) {
+            let applied = fail_at(Some(now));
+            limit.release(self.id(), &|| self.state());
+            return applied;
+        }
+        let cause = step::opening_cause(found.before, met, rules).unwrap_or(Cause::ErrorThreshold);
+        self.suppress(limit, epoch, cause, found.before.errors() + 1, now)
+    }
+
+    /// Begins run and window anew, in place of an opening.
+    fn suppress(&self, limit: &dyn OpenLimit, epoch: Epoch, cause: Cause, errors: u64, now: Duration) -> Applied {
+        let settings = self.settings();
+        let window = settings.windows().map(|windows| self.window_metrics(windows, epoch, now));
+        let applied = self.cell.restart(epoch, cause);
+        if matches!(applied.effect, Effect::Begin { .. }) {
+            let name = self.name.clone();
+            limit.suppressed(&SuppressedOpening { name, cause, at: now, consecutive_error_count: errors, window });
+        }
+        applied
+    }
+}
