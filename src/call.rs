@@ -292,7 +292,24 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (mut hold, judge) = match mem::replace(this.stage, Stage::Finished) {
-            Stage::Waiting { breaker, judge } => (Hold::acquire(breaker.engine())?, judge),
+            Stage::Waiting { breaker, judge } => 'first: {
+                let engine = breaker.engine();
+                let own = engine.own_stripe();
+                let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(engine, own)) else {
+                    break 'first (Hold::new(engine, engine.admit_or_reject(own)?), judge);
+                };
+                // A future that is ready at its first poll stays on this thread.
+                return match this.future.poll(cx) {
+                    Poll::Pending => {
+                        *this.stage = Stage::Running { hold: permit.kept_by(engine), judge };
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        permit.settle(judge.judge(&result), &result);
+                        Poll::Ready(result.map_err(Error::Inner))
+                    }
+                };
+            }
             Stage::Running { hold, judge } => (hold, judge),
             Stage::Finished => panic!("`Call` was polled after it had finished"),
         };

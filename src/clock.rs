@@ -99,17 +99,11 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// How far [`coarse_now`] is behind the fine clock at most, if the kernel gets to run at each tick: `CONFIG_HZ` is 100 at
-/// least.
-#[expect(dead_code, reason = "what rejects by it comes next")]
-pub(crate) const LONGEST_TICK: Duration = Duration::from_millis(10);
-
 /// The time of the operating system's last tick, where that is a fraction of the price of [`MonotonicClock`]: on Linux and
 /// Android. `None` elsewhere, and in models, where no real time goes by.
 ///
 /// Its origin is not that of [`MonotonicClock`]: compare a reading with another one of this clock only. It never steps
 /// back, and shows no time that has not come yet.
-#[cfg_attr(not(test), expect(dead_code, reason = "what rejects by it comes next"))]
 #[allow(clippy::unnecessary_wraps, reason = "other systems have none")]
 #[inline]
 pub(crate) fn coarse_now() -> Option<Duration> {

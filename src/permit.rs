@@ -72,18 +72,55 @@ use crate::outcome::Outcome;
 /// ```
 #[must_use = "a permit that is dropped says nothing about the call; settle it"]
 pub struct Permit<'a> {
-    hold: Hold<&'a Engine, Bare>,
+    hold: BorrowedHold<'a>,
 }
 
 impl<'a> Permit<'a> {
     #[inline]
     pub(crate) fn new(engine: &'a Engine, ticket: Ticket) -> Self {
-        Permit { hold: Hold::new(engine, ticket) }
+        Permit { hold: BorrowedHold { engine, ticket } }
     }
 
     #[inline]
     pub(crate) fn acquire(engine: &'a Engine) -> Result<Self, Rejected> {
-        Hold::acquire(engine).map(|hold| Permit { hold })
+        let own = engine.own_stripe();
+        let ticket = match own.and_then(|own| engine.try_admit_fast(own)) {
+            Some(admission) => admission.into(),
+            None => engine.admit_or_reject(own)?,
+        };
+        Ok(Permit::new(engine, ticket))
+    }
+}
+
+/// The hold of a permit that borrows its breaker: as [`Hold`], and always unsettled.
+struct BorrowedHold<'a> {
+    engine: &'a Engine,
+    ticket: Ticket,
+}
+
+impl BorrowedHold<'_> {
+    #[inline]
+    fn settle(self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+        let BorrowedHold { engine, ticket } = self;
+        mem::forget(self);
+        engine.settle_any(ticket, outcome, type_name);
+    }
+
+    fn fail_because(self, note: &Note) {
+        let BorrowedHold { engine, ticket } = self;
+        mem::forget(self);
+        engine.settle(ticket, Outcome::Failure, note);
+    }
+
+    fn stop_timing(&mut self) {
+        self.engine.stop_timing(&mut self.ticket);
+    }
+}
+
+impl Drop for BorrowedHold<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.engine.abandon(self.ticket, Bare::has_panicked);
     }
 }
 
@@ -111,7 +148,6 @@ impl<'a> LocalPermit<'a> {
     }
 
     /// The same call, kept by a handle that may go to another thread.
-    #[cfg(feature = "registry")]
     pub(crate) fn kept_by<E: Deref<Target = Engine>, D: OnDrop>(self, engine: E) -> Hold<E, D> {
         let admission = self.admission;
         mem::forget(self);
@@ -195,10 +231,8 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
 
     #[inline]
     fn settle_now(&mut self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
-        let Some(ticket) = self.ticket.take() else { return };
-        match (ticket.if_untimed(), self.engine.own_stripe()) {
-            (Some(admission), Some(own)) => self.engine.settle_fast(own, admission, outcome, type_name),
-            _ => self.engine.settle(ticket, outcome, &Note::new(type_name())),
+        if let Some(ticket) = self.ticket.take() {
+            self.engine.settle_any(ticket, outcome, type_name);
         }
     }
 

@@ -26,6 +26,12 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Whether the clock is another one than [`MonotonicClock`].
+    #[inline]
+    pub(crate) fn has_own_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
     pub(crate) fn now(&self) -> Duration {
         match &self.clock {
             None => MonotonicClock.now(),

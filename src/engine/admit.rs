@@ -142,6 +142,12 @@ impl Engine {
         if word.state() == State::ForcedOpen {
             return Err(Reason::FORCED_OPEN);
         }
+        if word.state() == State::Open {
+            let coarse = self.cold.get().map(|cold| &cold.coarse_deadline);
+            if let Some(nanos_left) = coarse.and_then(|coarse| coarse.time_left(word, || self.coarse_now())) {
+                return Err(Reason::open(nanos_left));
+            }
+        }
         let now = self.now();
         match self.cell.stays_open(word, now) {
             Some(nanos_left) => Err(Reason::open(nanos_left)),
@@ -217,13 +223,12 @@ impl Engine {
 
     /// Admits a call that [`try_admit_fast`](Self::try_admit_fast) did not, or rejects it. `own` is this thread's own
     /// stripe.
-    #[expect(clippy::inline_always, reason = "what is made here is copied once less where it is wanted")]
-    #[inline(always)]
+    #[cold]
     pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
         self.admit_or_refuse(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
     }
 
-    #[cold]
+    #[inline]
     fn admit_or_refuse(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
         if word.admits_all() {

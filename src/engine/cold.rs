@@ -1,6 +1,7 @@
 use super::settings_version::Versions;
 use super::totals::Sums;
 use crate::failures::Failures;
+use crate::machine::coarse_deadline::CoarseDeadline;
 use crate::observers::Log;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceBox};
@@ -15,6 +16,8 @@ pub(super) struct Cold {
     pub(super) cleared: Mutex<Option<Box<Cleared>>>,
     /// The transitions that the observers have not been told of yet.
     pub(super) log: Log,
+    /// Until when an open breaker surely rejects.
+    pub(super) coarse_deadline: CoarseDeadline,
     versions: OnceBox<Versions>,
     /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
     slow: AtomicU64,
@@ -37,6 +40,7 @@ impl Cold {
             failures: Failures::new(),
             cleared: Mutex::new(None),
             log: Log::new(),
+            coarse_deadline: CoarseDeadline::new(),
             versions: OnceBox::new(),
             slow: AtomicU64::new(0),
         }

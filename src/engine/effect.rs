@@ -34,6 +34,9 @@ impl Engine {
             }
             Effect::Begin { cause, errors, successes } => {
                 let has_changed = applied.before.state() != applied.after.state();
+                if let (State::Open, Some(now), Some(coarse)) = (applied.after.state(), at, self.coarse_now()) {
+                    self.cold().coarse_deadline.store(applied.after, coarse, self.cell.time_left(applied.after, now));
+                }
                 #[cfg(feature = "registry")]
                 if has_changed {
                     self.follow_limit();

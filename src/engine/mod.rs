@@ -18,7 +18,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, MonotonicClock};
+use crate::clock::{Clock, MonotonicClock, coarse_now};
 use crate::machine::cell::Cell;
 use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
@@ -33,7 +33,7 @@ use crate::waiters::Waiters;
 use crate::window::Windows;
 use cold::{Cleared, Cold};
 use settings_version::Current;
-use totals::{Directory, Place, Stripe, Sums, Totals};
+use totals::{Directory, FirstOwner, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::{Admission, Ticket};
 
@@ -46,6 +46,7 @@ pub(crate) use admit::{Admission, Ticket};
 pub(crate) struct Engine {
     /// Which settings hold.
     current: Current,
+    first_owner: FirstOwner,
     /// Where each thread counts.
     directory: Directory,
     /// `None`: the default rules and the default clock, which a `const fn` can name.
@@ -74,6 +75,7 @@ impl Engine {
         pub(crate) fn new(name: Name) -> Self {
             Engine {
                 current: Current::first(),
+                first_owner: FirstOwner::nobody(),
                 directory: Directory::new(),
                 terms: None,
                 cold: OnceBox::new(),
@@ -126,7 +128,7 @@ impl Engine {
 
     #[inline]
     fn totals(&self) -> Totals<'_> {
-        Totals { directory: &self.directory, first: &self.first_stripe }
+        Totals { first_owner: &self.first_owner, directory: &self.directory, first: &self.first_stripe }
     }
 
     fn observers(&self) -> &[Observer] {
@@ -135,6 +137,13 @@ impl Engine {
 
     fn now(&self) -> Duration {
         self.terms.as_deref().map_or_else(|| MonotonicClock.now(), Terms::now)
+    }
+
+    /// The time by a clock that is cheaper to read, if the breaker has the default clock and the system has one.
+    #[inline]
+    fn coarse_now(&self) -> Option<Duration> {
+        let has_own_clock = self.terms.as_deref().is_some_and(Terms::has_own_clock);
+        if has_own_clock { None } else { coarse_now() }
     }
 
     #[inline]
@@ -282,7 +291,7 @@ mod tests {
         // Words of eight bytes, so far apart that they cannot lie in the same 64 bytes.
         const APART: usize = 64;
         let word = offset_of!(Engine, cell) + Cell::WORD;
-        let flags = [offset_of!(Engine, current), offset_of!(Engine, directory)];
+        let flags = [offset_of!(Engine, current), offset_of!(Engine, directory), offset_of!(Engine, first_owner)];
         let links = [offset_of!(Engine, terms), offset_of!(Engine, cold)];
         assert!(flags.into_iter().chain(links).all(|other| other < word));
         assert!(offset_of!(Engine, first_stripe) >= word + APART);
@@ -294,6 +303,6 @@ mod tests {
 
     #[test]
     fn an_engine_is_no_larger_than_it_was() {
-        assert_eq!((size_of::<Engine>(), size_of::<Stripe>()), (232, 80));
+        assert_eq!((size_of::<Engine>(), size_of::<Stripe>()), (224, 80));
     }
 }

@@ -20,7 +20,7 @@ impl Engine {
     }
 
     #[inline]
-    fn first_windows(&self) -> Option<&Windows> {
+    pub(super) fn first_windows(&self) -> Option<&Windows> {
         self.cold.get()?.first_windows.as_deref()
     }
 

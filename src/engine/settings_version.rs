@@ -93,6 +93,12 @@ impl Current {
         self.bits() == version.0.get()
     }
 
+    /// Whether the settings of `version` are in force, and they are the first ones.
+    #[inline]
+    pub(super) fn is_first(&self, version: Version) -> bool {
+        self.bits() & !SETTLEMENTS == version.0.get() && version.number() == 0
+    }
+
     fn set(&self, number: u32, rules: &Rules, windows: Option<&Windows>) {
         self.0.store(SET.get() | number | timing(rules, windows), Ordering::Release);
     }

@@ -41,11 +41,20 @@ impl Engine {
         }
     }
 
+    /// Settles any call.
+    #[inline]
+    pub(crate) fn settle_any(&self, ticket: Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+        match (ticket.if_untimed(), self.own_stripe()) {
+            (Some(admission), Some(own)) => self.settle_fast(own, admission, outcome, type_name),
+            _ => self.settle(ticket, outcome, &Note::new(type_name())),
+        }
+    }
+
     /// Settles a call as `outcome` says.
     #[cold]
     pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
         match outcome {
-            Outcome::Success => self.succeed(ticket),
+            Outcome::Success => self.succeed(None, ticket),
             _ => self.settle_unsuccessful(ticket, outcome, note),
         }
     }
@@ -55,7 +64,7 @@ impl Engine {
         match outcome {
             Outcome::Ignored => self.release(ticket, Kind::Ignored),
             Outcome::Trip { open_for } => self.trip(ticket, open_for, note),
-            Outcome::Failure | Outcome::Success => self.fail(ticket, note),
+            Outcome::Failure | Outcome::Success => self.fail(None, ticket, note),
         }
     }
 
@@ -80,19 +89,18 @@ impl Engine {
         } else if self.succeed_in_time(own, admission) {
             return;
         }
-        self.succeed(admission.into());
+        self.succeed(Some(own), admission.into());
     }
 
-    /// A success in a window of time, by the settings that the call was admitted under. Returns whether that is all.
+    /// A success in a window of time, under the first settings. Returns whether that is all.
     #[inline]
     fn succeed_in_time(&self, own: &Stripe, admission: Admission) -> bool {
-        let settings = self.settings();
-        let Some(windows) = settings.windows().filter(|_| self.current.version() == admission.version) else {
+        if !self.current.is_first(admission.version) || !admission.head.is_closed() {
             return false;
-        };
+        }
+        let Some(windows) = self.first_windows() else { return false };
         let now = self.now();
-        let Some(word) = self.cell.load_closed(admission.head) else { return false };
-        if word != step::closed_after_success(word) {
+        if !self.cell.load().is_bare(admission.head) {
             return false;
         }
         let stripe = self.totals().index_of(own);
@@ -122,14 +130,14 @@ impl Engine {
                 }
             }
         }
-        self.fail(admission.into(), &Note::new(type_name));
+        self.fail(Some(own), admission.into(), &Note::new(type_name));
     }
 
     /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
     #[cold]
     pub(crate) fn abandon(&self, ticket: Ticket, has_panicked: impl FnOnce() -> bool) {
         if has_panicked() {
-            return self.fail(ticket, &Note::PANIC);
+            return self.fail(None, ticket, &Note::PANIC);
         }
         let dropped_calls = self.judgement(ticket.admission.version, &self.settings()).dropped_calls;
         let failed = match dropped_calls {
@@ -139,14 +147,14 @@ impl Engine {
                 ticket.admitted().is_some_and(|admitted| self.now().saturating_sub(admitted) >= limit)
             }
         };
-        if failed { self.fail(ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
+        if failed { self.fail(None, ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
     }
 
     /// A success that is timed, ends a run of errors, is a probe's or a late one, or that of a thread without a stripe
     /// at hand.
     #[cold]
-    fn succeed(&self, ticket: Ticket) {
-        let ended = self.end(ticket);
+    fn succeed(&self, own: Option<&Stripe>, ticket: Ticket) {
+        let ended = self.end(own, ticket);
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Success);
         };
@@ -194,8 +202,8 @@ impl Engine {
     }
 
     #[cold]
-    fn fail(&self, ticket: Ticket, note: &Note) {
-        let ended = self.end(ticket);
+    fn fail(&self, own: Option<&Stripe>, ticket: Ticket, note: &Note) {
+        let ended = self.end(own, ticket);
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
@@ -231,7 +239,7 @@ impl Engine {
 
     #[cold]
     fn trip(&self, ticket: Ticket, open_for: Duration, note: &Note) {
-        let ended = self.end(ticket);
+        let ended = self.end(None, ticket);
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
@@ -263,8 +271,9 @@ impl Engine {
 
     /// Times the end of a call, if that matters, and takes the call out of those in flight.
     #[inline]
-    fn end(&self, ticket: Ticket) -> Ended<'_> {
-        let (settings, place) = (self.settings(), self.totals().place());
+    fn end<'a>(&'a self, own: Option<&'a Stripe>, ticket: Ticket) -> Ended<'a> {
+        let place = own.map_or_else(|| self.totals().place(), |own| self.totals().place_of(own));
+        let settings = self.settings();
         let is_timed = self.current.times_settlements()
             || ticket.admitted().is_some() && self.current.version() != ticket.admission.version;
         let at = is_timed.then(|| self.now());

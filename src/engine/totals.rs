@@ -27,15 +27,16 @@ use shared::SharedStripe;
 /// and what the first thread's calls write.
 #[derive(Clone, Copy)]
 pub(crate) struct Totals<'a> {
+    pub(crate) first_owner: &'a FirstOwner,
     pub(crate) directory: &'a Directory,
     pub(crate) first: &'a Stripe,
 }
 
-/// Where each thread finds its stripe.
-#[repr(C)]
+/// The number of the thread that owns the first stripe.
+pub(crate) struct FirstOwner(AtomicU32);
+
+/// Where all other threads find their stripes.
 pub(crate) struct Directory {
-    /// The number of the thread that owns the first stripe.
-    first_owner: AtomicU32,
     second: CountBox<Owned>,
     more: CountBox<More>,
     /// A bit for each stripe but the first that may hold a count: [`SECOND`], [`SHARED`], and those of the table from
@@ -282,11 +283,28 @@ impl Place<'_> {
     }
 }
 
+impl FirstOwner {
+    crate::sync::const_unless_loom! {
+        pub(crate) fn nobody() -> Self {
+            FirstOwner(AtomicU32::new(NOBODY))
+        }
+    }
+
+    #[inline]
+    fn number(&self) -> u32 {
+        // Relaxed: a thread has set its own number itself, or was given it by one that had.
+        self.0.load(Unmodelled::Relaxed)
+    }
+
+    fn claim(&self, number: u32) -> bool {
+        self.0.compare_exchange(NOBODY, number, Unmodelled::Relaxed, Unmodelled::Relaxed).is_ok()
+    }
+}
+
 impl Directory {
     crate::sync::const_unless_loom! {
         pub(crate) fn new() -> Self {
             Directory {
-                first_owner: AtomicU32::new(NOBODY),
                 second: CountBox::new(),
                 more: CountBox::new(),
                 used: TallyU64::new(0),
@@ -357,8 +375,7 @@ impl<'a> Totals<'a> {
     #[inline]
     pub(crate) fn own(self) -> Option<&'a Stripe> {
         let number = thread_number();
-        // Relaxed: a thread has set its own number itself, or was given it by one that had.
-        if self.directory.first_owner.load(Unmodelled::Relaxed) == number {
+        if self.first_owner.number() == number {
             return Some(self.first);
         }
         match self.directory.second.get() {
@@ -373,16 +390,21 @@ impl<'a> Totals<'a> {
         usize::from(!std::ptr::eq(own, self.first))
     }
 
+    /// The place of a stripe that is at hand.
+    #[inline]
+    pub(crate) fn place_of(self, own: &'a Stripe) -> Place<'a> {
+        Place { index: self.index_of(own), stripe: Either::Own(own) }
+    }
+
     /// Where this thread counts.
     #[inline(never)]
     pub(crate) fn place(self) -> Place<'a> {
         let number = thread_number_or_take();
-        let Directory { first_owner, second, .. } = self.directory;
-        let owner = first_owner.load(Unmodelled::Relaxed);
-        if owner == number || owner == NOBODY && self.claim_first(number) {
+        let owner = self.first_owner.number();
+        if owner == number || owner == NOBODY && self.first_owner.claim(number) {
             return Place { index: 0, stripe: Either::Own(self.first) };
         }
-        if let Some(second) = second.get().filter(|second| second.owner == number) {
+        if let Some(second) = self.directory.second.get().filter(|second| second.owner == number) {
             return Place { index: 1, stripe: Either::Own(&second.stripe) };
         }
         let more = self.directory.more();
@@ -395,11 +417,6 @@ impl<'a> Totals<'a> {
             Some((index, place)) => Place { index, stripe: Either::Shared(&place.shared) },
             None => Place { index: 2, stripe: Either::Shared(&more.shared) },
         }
-    }
-
-    fn claim_first(self, number: u32) -> bool {
-        let Directory { first_owner, .. } = self.directory;
-        first_owner.compare_exchange(NOBODY, number, Unmodelled::Relaxed, Unmodelled::Relaxed).is_ok()
     }
 
     /// Has this thread earned a stripe of its own?

@@ -128,6 +128,12 @@ impl Epoch {
 pub(crate) struct Head(u32);
 
 impl Head {
+    /// Whether the call was admitted while closed.
+    #[inline]
+    pub(crate) const fn is_closed(self) -> bool {
+        TAG.get(self.0 as u64) == CLOSED
+    }
+
     /// That of a probe of `epoch`. No word has its tag, so that no word looks as if a probe's success were nothing.
     pub(crate) const fn of_probe(epoch: Epoch) -> Self {
         Head::new(PROBE, epoch)

@@ -7,7 +7,7 @@ use crate::machine::cell::Cell;
 use crate::machine::epoch_cell::EPOCH_MARK;
 use crate::machine::word::{Epoch, Field};
 use crate::sync::unmodelled::{AtomicU64, Ordering as Unmodelled};
-use crate::sync::{Ordering, TallyU64};
+use crate::sync::{CountBox, Ordering, TallyU64};
 
 /// Counts with any number of writers.
 ///
@@ -16,14 +16,39 @@ use crate::sync::{Ordering, TallyU64};
 pub(super) struct SharedStripe {
     /// When the current [`BURST`] of counts began, in nanoseconds of [`MonotonicClock`].
     burst: AtomicU64,
+    /// Made when it is first needed, so that a breaker that several threads use now and then stays small.
+    rare: CountBox<Rare>,
     rejected: TallyU64,
+    error: Credited,
+    success: Credited,
+    admitted: TallyU64,
+}
+
+/// Counts that most stripes do without.
+struct Rare {
     ignored: TallyU64,
     dropped: TallyU64,
     uncredited_success: TallyU64,
     uncredited_error: TallyU64,
-    error: Credited,
-    success: Credited,
-    admitted: TallyU64,
+    success_floor: TallyU64,
+    error_floor: TallyU64,
+}
+
+impl Rare {
+    fn new() -> Self {
+        Rare {
+            ignored: TallyU64::new(0),
+            dropped: TallyU64::new(0),
+            uncredited_success: TallyU64::new(0),
+            uncredited_error: TallyU64::new(0),
+            success_floor: TallyU64::new(0),
+            error_floor: TallyU64::new(0),
+        }
+    }
+
+    fn floor_of(&self, kind: Kind) -> &TallyU64 {
+        if kind == Kind::Success { &self.success_floor } else { &self.error_floor }
+    }
 }
 
 /// So many counts ...
@@ -35,11 +60,8 @@ impl SharedStripe {
     pub(super) fn new() -> Self {
         SharedStripe {
             burst: AtomicU64::new(0),
+            rare: CountBox::new(),
             rejected: TallyU64::new(0),
-            ignored: TallyU64::new(0),
-            dropped: TallyU64::new(0),
-            uncredited_success: TallyU64::new(0),
-            uncredited_error: TallyU64::new(0),
             error: Credited::new(),
             success: Credited::new(),
             admitted: TallyU64::new(0),
@@ -72,27 +94,49 @@ impl SharedStripe {
 
     /// Credits `epoch` with a success or an error; a late one counts in the totals alone. Returns whether the stripe is busy.
     pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
-        let counts = if kind == Kind::Success { &self.success } else { &self.error };
-        let credit = counts.add_one(epoch, present);
-        if credit == Credit::Late {
-            self.count_uncredited(kind);
+        let credit = self.credited(kind).add_one(epoch, present, || self.floor(kind));
+        match credit {
+            Credit::Given { count, contended } => {
+                if count % TURN == 0 {
+                    let whole = extend(self.floor(kind), count & COUNT.max());
+                    self.rare().floor_of(kind).fetch_max(whole, Ordering::AcqRel);
+                }
+                contended
+            }
+            Credit::Late => {
+                self.count_uncredited(kind);
+                false
+            }
         }
-        credit == Credit::Contended
+    }
+
+    fn credited(&self, kind: Kind) -> &Credited {
+        if kind == Kind::Success { &self.success } else { &self.error }
+    }
+
+    /// A count of this kind that has been reached, not long ago.
+    fn floor(&self, kind: Kind) -> u64 {
+        self.rare.get().map_or(0, |rare| rare.floor_of(kind).load(Ordering::Acquire))
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(|| Box::new(Rare::new()))
     }
 
     pub(super) fn count_uncredited(&self, kind: Kind) {
+        let rare = self.rare();
         match kind {
-            Kind::Success => &self.uncredited_success,
-            Kind::Error => &self.uncredited_error,
-            Kind::Ignored => &self.ignored,
-            Kind::Dropped => &self.dropped,
+            Kind::Success => &rare.uncredited_success,
+            Kind::Error => &rare.uncredited_error,
+            Kind::Ignored => &rare.ignored,
+            Kind::Dropped => &rare.dropped,
         }
         // Release: a reader that sees a call settled sees it admitted.
         .fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn calls_in(&self, epoch: Epoch) -> u64 {
-        self.success.calls_in(epoch) + self.error.calls_in(epoch)
+        self.success.calls_in(epoch, self.floor(Kind::Success)) + self.error.calls_in(epoch, self.floor(Kind::Error))
     }
 
     pub(super) fn rejections(&self) -> u64 {
@@ -104,24 +148,27 @@ impl SharedStripe {
     }
 
     pub(super) fn add_settled_to(&self, sums: &mut Sums) {
-        sums.success += self.success.total() + self.uncredited_success.load(Ordering::Acquire);
-        sums.error += self.error.total() + self.uncredited_error.load(Ordering::Acquire);
-        sums.ignored += self.ignored.load(Ordering::Acquire);
-        sums.dropped += self.dropped.load(Ordering::Acquire);
+        // The floors first: a count that is read after its floor is not below it.
+        sums.success += self.success.total(self.floor(Kind::Success));
+        sums.error += self.error.total(self.floor(Kind::Error));
         sums.rejected += self.rejections();
+        if let Some(rare) = self.rare.get() {
+            sums.success += rare.uncredited_success.load(Ordering::Acquire);
+            sums.error += rare.uncredited_error.load(Ordering::Acquire);
+            sums.ignored += rare.ignored.load(Ordering::Acquire);
+            sums.dropped += rare.dropped.load(Ordering::Acquire);
+        }
     }
 }
 
 /// A count, and how much of it the current epoch is credited with.
 ///
 /// An epoch and the low bits of the count share a word, so that one swap credits the epoch or finds that another one
-/// has begun. The high bits follow from [`floor`](Self::floor).
+/// has begun. The high bits follow from a *floor*, a count that has been reached not long ago.
 struct Credited {
     packed: TallyU64,
     /// The whole count when the epoch in [`packed`](Self::packed) began, or more if a later one begins just now.
     start: TallyU64,
-    /// A count that has been reached, not long ago.
-    floor: TallyU64,
 }
 
 /// The low bits of the count.
@@ -132,9 +179,8 @@ const TURN: u64 = (COUNT.max() + 1) / 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Credit {
-    Given,
-    /// Given, after another thread had come between.
-    Contended,
+    /// `count`: the low bits. `contended`: another thread has come between.
+    Given { count: u64, contended: bool },
     /// Not given: the epoch is over.
     Late,
 }
@@ -145,11 +191,11 @@ fn pack(epoch: Epoch, count: u64) -> u64 {
 
 impl Credited {
     fn new() -> Self {
-        Credited { packed: TallyU64::new(0), start: TallyU64::new(0), floor: TallyU64::new(0) }
+        Credited { packed: TallyU64::new(0), start: TallyU64::new(0) }
     }
 
-    fn add_one(&self, epoch: Epoch, present: &Cell) -> Credit {
-        let mut credit = Credit::Given;
+    fn add_one(&self, epoch: Epoch, present: &Cell, floor: impl Fn() -> u64) -> Credit {
+        let mut contended = false;
         let mut seen = self.packed.load_to_swap(Ordering::Acquire);
         loop {
             if EPOCH_MARK.get(seen) != epoch.number() {
@@ -158,35 +204,24 @@ impl Credited {
                     return Credit::Late;
                 }
                 // Before the epoch is put in, so that no reader takes the calls of the one before for its own.
-                self.start.fetch_max(self.extended(COUNT.get(seen)), Ordering::AcqRel);
+                self.start.fetch_max(extend(floor(), COUNT.get(seen)), Ordering::AcqRel);
             }
-            let next = pack(epoch, COUNT.get(seen) + 1);
+            let count = COUNT.get(seen) + 1;
             // Release: pairs with the Acquires in `calls_in` and `total`.
-            match self.packed.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(found) => (seen, credit) = (found, Credit::Contended),
+            match self.packed.compare_exchange_weak(seen, pack(epoch, count), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Credit::Given { count, contended },
+                Err(found) => (seen, contended) = (found, true),
             }
         }
-        let count = COUNT.get(seen) + 1;
-        if count % TURN == 0 {
-            self.floor.fetch_max(self.extended(count & COUNT.max()), Ordering::AcqRel);
-        }
-        credit
     }
 
-    /// The whole count with these low bits.
-    fn extended(&self, count: u64) -> u64 {
-        extend(self.floor.load(Ordering::Acquire), count)
-    }
-
-    fn total(&self) -> u64 {
-        // The floor first: a count that is read after it is not below it.
-        let floor = self.floor.load(Ordering::Acquire);
+    /// `floor` was read before.
+    fn total(&self, floor: u64) -> u64 {
         extend(floor, COUNT.get(self.packed.load(Ordering::Acquire)))
     }
 
-    fn calls_in(&self, epoch: Epoch) -> u64 {
-        let floor = self.floor.load(Ordering::Acquire);
+    /// `floor` was read before.
+    fn calls_in(&self, epoch: Epoch, floor: u64) -> u64 {
         let packed = self.packed.load(Ordering::Acquire);
         if EPOCH_MARK.get(packed) != epoch.number() {
             return 0;
@@ -207,39 +242,50 @@ mod tests {
 
     const EPOCH: Epoch = Epoch::new(4);
 
+    fn succeed(stripe: &SharedStripe, epoch: Epoch, cell: &Cell) {
+        assert!(!stripe.count(Kind::Success, epoch, cell));
+    }
+
+    fn total(stripe: &SharedStripe) -> u64 {
+        let mut sums = Sums::ZERO;
+        stripe.add_settled_to(&mut sums);
+        sums.success
+    }
+
     #[test]
     fn an_epoch_is_credited_with_its_own_calls() {
-        let (counts, mut cell) = (Credited::new(), Cell::closed_in(EPOCH));
-        (0..3).for_each(|_| assert_eq!(counts.add_one(EPOCH, &cell), Credit::Given));
-        assert_eq!((counts.calls_in(EPOCH), counts.calls_in(EPOCH.next()), counts.total()), (3, 0, 3));
+        let (stripe, mut cell) = (SharedStripe::new(), Cell::closed_in(EPOCH));
+        (0..3).for_each(|_| succeed(&stripe, EPOCH, &cell));
+        assert_eq!((stripe.calls_in(EPOCH), stripe.calls_in(EPOCH.next()), total(&stripe)), (3, 0, 3));
         cell = Cell::closed_in(EPOCH.next());
-        assert_eq!(counts.add_one(EPOCH.next(), &cell), Credit::Given);
-        assert_eq!((counts.calls_in(EPOCH), counts.calls_in(EPOCH.next()), counts.total()), (0, 1, 4));
-        assert_eq!(counts.add_one(EPOCH, &cell), Credit::Late);
-        assert_eq!((counts.calls_in(EPOCH.next()), counts.total()), (1, 4));
+        succeed(&stripe, EPOCH.next(), &cell);
+        assert_eq!((stripe.calls_in(EPOCH), stripe.calls_in(EPOCH.next()), total(&stripe)), (0, 1, 4));
+        // A late one.
+        succeed(&stripe, EPOCH, &cell);
+        assert_eq!((stripe.calls_in(EPOCH.next()), total(&stripe)), (1, 5));
     }
 
     #[test]
     fn an_epoch_of_any_age_gives_way_to_the_one_in_the_word() {
         for age in [1, 2, EPOCH_MARK.max() / 2, EPOCH_MARK.max() / 2 + 1, EPOCH_MARK.max()] {
-            let counts = Credited::new();
-            assert_eq!(counts.add_one(EPOCH, &Cell::closed_in(EPOCH)), Credit::Given);
+            let stripe = SharedStripe::new();
+            succeed(&stripe, EPOCH, &Cell::closed_in(EPOCH));
             let later = Epoch::new(EPOCH.number() + age);
-            assert_eq!(counts.add_one(later, &Cell::closed_in(later)), Credit::Given);
-            assert_eq!((counts.calls_in(later), counts.total()), (1, 2), "after {age} epochs");
+            succeed(&stripe, later, &Cell::closed_in(later));
+            assert_eq!((stripe.calls_in(later), total(&stripe)), (1, 2), "after {age} epochs");
         }
     }
 
     #[test]
     fn a_count_goes_on_beyond_its_low_bits() {
-        let (counts, cell) = (Credited::new(), Cell::closed_in(EPOCH));
         for whole in [TURN - 1, COUNT.max() - 1, COUNT.max(), 5 * COUNT.max() + 3] {
+            let (stripe, cell) = (SharedStripe::new(), Cell::closed_in(EPOCH));
             // As if the count had come here by ones.
-            counts.floor.store(whole - whole % TURN, Ordering::Relaxed);
-            counts.packed.store(pack(EPOCH.next(), whole), Ordering::Relaxed);
-            assert_eq!(counts.total(), whole);
-            (0..3).for_each(|_| assert_eq!(counts.add_one(EPOCH, &cell), Credit::Given));
-            assert_eq!((counts.total(), counts.calls_in(EPOCH)), (whole + 3, 3));
+            stripe.rare().success_floor.store(whole - whole % TURN, Ordering::Relaxed);
+            stripe.success.packed.store(pack(EPOCH.next(), whole), Ordering::Relaxed);
+            assert_eq!(total(&stripe), whole);
+            (0..3).for_each(|_| succeed(&stripe, EPOCH, &cell));
+            assert_eq!((total(&stripe), stripe.calls_in(EPOCH)), (whole + 3, 3));
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::sync::with_thread_number;
 const EPOCH: Epoch = Epoch::new(4);
 
 struct Parts {
+    first_owner: FirstOwner,
     directory: Directory,
     first: Stripe,
     cell: Cell,
@@ -14,11 +15,16 @@ struct Parts {
 
 impl Parts {
     fn new() -> Self {
-        Parts { directory: Directory::new(), first: Stripe::new(), cell: Cell::closed_in(EPOCH) }
+        Parts {
+            first_owner: FirstOwner::nobody(),
+            directory: Directory::new(),
+            first: Stripe::new(),
+            cell: Cell::closed_in(EPOCH),
+        }
     }
 
     fn totals(&self) -> Totals<'_> {
-        Totals { directory: &self.directory, first: &self.first }
+        Totals { first_owner: &self.first_owner, directory: &self.directory, first: &self.first }
     }
 
     fn admit(&self) {

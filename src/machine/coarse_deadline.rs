@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use super::millis::Millis;
+use super::word::{Field, Word};
+use crate::sync::unmodelled::{AtomicU64, Ordering};
+
+/// The deadline of an opening by a clock that is cheap and coarse, which may reject long before the deadline and may not
+/// decide near it.
+///
+/// It stands beside the word, which knows the deadline by the fine clock alone: the two clocks have no origin in common.
+/// It is stored after the swap that opens. Until then, and to a reader whose word it does not belong to, the fine clock
+/// decides.
+pub(crate) struct CoarseDeadline {
+    deadline: AtomicU64,
+    /// How long the opening lasts, so that nobody is told to wait for longer.
+    opening: AtomicU64,
+}
+
+/// Low bits of the word above its tag: of the epoch, and a few of the deadline.
+const LABEL: Field = Field::first(22);
+const MILLIS: Field = Field::after(LABEL, Millis::BITS);
+
+const _: () = assert!(MILLIS.end() == u64::BITS);
+
+/// How far a reading is behind the time at most: `CONFIG_HZ` is 100 at least.
+const TICK: u64 = 10;
+/// No nearer to the deadline does the coarse clock reject: 20 ms, and by how far the reading may be behind.
+const MARGIN: u64 = 20 + TICK;
+
+fn label(open: Word) -> u64 {
+    open.above_tag() & LABEL.max()
+}
+
+fn labelled(open: Word, value: Millis) -> u64 {
+    MILLIS.set(label(open), value.bits())
+}
+
+fn of(bits: u64, open: Word) -> Option<u64> {
+    (LABEL.get(bits) == label(open)).then(|| MILLIS.get(bits))
+}
+
+impl CoarseDeadline {
+    pub(crate) const fn new() -> Self {
+        CoarseDeadline { deadline: AtomicU64::new(0), opening: AtomicU64::new(0) }
+    }
+
+    /// An opening begins at `now` by the coarse clock, whose word is `open`. It lasts for `wait`.
+    pub(crate) fn store(&self, open: Word, now: Duration, wait: Duration) {
+        // The reading is rounded down, so that the deadline is never too late.
+        let deadline = Millis::from_bits(Millis::reached(now).bits().saturating_add(Millis::reached(wait).bits()));
+        self.opening.store(labelled(open, Millis::not_before(wait)), Ordering::Relaxed);
+        self.deadline.store(labelled(open, deadline), Ordering::Relaxed);
+    }
+
+    /// How long a caller should wait, in nanoseconds, if the word `open` surely rejects it at `now`: too long by two
+    /// ticks at most, never too short, and never longer than the opening.
+    #[inline]
+    pub(crate) fn time_left(&self, open: Word, now: impl FnOnce() -> Option<Duration>) -> Option<u64> {
+        let deadline = of(self.deadline.load(Ordering::Relaxed), open)?;
+        let opening = of(self.opening.load(Ordering::Relaxed), open)?;
+        let now = Millis::reached(now()?).bits();
+        let left = deadline.checked_sub(now).filter(|left| *left > MARGIN)?;
+        // Both readings were rounded down, and either may be behind.
+        Some((left + TICK + 2).min(opening) * 1_000_000)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::machine::word::Epoch;
+
+    const WAIT: Duration = Duration::from_secs(5);
+
+    fn at(millis: u64) -> Option<Duration> {
+        Some(Duration::from_millis(millis))
+    }
+
+    fn open(epoch: u64) -> Word {
+        Word::open(Epoch::new(epoch), Millis::from_bits(5_000))
+    }
+
+    #[test]
+    fn it_rejects_until_shortly_before_the_deadline() {
+        let coarse = CoarseDeadline::new();
+        coarse.store(open(3), Duration::from_millis(1_000), WAIT);
+        let left = |millis| coarse.time_left(open(3), || at(millis)).map(Duration::from_nanos);
+        assert_eq!(left(1_000), Some(WAIT));
+        assert_eq!(left(2_000), Some(Duration::from_millis(4_012)));
+        assert_eq!([left(5_969).is_some(), left(5_970).is_some(), left(7_000).is_some()], [true, false, false]);
+        assert_eq!(coarse.time_left(open(3), || None), None);
+    }
+
+    #[test]
+    fn it_says_nothing_of_another_opening() {
+        let coarse = CoarseDeadline::new();
+        assert_eq!(coarse.time_left(open(1), || at(0)), None);
+        coarse.store(open(3), Duration::from_millis(1_000), WAIT);
+        assert_eq!(coarse.time_left(open(5), || at(1_000)), None);
+        let extended = Word::open(Epoch::new(3), Millis::from_bits(6_001));
+        assert_eq!(coarse.time_left(extended, || at(1_000)), None);
+    }
+
+    #[test]
+    fn the_longest_opening_overflows_nothing() {
+        let coarse = CoarseDeadline::new();
+        coarse.store(open(3), Duration::MAX, Duration::MAX);
+        assert_eq!(coarse.time_left(open(3), || Some(Duration::MAX)), None);
+        coarse.store(open(3), Duration::ZERO, Duration::MAX);
+        assert_eq!(coarse.time_left(open(3), || at(0)), Some(Millis::MAX.nanos()));
+    }
+}
