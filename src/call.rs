@@ -12,7 +12,7 @@ use crate::engine::totals::Stripe;
 use crate::error::Error;
 use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
-use crate::permit::{Hold, LocalPermit, Suspended};
+use crate::permit::{Hold, LocalPermit, SharedPermit, Suspended};
 
 impl CircuitBreaker {
     /// Runs `op` if the breaker admits it. `Ok` is a success, `Err` a failure.
@@ -96,8 +96,19 @@ impl CircuitBreaker {
         op: impl FnOnce() -> Result<T, E>,
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
-        let ticket = self.engine().admit_or_reject(own)?;
-        let mut hold = Hold::<_, Suspended>::new(self.engine(), ticket);
+        let engine = self.engine();
+        if let Some(rejected) = engine.reject_early(own) {
+            return Err(Error::Rejected(rejected));
+        }
+        if own.is_none() {
+            if let Some(permit) = SharedPermit::try_acquire(engine) {
+                let result = op();
+                permit.settle(judge.judge(&result), &result);
+                return result.map_err(Error::Inner);
+            }
+        }
+        let ticket = engine.admit_or_reject(own)?;
+        let mut hold = Hold::<_, Suspended>::new(engine, ticket);
         let inside = hold.enter();
         let result = op();
         inside.settle(judge.judge(&result), &result);

@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::Deref;
 use std::thread;
 
-use crate::engine::totals::Stripe;
+use crate::engine::totals::{Place, Stripe};
 use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
 use crate::failures::{Note, type_name};
@@ -156,6 +156,35 @@ impl<'a> LocalPermit<'a> {
 }
 
 impl Drop for LocalPermit<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.engine.abandon(self.admission.into(), || true);
+    }
+}
+
+/// As [`LocalPermit`], of a thread that has no stripe at hand.
+pub(crate) struct SharedPermit<'a> {
+    engine: &'a Engine,
+    place: Place<'a>,
+    admission: Admission,
+}
+
+impl<'a> SharedPermit<'a> {
+    #[inline]
+    pub(crate) fn try_acquire(engine: &'a Engine) -> Option<Self> {
+        let (place, admission) = engine.try_admit_shared()?;
+        Some(SharedPermit { engine, place, admission })
+    }
+
+    #[inline]
+    pub(crate) fn settle<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
+        let SharedPermit { engine, place, admission } = self;
+        mem::forget(self);
+        engine.settle_shared(place, admission, outcome, || type_name(result));
+    }
+}
+
+impl Drop for SharedPermit<'_> {
     #[cold]
     fn drop(&mut self) {
         self.engine.abandon(self.admission.into(), || true);

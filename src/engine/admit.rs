@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::settings_version::{Settings, Version, times_calls};
-use super::totals::Stripe;
+use super::totals::{Place, Stripe};
 use crate::error::{Reason, Rejected};
 use crate::machine::cell::Applied;
 use crate::machine::millis::whole_nanos;
@@ -98,6 +98,31 @@ impl Engine {
         let version = self.current.try_admit_fast(word)?;
         own.count_admission();
         Some(Admission { head: word.head(), version })
+    }
+
+    /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand.
+    #[inline]
+    pub(crate) fn try_admit_shared(&self) -> Option<(Place<'_>, Admission)> {
+        let word = self.cell.load();
+        let version = self.current.try_admit_fast(word)?;
+        let place = self.totals().place();
+        self.totals().count_admission(place);
+        Some((place, Admission { head: word.head(), version }))
+    }
+
+    /// The rejection of a call while open, if the coarse clock is enough to reject it.
+    #[inline]
+    pub(crate) fn reject_early(&self, own: Option<&Stripe>) -> Option<Rejected> {
+        let word = self.cell.load();
+        if word.state() != State::Open {
+            return None;
+        }
+        let nanos_left = self.cold.get()?.coarse_deadline.time_left(word, || self.coarse_now())?;
+        match own {
+            Some(own) => own.count_rejection(),
+            None => self.count_rejection(),
+        }
+        Some(Rejected::new(self.name.clone(), Reason::open(nanos_left)))
     }
 
     /// As [`try_admit_fast`](Self::try_admit_fast), for any thread.

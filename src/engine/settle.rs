@@ -41,6 +41,23 @@ impl Engine {
         }
     }
 
+    /// As [`settle_fast`](Self::settle_fast), for a thread that has no stripe at hand and counts in `place`.
+    #[inline]
+    pub(crate) fn settle_shared(
+        &self,
+        place: Place<'_>,
+        admission: Admission,
+        outcome: Outcome,
+        type_name: impl FnOnce() -> &'static str,
+    ) {
+        match outcome {
+            Outcome::Success if self.is_noop_success(admission) => {
+                self.totals().count_success(place, admission.epoch(), &self.cell);
+            }
+            outcome => self.settle(admission.into(), outcome, &Note::new(type_name())),
+        }
+    }
+
     /// Settles any call.
     #[inline]
     pub(crate) fn settle_any(&self, ticket: Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {

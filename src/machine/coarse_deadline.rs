@@ -72,8 +72,8 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(5);
 
-    fn at(millis: u64) -> Option<Duration> {
-        Some(Duration::from_millis(millis))
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     fn open(epoch: u64) -> Word {
@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn it_rejects_until_shortly_before_the_deadline() {
         let coarse = CoarseDeadline::new();
-        coarse.store(open(3), Duration::from_millis(1_000), WAIT);
-        let left = |millis| coarse.time_left(open(3), || at(millis)).map(Duration::from_nanos);
+        coarse.store(open(3), at(1_000), WAIT);
+        let left = |millis| coarse.time_left(open(3), || Some(at(millis))).map(Duration::from_nanos);
         assert_eq!(left(1_000), Some(WAIT));
         assert_eq!(left(2_000), Some(Duration::from_millis(4_012)));
         assert_eq!([left(5_969).is_some(), left(5_970).is_some(), left(7_000).is_some()], [true, false, false]);
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn it_says_nothing_of_another_opening() {
         let coarse = CoarseDeadline::new();
-        assert_eq!(coarse.time_left(open(1), || at(0)), None);
-        coarse.store(open(3), Duration::from_millis(1_000), WAIT);
-        assert_eq!(coarse.time_left(open(5), || at(1_000)), None);
+        assert_eq!(coarse.time_left(open(1), || Some(at(0))), None);
+        coarse.store(open(3), at(1_000), WAIT);
+        assert_eq!(coarse.time_left(open(5), || Some(at(1_000))), None);
         let extended = Word::open(Epoch::new(3), Millis::from_bits(6_001));
-        assert_eq!(coarse.time_left(extended, || at(1_000)), None);
+        assert_eq!(coarse.time_left(extended, || Some(at(1_000))), None);
     }
 
     #[test]
@@ -107,6 +107,6 @@ mod tests {
         coarse.store(open(3), Duration::MAX, Duration::MAX);
         assert_eq!(coarse.time_left(open(3), || Some(Duration::MAX)), None);
         coarse.store(open(3), Duration::ZERO, Duration::MAX);
-        assert_eq!(coarse.time_left(open(3), || at(0)), Some(Millis::MAX.nanos()));
+        assert_eq!(coarse.time_left(open(3), || Some(at(0))), Some(Millis::MAX.nanos()));
     }
 }

@@ -268,28 +268,28 @@ where
         let this = self.project();
         // The permit is taken out for the poll: if the future or the judge panics, it unwinds with them.
         let Some(judge) = this.judge.take() else { panic!("`KeyedCall` was polled after it had finished") };
-        let mut hold = match this.hold.take() {
-            Some(hold) => hold,
-            None => 'first: {
-                let breaker = this.registry.local(*this.key);
-                let own = breaker.engine().own_stripe();
-                let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(breaker.engine(), own)) else {
-                    let ticket = breaker.engine().admit_or_reject(own)?;
-                    break 'first Hold::new(Shared::new(breaker.to_handle()), ticket);
-                };
-                return match this.future.poll(cx) {
-                    Poll::Pending => {
-                        // Only a call that has to wait takes a handle that can go to another thread.
-                        let hold = permit.kept_by(Shared::new(breaker.to_handle()));
-                        (*this.judge, *this.hold) = (Some(judge), Some(hold));
-                        Poll::Pending
-                    }
-                    Poll::Ready(result) => {
-                        permit.settle(judge.judge(&result), &result);
-                        Poll::Ready(result.map_err(Error::Inner))
-                    }
-                };
+        let mut hold = 'held: {
+            if let Some(hold) = this.hold.take() {
+                break 'held hold;
             }
+            let breaker = this.registry.local(*this.key);
+            let own = breaker.engine().own_stripe();
+            let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(breaker.engine(), own)) else {
+                let ticket = breaker.engine().admit_or_reject(own)?;
+                break 'held Hold::new(Shared::new(breaker.to_handle()), ticket);
+            };
+            return match this.future.poll(cx) {
+                Poll::Pending => {
+                    // Only a call that has to wait takes a handle that can go to another thread.
+                    let hold = permit.kept_by(Shared::new(breaker.to_handle()));
+                    (*this.judge, *this.hold) = (Some(judge), Some(hold));
+                    Poll::Pending
+                }
+                Poll::Ready(result) => {
+                    permit.settle(judge.judge(&result), &result);
+                    Poll::Ready(result.map_err(Error::Inner))
+                }
+            };
         };
         let inside = hold.enter();
         match this.future.poll(cx) {

@@ -14,35 +14,38 @@ use crate::sync::{CountBox, Ordering, TallyU64};
 /// What healthy calls write comes last, so that in a place of the table it is far from what the owner writes.
 #[repr(C)]
 pub(super) struct SharedStripe {
-    /// When the current [`BURST`] of counts began, in nanoseconds of [`MonotonicClock`].
-    burst: AtomicU64,
     /// Made when it is first needed, so that a breaker that several threads use now and then stays small.
     rare: CountBox<Rare>,
-    rejected: TallyU64,
-    error: Credited,
     success: Credited,
     admitted: TallyU64,
 }
 
-/// Counts that most stripes do without.
+/// What a stripe does without as long as all calls are healthy and rare.
 struct Rare {
+    error: Credited,
+    rejected: TallyU64,
     ignored: TallyU64,
     dropped: TallyU64,
     uncredited_success: TallyU64,
     uncredited_error: TallyU64,
     success_floor: TallyU64,
     error_floor: TallyU64,
+    /// When the current [`BURST`] of counts began, in nanoseconds of [`MonotonicClock`].
+    burst: AtomicU64,
 }
 
 impl Rare {
     fn new() -> Self {
         Rare {
+            error: Credited::new(),
+            rejected: TallyU64::new(0),
             ignored: TallyU64::new(0),
             dropped: TallyU64::new(0),
             uncredited_success: TallyU64::new(0),
             uncredited_error: TallyU64::new(0),
             success_floor: TallyU64::new(0),
             error_floor: TallyU64::new(0),
+            burst: AtomicU64::new(0),
         }
     }
 
@@ -58,14 +61,7 @@ const SHORT: Duration = Duration::from_millis(20);
 
 impl SharedStripe {
     pub(super) fn new() -> Self {
-        SharedStripe {
-            burst: AtomicU64::new(0),
-            rare: CountBox::new(),
-            rejected: TallyU64::new(0),
-            error: Credited::new(),
-            success: Credited::new(),
-            admitted: TallyU64::new(0),
-        }
+        SharedStripe { rare: CountBox::new(), success: Credited::new(), admitted: TallyU64::new(0) }
     }
 
     /// Returns whether the stripe is busy.
@@ -75,7 +71,7 @@ impl SharedStripe {
 
     /// Returns whether the stripe is busy.
     pub(super) fn count_rejection(&self) -> bool {
-        self.is_burst(self.rejected.fetch_add(1, Ordering::Release))
+        self.is_burst(self.rare().rejected.fetch_add(1, Ordering::Release))
     }
 
     fn is_burst(&self, before: u64) -> bool {
@@ -88,13 +84,14 @@ impl SharedStripe {
             return true;
         }
         let now = u64::try_from(MonotonicClock.now().as_nanos()).unwrap_or(u64::MAX);
-        let began = self.burst.swap(now, Unmodelled::Relaxed);
+        let began = self.rare().burst.swap(now, Unmodelled::Relaxed);
         began != 0 && now.saturating_sub(began) < u64::try_from(SHORT.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Credits `epoch` with a success or an error; a late one counts in the totals alone. Returns whether the stripe is busy.
     pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
-        let credit = self.credited(kind).add_one(epoch, present, || self.floor(kind));
+        let counts = if kind == Kind::Success { &self.success } else { &self.rare().error };
+        let credit = counts.add_one(epoch, present, || self.floor(kind));
         match credit {
             Credit::Given { count, contended } => {
                 if count % TURN == 0 {
@@ -108,10 +105,6 @@ impl SharedStripe {
                 false
             }
         }
-    }
-
-    fn credited(&self, kind: Kind) -> &Credited {
-        if kind == Kind::Success { &self.success } else { &self.error }
     }
 
     /// A count of this kind that has been reached, not long ago.
@@ -136,11 +129,12 @@ impl SharedStripe {
     }
 
     pub(super) fn calls_in(&self, epoch: Epoch) -> u64 {
-        self.success.calls_in(epoch, self.floor(Kind::Success)) + self.error.calls_in(epoch, self.floor(Kind::Error))
+        let errors = self.rare.get().map_or(0, |rare| rare.error.calls_in(epoch, self.floor(Kind::Error)));
+        self.success.calls_in(epoch, self.floor(Kind::Success)) + errors
     }
 
     pub(super) fn rejections(&self) -> u64 {
-        self.rejected.load(Ordering::Acquire)
+        self.rare.get().map_or(0, |rare| rare.rejected.load(Ordering::Acquire))
     }
 
     pub(super) fn admissions(&self) -> u64 {
@@ -150,11 +144,10 @@ impl SharedStripe {
     pub(super) fn add_settled_to(&self, sums: &mut Sums) {
         // The floors first: a count that is read after its floor is not below it.
         sums.success += self.success.total(self.floor(Kind::Success));
-        sums.error += self.error.total(self.floor(Kind::Error));
         sums.rejected += self.rejections();
         if let Some(rare) = self.rare.get() {
             sums.success += rare.uncredited_success.load(Ordering::Acquire);
-            sums.error += rare.uncredited_error.load(Ordering::Acquire);
+            sums.error += rare.error.total(self.floor(Kind::Error)) + rare.uncredited_error.load(Ordering::Acquire);
             sums.ignored += rare.ignored.load(Ordering::Acquire);
             sums.dropped += rare.dropped.load(Ordering::Acquire);
         }
