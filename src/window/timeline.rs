@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::SLICES;
 use crate::machine::cell::Cell;
 use crate::machine::millis::whole_nanos;
 use crate::machine::word::Epoch;
@@ -11,7 +12,8 @@ use crate::sync::{Mutex, Ordering, RingU64};
 ///
 /// A slice follows upon another by time. An *era* is a run of slices that may be counted together: it begins with the
 /// first call of an epoch, and anew where the clock has stepped back by more than a slice. No two slices have the same
-/// number, so a count that is marked with its slice's number needs no other mark.
+/// number, so a count that is marked with its slice's number needs no other mark. Where the clock is far ahead of the
+/// current slice, most of the slices between get no number: those who count have room for so many only.
 ///
 /// Threads read the current slice without a lock. The one that finds it over locks it and moves on: once a slice,
 /// for all threads together.
@@ -42,6 +44,8 @@ pub(super) enum Begins {
 const CHANGING: u64 = u64::MAX;
 /// The epoch of an era that has not begun.
 const NO_EPOCH: u64 = u64::MAX;
+/// By how much the number goes on at most. What was counted so many slices ago has left every ring.
+const FARTHEST: u64 = 2 * SLICES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Now {
@@ -115,9 +119,10 @@ impl Timeline {
     /// Within the current slice, or earlier by less than a slice: another thread has read the clock a little later.
     #[inline]
     fn is_in_current(&self, seen: Now, time: u64) -> bool {
-        // Either difference is far larger than a slice where it would be negative.
+        // Either difference is far larger than a slice where it would be negative, but for `before` where the time is near
+        // the end of its range.
         let (after, before) = (time.wrapping_sub(seen.start), seen.start.wrapping_sub(time));
-        after < self.length || before <= self.length
+        after < self.length || before <= self.length && time < seen.start
     }
 
     #[cold]
@@ -176,7 +181,7 @@ impl Timeline {
 
     fn moved_on(&self, seen: Now, time: u64) -> Now {
         let slices = (time - seen.start) / self.length;
-        Now { current: seen.current + slices, start: seen.start + slices * self.length, ..seen }
+        Now { current: seen.current + slices.min(FARTHEST), start: seen.start + slices * self.length, ..seen }
     }
 
     #[inline]
