@@ -40,7 +40,7 @@ struct Balances {
     arrived: RingU64,
 }
 
-/// A balance, in two's complement.
+/// A balance, in two's complement. It may go round; no more than 2²⁵ calls may be in flight.
 const BALANCE: Field = Field::first(26);
 /// The number of a slice. It comes round after eight years in a row of the shortest slices.
 const NUMBER: Field = Field::after(BALANCE, 38);
@@ -109,7 +109,9 @@ impl InFlight {
         let overdue = Slices { current: latest, ..slices };
         // None: a balance is on its way just now. Whoever looks next will see.
         let sum: Option<i64> = self.balances.iter().map(|balances| balances.sum(overdue)).sum();
-        sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0)
+        // Where calls end on other stripes than they began on, a balance goes round sooner or later. The sum is right in as
+        // many bits as a balance has.
+        sum.and_then(|sum| u64::try_from(balance(pack(0, sum))).ok()).unwrap_or(0)
     }
 }
 

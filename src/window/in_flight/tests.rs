@@ -87,6 +87,23 @@ fn a_call_that_ends_on_another_stripe_does_not_hang() {
 }
 
 #[test]
+fn calls_that_end_on_other_stripes_do_not_hang_however_many_there_have_been() {
+    for millions in [0, 30, 40, 60, 80, 100, 120, 1_000] {
+        let tested = Tested::new();
+        let hung = tested.enter(0, 5);
+        let first = tested.in_flight.timeline.first();
+        let calls = 2_000_000 * millions;
+        // As if so many calls had been admitted on one stripe and had ended on two others.
+        for (stripe, balance) in [(0, calls), (1, -calls / 2), (2, -calls / 2)] {
+            tested.in_flight.balances.of(stripe, Balances::new).older.store(pack(first, balance), Ordering::Relaxed);
+        }
+        assert_eq!(tested.hanging(1_000), 1, "{calls} calls");
+        tested.in_flight.leave(1, hung);
+        assert_eq!(tested.hanging(1_000), 0, "{calls} calls");
+    }
+}
+
+#[test]
 fn a_balance_on_its_way_is_not_read() {
     let tested = Tested::new();
     tested.enter(0, 5);
