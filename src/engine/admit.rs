@@ -198,7 +198,8 @@ impl Engine {
     }
 
     fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {
-        let admission = Admission { head: applied.head(), version: self.current.version() };
+        // Not the version in force: that may be a later one by now, whose windows this call is not in.
+        let admission = Admission { head: applied.head(), version: Version::of(settings) };
         if !times_calls(settings.rules(), settings.windows()) {
             return admission.into();
         }

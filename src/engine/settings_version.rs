@@ -41,9 +41,19 @@ const _: () = assert!(((CALLS - 1) >> TO_WORD) as u64 & GATED_BITS == 0);
 pub(crate) struct Version(NonZeroU32);
 
 impl Version {
+    /// That of these settings, in force or not.
+    pub(super) fn of(settings: &Settings<'_>) -> Self {
+        Version(SET | settings.number() | timing(settings.rules(), settings.windows()) & !SETTLEMENTS)
+    }
+
     pub(super) const fn number(self) -> u32 {
         self.0.get() & NUMBER
     }
+}
+
+/// How many versions before the one with number `now` another one was.
+const fn ago(number: u32, now: u32) -> u32 {
+    now.wrapping_sub(number) & NUMBER
 }
 
 impl Current {
@@ -242,10 +252,11 @@ impl Versions {
         }
         let state = self.0.lock();
         let former = state.former.iter().rev().find(|former| former.number == version.number());
-        match former {
-            Some(former) => Judgement { are_windows_the_same: former.windows_since == now.windows_since, ..*former },
-            None => Judgement { are_windows_the_same: false, ..now },
-        }
+        // Told by its number alone where the version is forgotten: a call that is not taken out of its windows would hang
+        // there for ever.
+        let is_since = ago(version.number(), now.number) <= ago(now.windows_since, now.number);
+        let are_windows_the_same = former.map_or(is_since, |former| former.windows_since == now.windows_since);
+        Judgement { are_windows_the_same, ..*former.unwrap_or(&now) }
     }
 
     /// Puts other settings in force. `begin` makes windows for them that are empty; the present ones stay where their
