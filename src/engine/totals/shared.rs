@@ -224,9 +224,11 @@ impl Credited {
     }
 }
 
-/// The smallest number from `floor` on that has these low bits.
+/// The number near `floor` that has these low bits: a count that was read before the floor may be a little behind it.
 fn extend(floor: u64, low: u64) -> u64 {
-    floor.wrapping_add(low.wrapping_sub(floor) & COUNT.max())
+    let ahead = low.wrapping_sub(floor) & COUNT.max();
+    let behind = COUNT.max() + 1 - ahead;
+    if behind <= TURN.min(floor) { floor - behind } else { floor.wrapping_add(ahead) }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -267,6 +269,16 @@ mod tests {
             succeed(&stripe, later, &Cell::closed_in(later));
             assert_eq!((stripe.calls_in(later), total(&stripe)), (1, 2), "after {age} epochs");
         }
+    }
+
+    #[test]
+    fn a_count_that_was_read_before_the_floor_was_raised_is_none_of_the_next_turn() {
+        for floor in [TURN, 3 * TURN, 4 * TURN, 9 * TURN] {
+            for whole in [floor - TURN, floor - 2, floor - 1, floor, floor + 1, floor + 3 * TURN - 1] {
+                assert_eq!(extend(floor, whole & COUNT.max()), whole, "{floor}");
+            }
+        }
+        assert_eq!(extend(0, COUNT.max()), COUNT.max());
     }
 
     #[test]
