@@ -39,8 +39,8 @@ pub(crate) struct FirstOwner(AtomicU32);
 pub(crate) struct Directory {
     second: CountBox<Owned>,
     more: CountBox<More>,
-    /// A bit for each stripe but the first that may hold a count: [`SECOND`], [`SHARED`], and those of the table from
-    /// [`TABLE`] on.
+    /// A bit for each stripe but the first that may hold a count, or will once it is made: [`SECOND`], [`SHARED`], and
+    /// those of the table from [`TABLE`] on.
     used: TallyU64,
 }
 
@@ -313,12 +313,17 @@ impl Directory {
     }
 
     fn more(&self) -> &More {
-        if let Some(more) = self.more.get() {
-            return more;
-        }
-        let more = self.more.get_or_init(|| Box::new(More { shared: SharedStripe::new(), table: CountBox::new() }));
-        self.tell_used(SHARED);
-        more
+        self.more.get().unwrap_or_else(|| {
+            let new = || More { shared: SharedStripe::new(), table: CountBox::new() };
+            self.make(&self.more, SHARED, new)
+        })
+    }
+
+    /// Makes what several threads count in.
+    fn make<'a, T>(&self, place: &'a CountBox<T>, bits: u64, new: impl FnOnce() -> T) -> &'a T {
+        // First: another thread may count there as soon as it is made, and a reader must not miss that.
+        self.tell_used(bits);
+        place.get_or_init(|| Box::new(new()))
     }
 
     fn tell_used(&self, bits: u64) {
@@ -340,9 +345,8 @@ impl Directory {
         let index = table.index(number);
         let place = &table.places[index];
         if place.get().is_none() {
-            let new = TablePlace { own: Stripe::new(), shared: SharedStripe::new(), owner: number };
-            let _lost_to_another = place.set(Box::new(new));
-            self.tell_used(1 << (TABLE as usize + index));
+            let new = || TablePlace { own: Stripe::new(), shared: SharedStripe::new(), owner: number };
+            self.make(place, 1 << (TABLE as usize + index), new);
         }
     }
 }

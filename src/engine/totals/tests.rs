@@ -89,6 +89,14 @@ fn the_counts_of_all_threads_add_up_whether_they_share_a_stripe_or_not() {
 }
 
 #[test]
+fn a_stripe_that_several_threads_count_in_is_told_of_before_any_of_them_finds_it() {
+    let directory = Directory::new();
+    let place = CountBox::new();
+    directory.make(&place, SHARED, || assert_eq!(directory.used.load(Ordering::Acquire), SHARED));
+    assert!(place.get().is_some());
+}
+
+#[test]
 fn threads_that_count_rarely_share_one_stripe() {
     let parts = Parts::new();
     on_threads(0..500, |_| parts.succeed(1));
