@@ -85,8 +85,9 @@ impl Ring {
             }
             let count = if is_same { packing.count(seen) } else { 0 };
             let next = packing.pack(number, packing.most().min(count + 1));
-            // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended.
-            match word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
+            // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended. Acquire: and
+            // it sees the newest slice, which the thread that was first in this one has stored.
+            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
@@ -112,7 +113,7 @@ pub(super) struct PerStripe<T> {
     /// The first few, then the others.
     few: [CountBox<T>; FEW],
     rest: CountBox<Box<[CountBox<T>]>>,
-    /// A bit for each.
+    /// A bit for each that is made, or about to be.
     used: RingU64,
 }
 
@@ -149,19 +150,20 @@ impl<T> PerStripe<T> {
                 &self.rest.get_or_init(|| Box::new(rest()))[index]
             }
         };
-        let value = place.get_or_init(|| Box::new(make()));
-        // Release: pairs with the Acquire in `iter`.
+        // Before it is made: another thread may count there as soon as it is, and a reader must not miss that. Release: pairs
+        // with the Acquire in `iter`.
         self.used.fetch_or(1 << stripe, Ordering::AcqRel);
-        value
+        place.get_or_init(|| Box::new(make()))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         let mut used = self.used.load(Ordering::Acquire);
-        std::iter::from_fn(move || {
+        let stripes = std::iter::from_fn(move || {
             let stripe = (used != 0).then_some(used.trailing_zeros() as usize)?;
             used &= used - 1;
-            self.find(stripe)
-        })
+            Some(stripe)
+        });
+        stripes.filter_map(|stripe| self.find(stripe))
     }
 }
 
@@ -228,6 +230,23 @@ mod tests {
         for (length, bits) in [(1, 20), (1_000_000, 20), (625_000_000, 30), (1_971_000_000_000_000, 44)] {
             assert_eq!(Packing::for_slices_of(length).count_bits, bits);
         }
+    }
+
+    #[test]
+    fn one_that_several_threads_count_in_is_told_of_before_any_of_them_finds_it() {
+        let all = PerStripe::new();
+        for stripe in [super::super::STRIPES - 1, 2] {
+            all.of(stripe, || assert_ne!(all.used.load(Ordering::Acquire) & 1 << stripe, 0));
+        }
+    }
+
+    #[test]
+    fn one_that_is_about_to_be_made_hides_no_other() {
+        let all = PerStripe::new();
+        all.of(2, || 7);
+        all.of(super::super::STRIPES - 1, || 8);
+        all.used.fetch_or(0b1010, Ordering::AcqRel);
+        assert_eq!(all.iter().sum::<usize>(), 15);
     }
 
     #[test]
