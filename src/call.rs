@@ -97,15 +97,15 @@ impl CircuitBreaker {
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
         let engine = self.engine();
-        if let Some(rejected) = engine.reject_early(own) {
-            return Err(Error::Rejected(rejected));
-        }
         if own.is_none() {
             if let Some(permit) = SharedPermit::try_acquire(engine) {
                 let result = op();
                 permit.settle(judge.judge(&result), &result);
                 return result.map_err(Error::Inner);
             }
+        }
+        if let Some(rejected) = engine.reject_early(own) {
+            return Err(Error::Rejected(rejected));
         }
         let ticket = engine.admit_or_reject(own)?;
         let mut hold = Hold::<_, Suspended>::new(engine, ticket);

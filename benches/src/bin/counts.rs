@@ -8,6 +8,7 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use tripcoil::{CircuitBreaker, Clock, Registry, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 23] = [
+const PATHS: [(&str, Run); 24] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
@@ -29,6 +30,7 @@ const PATHS: [(&str, Run); 23] = [
     ("alternating", alternating),
     ("alternating-last-100", alternating_last_100),
     ("rejected", rejected),
+    ("cycle", cycle),
     ("metrics", metrics),
     ("alternating-64-threads", alternating_after_threads),
     ("alternating-last-100-64-threads", alternating_last_100_after_threads),
@@ -221,6 +223,26 @@ fn rejected_by_the_coarse_clock(calls: u64) {
 
 fn rejected_by_the_clock(calls: u64) {
     reject(calls, &CircuitBreaker::new("counts"));
+}
+
+/// A clock that goes on by a second with each reading.
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A failure that opens, and a probe that closes.
+fn cycle(calls: u64) {
+    let settings = CircuitBreaker::builder("counts").error_threshold(1).success_threshold(1);
+    let settings = settings.reset_timeout(Duration::from_millis(1)).clock(Ticking(AtomicU64::new(0)));
+    let breaker = settings.build().expect("allowed settings");
+    for _ in 0..calls {
+        let _ = black_box(breaker.call_sync(bad));
+        let _ = black_box(breaker.call_sync(good));
+    }
 }
 
 fn clock_reading(calls: u64) {
