@@ -148,8 +148,8 @@ impl CircuitBreaker {
 
     /// A snapshot of the counts.
     ///
-    /// It sums over all threads that have used the breaker, so it is made for a scrape and not for each
-    /// call. It reads the clock while open, for [`retry_after`](Metrics::retry_after), and moves nothing.
+    /// It sums the stripes that the counts lie in, of which there are no more than three, and two for each core, however
+    /// many threads have used the breaker. It is made for a scrape and not for each call. It reads the clock while open, for [`retry_after`](Metrics::retry_after), and moves nothing.
     pub fn metrics(&self) -> Metrics {
         self.engine.metrics()
     }

@@ -107,11 +107,12 @@ impl Builder {
     /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it is a
     /// slow call of the window, and still is one when it ends. Calls in flight are counted by slices, each an
     /// eighth of the `slow_call_duration`, or a millisecond if that is longer. They are looked at whenever a
-    /// call fails or is slow, and by each thread's first admission in a slice. So under steady traffic a call is seen
-    /// to hang up to two slices late, and never early. A call that is meant to take long opts out with
-    /// [`Permit::untimed`](crate::Permit::untimed). While the clock is behind where it has been, calls that
-    /// begin are not seen to hang. This takes 384 bytes for each thread that makes calls, and half a KiB for the
-    /// breaker.
+    /// call fails or is slow, and by the first admission in a slice, of whichever thread. So under steady traffic a call
+    /// is seen to hang up to two slices late, and never early. A call that is meant to take long opts out with
+    /// [`Permit::untimed`](crate::Permit::untimed). Where the clock steps back by more than a slice, calls in flight are
+    /// no longer seen to hang, and those that begin afterwards are.
+    ///
+    /// This takes 152 bytes for each stripe of the breaker's counts that is in use; see [`Window::time`].
     pub fn slow_call_rate(mut self, share: f64) -> Self {
         self.config.slow_call_rate = Some(share);
         self

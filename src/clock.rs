@@ -41,8 +41,8 @@ pub use self::tokio::TokioClock;
 
 /// A source of time: how long it has been since an origin of the clock's own.
 ///
-/// It should be monotonic. One that stands still or steps back makes a breaker wait longer, and
-/// does no other harm. Origins as far back as 1970 are fine; readings beyond 139 years count as 139 years.
+/// It should be monotonic. One that stands still or steps back makes an open breaker wait longer. Where it steps back by
+/// more than a slice, a [window of time](crate::Window::time) begins anew. It does no other harm. Origins as far back as 1970 are fine; readings beyond 139 years count as 139 years.
 ///
 /// A breaker reads its clock only where time matters: when it opens, at each call and each
 /// [`metrics`](crate::CircuitBreaker::metrics) while it is open, at each call while it is half-open, to tell
@@ -50,6 +50,9 @@ pub use self::tokio::TokioClock;
 /// [`Dropped::FailureAfter`](crate::Dropped::FailureAfter), a slow rule or a window of time is set, by the
 /// metrics too with the latter two. It never reads it under a lock. A clock must not panic and must not call
 /// the breaker.
+///
+/// On Linux and Android a breaker with the default clock rejects by the kernel's coarse clock until 30 ms before the
+/// deadline. A breaker with any other clock reads that one only.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

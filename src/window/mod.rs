@@ -70,8 +70,9 @@ impl Window {
     /// window is out, one younger than the window less one slice is in. Where the clock steps back by more than a
     /// slice, the window begins anew.
     ///
-    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 136 bytes, and as many for
-    /// errors and for slow calls once there are any; a breaker has at most three stripes, and one more for each core.
+    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 152 bytes, 136 more once it
+    /// has seen an error, and 136 more once it has seen a slow call. A breaker has at most three stripes, and one more
+    /// for each core, their number rounded up to a power of two and at most 32; the fourth one takes 272 bytes besides.
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
