@@ -104,8 +104,8 @@ impl Builder {
     /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if
     /// it took that long; a neutral one is not.
     ///
-    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it is a
-    /// slow call of the window, and still is one when it ends. Calls in flight are counted by slices, each an
+    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it counts in
+    /// this rate, (slow + hanging) / (settled + hanging), and is a slow call of the window when it ends. Calls in flight are counted by slices, each an
     /// eighth of the `slow_call_duration`, or a millisecond if that is longer. They are looked at whenever a
     /// call fails or is slow, and by the first admission in a slice, of whichever thread. So under steady traffic a call
     /// is seen to hang up to two slices late, and never early. A call that is meant to take long opts out with
