@@ -128,21 +128,38 @@ pub(crate) fn thread_number_or_take() -> u32 {
     thread_number()
 }
 
-/// A box for counts, which is made when it is first needed. Where the model sees counts, it sees when the box was made.
+/// A box for counts, which is made when it is first needed. Where the model sees counts, it sees when a thread finds
+/// the box for the first time: what is in it has to have been made before, also by the orderings. A box that is not
+/// there, or that the thread has found before, is looked up without an access that the model sees.
 pub(crate) struct CountBox<T> {
     made: Option<AtomicU64>,
+    /// A bit for each thread that has found it.
+    found_by: std::sync::atomic::AtomicU64,
     value: super::OnceBox<T>,
 }
 
 impl<T> CountBox<T> {
     pub(crate) fn new() -> Self {
         let is_modelled = TALLIES_ARE_MODELLED.get() || RINGS_ARE_MODELLED.get();
-        CountBox { made: is_modelled.then(|| AtomicU64::new(0)), value: super::OnceBox::new() }
+        CountBox {
+            made: is_modelled.then(|| AtomicU64::new(0)),
+            found_by: std::sync::atomic::AtomicU64::new(0),
+            value: super::OnceBox::new(),
+        }
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        let is_made = self.made.as_ref().is_none_or(|made| made.load(Ordering::Acquire) > 0);
-        if is_made { self.value.get() } else { None }
+        let value = self.value.get()?;
+        let Some(made) = &self.made else { return Some(value) };
+        let this_thread = 1 << (thread_number() % u64::BITS);
+        let unseen = Ordering::Relaxed;
+        if self.found_by.load(unseen) & this_thread == 0 {
+            if made.load(Ordering::Acquire) == 0 {
+                return None;
+            }
+            self.found_by.fetch_or(this_thread, unseen);
+        }
+        Some(value)
     }
 
     pub(crate) fn set(&self, value: Box<T>) -> Result<(), Box<T>> {
