@@ -5,7 +5,7 @@
 //! loom-tests/explore          # tells how many executions each model has, in EXPLORED.md
 //! loom-tests/explore 5        # with up to 5 preemptions instead of 3; `none` is no bound
 //! loom-tests/mutants/run      # breaks the library and expects the models to notice, in short
-//! loom-tests/mutants/run --all # every mutant; the matrix is in MUTANTS.md
+//! loom-tests/mutants/run --all # every mutant, and a matrix of what caught it
 //! ```
 
 #![cfg(loom)]
@@ -50,7 +50,8 @@ pub fn explore<T, const N: usize>(
     explore_to_depth(preemptions(), modes, outcomes, model);
 }
 
-/// As [`explore`], with one preemption less: for models of three threads that would take minutes.
+/// As [`explore`], with one preemption less, or two if that is more: for models that would take minutes. With a single
+/// one they would miss what their mutants do.
 ///
 /// # Panics
 ///
@@ -62,7 +63,23 @@ pub fn explore_crowded<T, const N: usize>(
 ) where
     T: Ord + Debug + Send + 'static,
 {
-    explore_to_depth(preemptions().map(|most| most - 1), modes, outcomes, model);
+    explore_to_depth(preemptions().map(|most| most.min((most - 1).max(2))), modes, outcomes, model);
+}
+
+/// As [`explore`], without preemptions: every stale value, of threads that run one after the other. For models that
+/// would take minutes with a single one.
+///
+/// # Panics
+///
+/// As [`explore`].
+pub fn explore_stale<T, const N: usize>(
+    modes: &[Mode],
+    outcomes: [T; N],
+    model: impl Fn() -> T + Copy + Send + Sync + 'static,
+) where
+    T: Ord + Debug + Send + 'static,
+{
+    explore_to_depth(preemptions().map(|_| 0), modes, outcomes, model);
 }
 
 fn preemptions() -> Option<usize> {

@@ -1,11 +1,12 @@
-//! Rates over the last calls: failures at once are not missed, and none counts in another epoch.
+//! Rates over the last calls: failures at once are not missed, none counts in another epoch, and a late outcome is
+//! nowhere but in the totals.
 
 #![cfg(loom)]
 
 use std::sync::Arc;
 
 use loom::thread;
-use loom_tests::{BOTH, Plain, SECOND, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Plain, SECOND, Sched, builder, explore, explore_crowded, shared};
 use tripcoil::loom_mode::model_tallies;
 use tripcoil::{Builder, CircuitBreaker, OwnedPermit, Window};
 
@@ -33,17 +34,17 @@ fn after_two_failures(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64, u64,
 
 #[test]
 fn two_failures_at_once_meet_a_rate() {
-    explore(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(&shared(over_calls(1.0, 2))));
+    explore_crowded(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(&shared(over_calls(1.0, 2))));
 }
 
 #[test]
 fn two_failures_at_once_are_both_in_a_window_that_they_do_not_fill() {
-    explore(&BOTH, [("closed", 0, 2, 2)], || after_two_failures(&shared(over_calls(1.0, 3))));
+    explore_crowded(&BOTH, [("closed", 0, 2, 2)], || after_two_failures(&shared(over_calls(1.0, 3))));
 }
 
 #[test]
 fn two_slow_calls_at_once_meet_a_rate() {
-    explore(&[Plain, Sched], [("open", 1)], || {
+    explore_crowded(&[Plain, Sched], [("open", 1)], || {
         model_tallies(true);
         let (builder, clock) = builder();
         let builder = builder.error_threshold(None).slow_call_rate(1.0).slow_call_duration(SECOND);
@@ -95,5 +96,40 @@ fn a_failure_across_a_reset(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64
 
 #[test]
 fn no_failure_crosses_an_epoch() {
-    explore(&BOTH, [("closed", 0, 1, 1)], || a_failure_across_a_reset(&shared(over_calls(1.0, 2))));
+    explore_crowded(&BOTH, [("closed", 0, 1, 1)], || a_failure_across_a_reset(&shared(over_calls(1.0, 2))));
+}
+
+/// Settles a late failure and a late success, while a call of the epoch that is ends with `outcome` and a reader looks.
+/// Tells the calls and errors in the window that the reader sees; what there is in the end is always the same.
+fn late_outcomes_beside(outcome: fn(OwnedPermit)) -> (u64, u64) {
+    let breaker = shared(over_calls(1.0, 2));
+    let [bad, good] = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+    breaker.reset();
+    let current = breaker.try_acquire_owned().unwrap();
+    let late = thread::spawn(move || {
+        bad.failure();
+        good.success();
+    });
+    let current = thread::spawn(move || outcome(current));
+    let reader = thread::spawn({
+        let breaker = breaker.clone();
+        move || breaker.metrics().window.expect("there is a rate rule")
+    });
+    late.join().unwrap();
+    current.join().unwrap();
+    let seen = reader.join().unwrap();
+    let metrics = breaker.metrics();
+    assert_eq!(metrics.total_success_count + metrics.total_error_count, 3);
+    assert_eq!((metrics.state.as_str(), metrics.window.map(|window| window.calls)), ("closed", Some(1)));
+    (seen.calls, seen.errors)
+}
+
+#[test]
+fn late_outcomes_are_nowhere_but_in_the_totals_while_a_call_fails() {
+    explore_crowded(&[Plain], [(0, 0), (1, 0), (1, 1)], || late_outcomes_beside(OwnedPermit::failure));
+}
+
+#[test]
+fn late_outcomes_are_nowhere_but_in_the_totals_while_a_call_succeeds() {
+    explore_crowded(&[Plain], [(0, 0), (1, 0)], || late_outcomes_beside(OwnedPermit::success));
 }

@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{BOTH, Diary, Plain, SECOND, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Diary, Plain, RmwLoad, SECOND, Sched, builder, explore, explore_crowded, shared};
 use tripcoil::clock::ManualClock;
 use tripcoil::loom_mode::model_rings;
 use tripcoil::{Builder, Window};
@@ -22,7 +22,8 @@ fn a_call_that_another_thread_has_settled_does_not_hang() {
     // missed where it was and where it goes.
     explore(&[Plain, Sched], [("closed", true, true)], || {
         let (builder, clock) = against_slow_calls();
-        let breaker = shared(builder);
+        // Of the one that was settled and one that seems to hang, half would be slow.
+        let breaker = shared(builder.slow_call_rate(0.5));
         let call = breaker.try_acquire_owned().unwrap();
         let settler = thread::spawn({
             let breaker = breaker.clone();
@@ -43,7 +44,9 @@ fn a_call_that_another_thread_has_settled_does_not_hang() {
 
 #[test]
 fn two_callers_that_find_a_call_hanging_open_once() {
-    explore(&BOTH, [("1 closed open".to_owned(), false, false)], || {
+    // One caller of a slice looks, and is not admitted. The other may be, before the breaker opens.
+    let outcomes = [(false, false), (false, true), (true, false)].map(|(a, b)| ("1 closed open".to_owned(), a, b));
+    explore_crowded(&[RmwLoad], outcomes, || {
         let diary = Diary::default();
         let (builder, clock) = against_slow_calls();
         let breaker = shared(diary.kept_by(builder));
@@ -55,6 +58,32 @@ fn two_callers_that_find_a_call_hanging_open_once() {
         });
         let [a, b] = callers.map(|caller| caller.join().unwrap());
         (diary.told(), a.is_some(), b.is_some())
+    });
+}
+
+#[test]
+fn a_balance_that_leaves_its_word_is_not_missed_on_the_way() {
+    // The call was admitted by one thread and settled by another, whose balance of it makes room for a later call. A
+    // reader that misses that balance takes the call for one that hangs.
+    explore(&[Plain, Sched], [0], || {
+        let (builder, clock) = against_slow_calls();
+        let breaker = shared(builder.minimum_calls(9).window(Window::calls(9)));
+        let call = breaker.try_acquire_owned().unwrap();
+        let settler = thread::spawn({
+            let breaker = breaker.clone();
+            move || {
+                call.success();
+                clock.advance(2 * SECOND);
+                let reader = thread::spawn({
+                    let breaker = breaker.clone();
+                    move || breaker.metrics().window.expect("there is a rate rule").hanging_calls
+                });
+                let later = breaker.try_acquire_owned().ok();
+                (reader.join().unwrap(), later)
+            }
+        });
+        let (hanging, _later) = settler.join().unwrap();
+        hanging
     });
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread::{self, JoinHandle};
-use loom_tests::{BOTH, Plain, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Plain, RmwLoad, Sched, builder, explore, shared};
 use tripcoil::loom_mode::model_tallies;
 use tripcoil::{CircuitBreaker, Metrics};
 
@@ -78,6 +78,52 @@ fn a_reader_sees_a_call_admitted_that_was_settled_by_another_thread() {
         let reader = metrics_elsewhere(&breaker);
         let _active = caller.join().unwrap();
         let metrics = reader.join().unwrap();
+        (metrics.total_success_count, metrics.active_calls)
+    });
+}
+
+#[test]
+fn two_threads_that_share_a_stripe_lose_no_count() {
+    model_tallies(true);
+    explore(&[Plain, RmwLoad], [(3, 1, 1, 0)], || {
+        let breaker = shared(builder().0.error_threshold(2));
+        // This thread has the first stripe, and the two share one until they earn their own.
+        let calls = [(); 5].map(|()| breaker.try_acquire_owned().unwrap());
+        let [good, bad, last, other, ignored] = calls;
+        let one = thread::spawn(move || {
+            good.success();
+            bad.failure();
+            last.success();
+        });
+        let other = thread::spawn(move || {
+            other.success();
+            ignored.ignore();
+        });
+        one.join().unwrap();
+        other.join().unwrap();
+        let metrics = breaker.metrics();
+        let Metrics { total_success_count, total_error_count, total_ignored_count, active_calls, .. } = metrics;
+        (total_success_count, total_error_count, total_ignored_count, active_calls)
+    });
+}
+
+#[test]
+fn a_reader_misses_no_call_of_a_thread_that_earns_a_stripe() {
+    model_tallies(true);
+    // Admissions are read last: of the calls that are settled meanwhile, some are still active to the reader.
+    let outcomes = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)];
+    explore(&[Plain, Sched], outcomes, || {
+        let breaker = shared(builder().0);
+        let active = breaker.try_acquire_owned().unwrap();
+        // Two admissions earn a stripe in a model: two calls are counted in the shared one, and one in the new one.
+        let earning = thread::spawn({
+            let breaker = breaker.clone();
+            move || (0..3).for_each(|_| breaker.try_acquire().unwrap().success())
+        });
+        let reader = metrics_elsewhere(&breaker);
+        earning.join().unwrap();
+        let metrics = reader.join().unwrap();
+        drop(active);
         (metrics.total_success_count, metrics.active_calls)
     });
 }
