@@ -63,6 +63,7 @@ pub(crate) struct Engine {
 }
 
 const _: () = assert!(Place::END == crate::window::STRIPES);
+const _: () = assert!(Place::SHARED == crate::window::OWNED);
 
 // The only user code that an engine holds is called where a panic leaves nothing half done: the clock
 // before the word is swapped, the observers behind `catch_unwind`.

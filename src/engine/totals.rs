@@ -270,6 +270,8 @@ enum Either<'a> {
 }
 
 impl Place<'_> {
+    /// The first index that several threads may have.
+    pub(crate) const SHARED: usize = 2;
     const TABLE: usize = 3;
     /// One more than the largest index.
     pub(crate) const END: usize = Place::TABLE + MOST;
@@ -419,7 +421,7 @@ impl<'a> Totals<'a> {
         match found {
             Some((index, place)) if place.owner == number => Place { index, stripe: Either::Own(&place.own) },
             Some((index, place)) => Place { index, stripe: Either::Shared(&place.shared) },
-            None => Place { index: 2, stripe: Either::Shared(&more.shared) },
+            None => Place { index: Place::SHARED, stripe: Either::Shared(&more.shared) },
         }
     }
 

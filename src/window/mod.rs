@@ -27,6 +27,8 @@ const SLICES: u64 = PLACES as u64;
 
 /// How many stripes a breaker's counts may lie in.
 pub(crate) const STRIPES: usize = 35;
+/// So many of them, the first ones, are one thread's each.
+pub(crate) const OWNED: usize = 2;
 
 /// What the rate rules are taken over.
 ///

@@ -4,10 +4,10 @@ use super::timeline::Slices;
 use super::{PLACES, SLICES};
 use crate::sync::{CountBox, Ordering, RingU64};
 
-/// Counts by slice. Any number of threads may write.
+/// Counts by slice.
 ///
-/// A count shares a word with the number of its slice, so one swap counts, and begins the count of a new slice where the
-/// word holds that of an old one.
+/// A count shares a word with the number of its slice, so one write counts, and begins the count of a new slice where the
+/// word holds that of an old one. Where several threads write, it is a swap.
 #[derive(Debug)]
 pub(super) struct Ring {
     words: [RingU64; PLACES],
@@ -65,13 +65,29 @@ impl Packing {
     }
 }
 
+/// How many threads count in a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writers {
+    One,
+    Several,
+}
+
+impl Writers {
+    /// Who counts in the rings of the stripe with this index: the owner alone, or all whose place it is.
+    #[inline]
+    pub(super) fn of(stripe: usize) -> Self {
+        if stripe < super::OWNED { Writers::One } else { Writers::Several }
+    }
+}
+
 impl Ring {
     pub(super) fn new() -> Self {
         Ring { words: std::array::from_fn(|_| RingU64::new(0)), newest: RingU64::new(0) }
     }
 
     /// Counts one in the slice with this number. One that has left the ring counts no more: it has left the window, too.
-    pub(super) fn count(&self, packing: Packing, number: u64) {
+    #[inline]
+    pub(super) fn count(&self, packing: Packing, number: u64, writers: Writers) {
         let word = &self.words[(number % SLICES) as usize];
         let mut seen = word.load_to_swap(Ordering::Relaxed);
         loop {
@@ -85,8 +101,11 @@ impl Ring {
             }
             let count = if is_same { packing.count(seen) } else { 0 };
             let next = packing.pack(number, packing.most().min(count + 1));
-            // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended. Acquire: and
-            // it sees the newest slice, which the thread that was first in this one has stored.
+            // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended.
+            if writers == Writers::One {
+                return word.store(next, Ordering::Release);
+            }
+            // Acquire: and it sees the newest slice, which the thread that was first in this one has stored.
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(found) => seen = found,
@@ -180,16 +199,16 @@ mod tests {
     #[test]
     fn a_slice_is_counted_until_it_is_too_old() {
         let ring = Ring::new();
-        (0..5).for_each(|_| ring.count(PACKING, 7));
-        ring.count(PACKING, 8);
+        (0..5).for_each(|_| ring.count(PACKING, 7, Writers::One));
+        ring.count(PACKING, 8, Writers::One);
         assert_eq!([7, 8, 22, 23, 24].map(|current| ring.sum(PACKING, at(current))), [5, 6, 6, 1, 0]);
     }
 
     #[test]
     fn a_slice_before_the_era_or_after_the_present_is_not_counted() {
         let ring = Ring::new();
-        ring.count(PACKING, 7);
-        ring.count(PACKING, 9);
+        ring.count(PACKING, 7, Writers::One);
+        ring.count(PACKING, 9, Writers::One);
         assert_eq!(ring.sum(PACKING, Slices { first: 8, current: 9 }), 1);
         assert_eq!(ring.sum(PACKING, at(8)), 1);
     }
@@ -197,9 +216,9 @@ mod tests {
     #[test]
     fn a_slice_gives_way_to_a_later_one_and_not_the_other_way_round() {
         let ring = Ring::new();
-        (0..5).for_each(|_| ring.count(PACKING, 7));
-        ring.count(PACKING, 7 + SLICES);
-        ring.count(PACKING, 7);
+        (0..5).for_each(|_| ring.count(PACKING, 7, Writers::One));
+        ring.count(PACKING, 7 + SLICES, Writers::One);
+        ring.count(PACKING, 7, Writers::One);
         assert_eq!(ring.sum(PACKING, at(7 + SLICES)), 1);
     }
 
@@ -207,7 +226,7 @@ mod tests {
     fn counts_end_at_their_largest_value_and_leave_the_number_alone() {
         let packing = Packing { count_bits: 2 };
         let ring = Ring::new();
-        (0..9).for_each(|_| ring.count(packing, 7));
+        (0..9).for_each(|_| ring.count(packing, 7, Writers::One));
         assert_eq!(ring.sum(packing, at(7)), 3);
     }
 
@@ -217,11 +236,11 @@ mod tests {
         let ring = Ring::new();
         // A word that has not been touched is one of slice 0, which is not far ahead of the last number that has room.
         for number in 4_000..=4_100 {
-            ring.count(packing, number);
+            ring.count(packing, number, Writers::One);
         }
         assert_eq!(ring.sum(packing, Slices { first: 3, current: 4_100 }), SLICES);
-        ring.count(packing, 4_100 + SLICES);
-        ring.count(packing, 4_100);
+        ring.count(packing, 4_100 + SLICES, Writers::One);
+        ring.count(packing, 4_100, Writers::One);
         assert_eq!(ring.sum(packing, Slices { first: 3, current: 4_100 + SLICES }), 1);
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::ring::{Packing, PerStripe, Ring};
+use super::ring::{Packing, PerStripe, Ring, Writers};
 use super::timeline::{Begins, Moment, Reading, Slices, Timeline};
 use super::{SLICES, Sample};
 use crate::machine::cell::Cell;
@@ -50,18 +50,19 @@ impl TimeWindow {
 
     #[inline]
     pub(super) fn record_success(&self, slices: Slices, stripe: usize) {
-        self.counts.of(stripe, Counts::new).settled.count(self.packing, slices.current);
+        let counts = self.counts.of(stripe, Counts::new);
+        counts.settled.count(self.packing, slices.current, Writers::of(stripe));
     }
 
     pub(super) fn record(&self, slices: Slices, sample: Sample) {
-        let counts = self.counts.of(sample.stripe, Counts::new);
+        let (counts, writers) = (self.counts.of(sample.stripe, Counts::new), Writers::of(sample.stripe));
         // The call first: no reader sees an error, or a slow call, that it does not see settled.
-        counts.settled.count(self.packing, slices.current);
+        counts.settled.count(self.packing, slices.current, writers);
         if sample.failed {
-            made(&counts.errors).count(self.packing, slices.current);
+            made(&counts.errors).count(self.packing, slices.current, writers);
         }
         if sample.slow {
-            made(&counts.slow).count(self.packing, slices.current);
+            made(&counts.slow).count(self.packing, slices.current, writers);
         }
         // Of two threads that record at the same time, the one whose fence comes last sees the other's record.
         full_fence();
