@@ -86,31 +86,45 @@ impl Ring {
     }
 
     /// Counts one in the slice with this number. One that has left the ring counts no more: it has left the window, too.
-    #[inline]
+    #[inline(never)]
     pub(super) fn count(&self, packing: Packing, number: u64, writers: Writers) {
         let word = &self.words[(number % SLICES) as usize];
-        let mut seen = word.load_to_swap(Ordering::Relaxed);
-        loop {
-            let is_same = packing.number(seen) == packing.cut(number);
-            if !is_same {
-                if packing.is_later(seen, number) {
-                    return;
+        match writers {
+            Writers::One => {
+                if let Some(next) = self.counted(packing, number, word.load(Ordering::Relaxed)) {
+                    // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended.
+                    word.store(next, Ordering::Release);
                 }
-                // Before the count, so that no reader that should see it skips the ring.
-                self.newest.fetch_max(number, Ordering::Relaxed);
             }
-            let count = if is_same { packing.count(seen) } else { 0 };
-            let next = packing.pack(number, packing.most().min(count + 1));
-            // Release: pairs with the Acquire in `sum`. A reader that sees an error sees that its call has ended.
-            if writers == Writers::One {
-                return word.store(next, Ordering::Release);
-            }
-            // Acquire: and it sees the newest slice, which the thread that was first in this one has stored.
+            Writers::Several => self.count_by_swap(packing, number, word),
+        }
+    }
+
+    #[inline(never)]
+    fn count_by_swap(&self, packing: Packing, number: u64, word: &RingU64) {
+        let mut seen = word.load_to_swap(Ordering::Relaxed);
+        while let Some(next) = self.counted(packing, number, seen) {
+            // Release as in `count`. Acquire: and it sees the newest slice, which the thread that was first in this one has
+            // stored.
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// What a count in the slice with this number makes of `word`, unless that slice has left the ring.
+    #[inline]
+    fn counted(&self, packing: Packing, number: u64, word: u64) -> Option<u64> {
+        if packing.number(word) == packing.cut(number) {
+            return Some(if packing.count(word) < packing.most() { word + 1 } else { word });
+        }
+        if packing.is_later(word, number) {
+            return None;
+        }
+        // Before the count, so that no reader that should see it skips the ring.
+        self.newest.fetch_max(number, Ordering::Relaxed);
+        Some(packing.pack(number, 1.min(packing.most())))
     }
 
     /// The count of all recent slices.

@@ -250,8 +250,7 @@ fn moved_permits() -> u64 {
 }
 
 fn probes() -> u64 {
-    let shared =
-        shared(|builder| builder.half_open_capacity(2).success_threshold(127).half_open_error_threshold(127));
+    let shared = shared(|builder| builder.half_open_capacity(2).success_threshold(127).half_open_error_threshold(127));
     shared.breaker.transition_to(State::HalfOpen);
     let operations = at_once(
         shared,
