@@ -125,7 +125,7 @@ impl Builder {
         self
     }
 
-    /// What the rates are taken over: the last so many calls, or the last so many seconds. Default: 100 calls.
+    /// What the rates are taken over: a number of calls, or a span of time. Default: 100 calls.
     ///
     /// A window begins empty whenever the breaker closes. Ignored calls and neutral drops are not in it.
     pub fn window(mut self, window: Window) -> Self {

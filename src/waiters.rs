@@ -42,13 +42,13 @@ impl Waiters {
         self.0.total_listeners() > 0
     }
 
-    /// Sees to it that at least so many of them are woken.
+    /// Wakes until at least `waiters` of them are woken.
     pub(crate) fn notify(&self, waiters: usize) {
         self.0.notify(waiters);
         wake_queued();
     }
 
-    /// Wakes so many of those who are not woken yet.
+    /// Wakes `waiters` of those that are not woken yet.
     pub(crate) fn notify_additional(&self, waiters: usize) {
         self.0.notify_additional(waiters);
         wake_queued();

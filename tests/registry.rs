@@ -28,7 +28,7 @@ fn ready<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Asks for so many keys, so often, that whatever can be evicted is.
+/// Asks for keys until whatever can be evicted is.
 fn crowd_out(registry: &Registry<u64>) {
     for key in 1_000_000..1_010_000 {
         for _ in 0..3 {

@@ -63,7 +63,7 @@ impl Crowd {
         }
     }
 
-    /// How long one of them takes for so many calls.
+    /// How long one member takes for `calls` calls.
     pub(crate) fn time(&self, member: usize, lane: &Arc<Lane>, calls: u64) -> Duration {
         let took = Arc::new(Mutex::new(Duration::ZERO));
         let (lane, noted) = (Arc::clone(lane), Arc::clone(&took));

@@ -13,7 +13,7 @@ pub(crate) enum Path {
     Last10Seconds,
     /// The same by a clock that ticks every few milliseconds.
     Last10SecondsCoarse,
-    /// One call in so many fails, at even distances and without opening; by the default rule, or by an error rate over
+    /// One call in N fails, at even distances and without opening; by the default rule, or by an error rate over
     /// the last 100 calls.
     Failing { one_in: u64, last_100: bool },
     /// A rejection while open.

@@ -60,7 +60,7 @@ impl From<Duration> for Batch {
     }
 }
 
-/// A batch has a multiple of so many calls, so that the failures of each share come out even.
+/// The size of a batch is a multiple of this, so that the failures of each share come out even.
 const CALLS: u64 = 200;
 
 impl Runner {

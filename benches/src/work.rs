@@ -7,7 +7,7 @@ use std::hint::{black_box, spin_loop};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Makes so many calls. The one indirect call is around the loop, none is in it.
+/// Makes the given number of calls. The one indirect call is around the loop, none is in it.
 pub(crate) type Lane = Box<dyn Fn(u64) + Send + Sync>;
 
 /// How a call fails.
@@ -83,7 +83,7 @@ pub(crate) fn each(call: impl Fn() + Send + Sync + 'static) -> Lane {
     })
 }
 
-/// Makes one call in so many fail, at even distances. What is left of an uneven number of calls succeeds.
+/// Makes one call in `every` fail, at even distances. What is left of an uneven number of calls succeeds.
 pub(crate) fn one_in(
     every: u64,
     succeed: impl Fn() + Send + Sync + 'static,

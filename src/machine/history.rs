@@ -26,7 +26,7 @@ impl History {
         self.0
     }
 
-    /// That of `word`, if so many changes of state came before it.
+    /// That of `word`, if `changes` changes of state came before it.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn after_changes(word: Word, changes: u64) -> Self {
         // Tag and epoch lie in the same bits in both.

@@ -15,13 +15,13 @@ use crate::clock::{Clock, MonotonicClock};
 
 /// How many breakers a thread can have a handle of its own to.
 const PLACES: usize = 64;
-/// A breaker has so many places to choose from, next to each other.
+/// The number of neighbouring places that a breaker may take.
 const WAYS: usize = 2;
-/// Only a breaker that is used so often without another one of the same place in between is timed...
+/// The number of uses, with no other breaker of the same place in between, after which a breaker is timed.
 const TIMED_FROM: u32 = 8;
-/// ...and the thread earns a handle by so many uses...
+/// The number of uses within [`PERIOD`] by which the thread earns a handle.
 const USES: u32 = TIMED_FROM + 64;
-/// ...within so many milliseconds. Below that rate a shared count costs nothing that shows.
+/// In milliseconds. Below this rate the cost of a shared count does not show.
 const PERIOD: u32 = 100;
 
 /// A thread's own handle. Its count has cache lines for itself.

@@ -63,7 +63,7 @@ impl Totals {
         Totals { departed: Mutex::new(departed), observers }
     }
 
-    /// There are so many listed breakers now. Called under the lock of the ring.
+    /// Stores the number of listed breakers. Called under the lock of the ring.
     pub(super) fn set_listed(&self, breakers: usize) {
         if let Some(open) = &mut self.departed.lock().open {
             open.set_breakers(breakers);

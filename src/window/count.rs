@@ -60,7 +60,7 @@ impl CountWindow {
         settled.min(self.calls)
     }
 
-    /// Whether the `least`th latest error up to `ends` is in the window, after so many settled calls.
+    /// Whether the `least`th latest error up to `ends` is in the window, after `settled` calls.
     pub(super) fn has_errors(&self, ends: Ends, settled: u64, least: u64) -> Found {
         self.has(&self.errors, ends.epoch, ends.errors, settled, least)
     }

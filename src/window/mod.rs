@@ -177,7 +177,7 @@ enum Held {
     Time(Tally),
 }
 
-/// Other calls have failed during an evaluation, so many that it has to be repeated.
+/// More calls have failed during an evaluation than a log can hold back, so it has to be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overtaken;
 
@@ -191,7 +191,7 @@ impl Windows {
         Windows { rates, past, in_flight, begun: None }
     }
 
-    /// Windows that begin in the midst of `epoch`, when so many of its calls have been settled.
+    /// Windows that begin in the midst of `epoch`, when `settled` of its calls have been settled.
     pub(crate) fn beginning(self, epoch: Epoch, settled: u64) -> Self {
         Windows { begun: Some((epoch, settled)), ..self }
     }

@@ -15,7 +15,7 @@ pub(super) struct Ring {
     newest: RingU64,
 }
 
-/// How a word is divided: the number of the slice, and below it so many bits of the count.
+/// How a word is divided: the number of the slice, and below it `count_bits` bits of the count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packing {
     count_bits: u32,

@@ -8,7 +8,7 @@ use crate::machine::millis::whole_nanos;
 use crate::machine::word::Epoch;
 use crate::sync::{CountBox, full_fence};
 
-/// The calls that ended within the last so many seconds.
+/// The calls that ended within a span of time up to now.
 pub(super) struct TimeWindow {
     timeline: Timeline,
     packing: Packing,

@@ -44,7 +44,7 @@ pub(super) enum Begins {
 const CHANGING: u64 = u64::MAX;
 /// The epoch of an era that has not begun.
 const NO_EPOCH: u64 = u64::MAX;
-/// By how much the number goes on at most. What was counted so many slices ago has left every ring.
+/// By how much the number goes on at most. A count that is this number of slices old has left every ring.
 const FARTHEST: u64 = 2 * SLICES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ pub(crate) enum Operation {
     /// So many of them.
     Calls(u8, Outcome),
     Admit,
-    /// Admits so many calls, which stay in flight.
+    /// Admits calls that stay in flight.
     Leave(u8),
     /// Settles a call in flight. The places of those there are go round.
     Settle(usize, Outcome),

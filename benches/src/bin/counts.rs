@@ -167,7 +167,7 @@ fn alternating_last_100(calls: u64) {
 
 const THREADS: usize = 64;
 
-/// Does something while so many threads are alive that have used the breaker, one after the other.
+/// Runs a closure while other threads, which have used the breaker one after the other, are alive.
 fn after_threads(breaker: &CircuitBreaker, then: impl FnOnce(&CircuitBreaker)) {
     succeed(3, breaker);
     let [used, over] = [2, THREADS + 1].map(Barrier::new);

@@ -58,7 +58,7 @@ pub(super) fn runners(keys: u64) -> impl Iterator<Item = (KeyUse, Runner)> {
     runners.into_iter()
 }
 
-/// Batches of a multiple of so many calls: each of a thousand keys has its turn.
+/// The size of a batch is a multiple of this: each of a thousand keys has its turn.
 const KNOWN: u64 = 2_000;
 
 /// Keys that are there.
@@ -98,7 +98,7 @@ impl Known {
     }
 }
 
-/// Batches of a multiple of so many new keys.
+/// The number of new keys in a batch is a multiple of this.
 const NEW: u64 = 16;
 
 fn beside_closed(keys: u64) -> Runner {

@@ -32,9 +32,9 @@ pub(crate) enum Row {
     /// A call through a breaker that one thread uses; of a closure, and of a future.
     CallSync,
     Call,
-    /// By a breaker that so many threads have used.
+    /// By a breaker that this number of threads has used.
     Threads(usize, Use),
-    /// By a registry of so many keys.
+    /// By a registry with this number of keys.
     Keys(u64, KeyUse),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Growth {
     pub(crate) warning: String,
     costs: Vec<(Row, Cost)>,
     pub(crate) bytes: Bytes,
-    /// Of registries of so many keys: for each key used by one thread, and by four.
+    /// Of registries with this number of keys: for each key used by one thread, and by four.
     key_bytes: Vec<(u64, [f64; 2])>,
 }
 

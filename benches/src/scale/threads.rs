@@ -57,7 +57,7 @@ fn use_it(breaker: &CircuitBreaker) {
     }
 }
 
-/// One breaker for each use, which so many live threads have used: this one first, then members of a crowd.
+/// One breaker for each use, which a given number of live threads has used: this one first, then members of a crowd.
 pub(super) struct Used {
     pub(super) threads: usize,
     breakers: [(Use, Breaker); 5],

@@ -269,7 +269,7 @@ impl Nature {
     }
 }
 
-/// The epoch so many epochs before.
+/// The epoch that lies `epochs` before `epoch`.
 fn back(epoch: Epoch, epochs: u8) -> Epoch {
     Epoch::new(epoch.number() + EPOCH.max() + 1 - u64::from(epochs))
 }

@@ -8,7 +8,7 @@ fn rules() -> Rules {
     Rules { success_threshold: 3, half_open_error_threshold: 3, ..Rules::DEFAULT }
 }
 
-/// Closed, in the epoch of that number, after so many changes of state.
+/// Closed, in the epoch of that number, after the given number of changes of state.
 fn closed_in(epoch: u64, changes: u64) -> Cell {
     let mut cell = Cell::new();
     let word = Word::closed(Epoch::new(epoch));

@@ -34,7 +34,7 @@ fn half_open(probes: u32, successes: u64, errors: u64) -> Word {
     full.with_successes(successes).with_probe_errors(errors)
 }
 
-/// The same word once so many places have come back without a verdict.
+/// The same word once `returns` probes have come back without a verdict.
 fn after_returns(word: Word, returns: u32) -> Word {
     (0..returns).fold(word, |word, _| word.with_probe().with_return())
 }
