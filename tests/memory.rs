@@ -1,4 +1,4 @@
-//! What a breaker takes as more threads use it, counted by the allocator. `src/design.md` and the docs of `Window` name
+//! What a breaker takes as more threads use it, counted by the allocator. `docs/design.md` and the docs of `Window` name
 //! these figures.
 
 #![cfg(target_pointer_width = "64")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Config, ConfigError};
 use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::window::{Rates, SlowRate, Span, Window};
 
 /// Settings that a breaker can be made with.

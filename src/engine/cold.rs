@@ -1,8 +1,8 @@
+use super::last_failure::Failures;
+use super::observers::Log;
 use super::settings_version::Versions;
 use super::totals::Sums;
-use crate::failures::Failures;
 use crate::machine::coarse_deadline::CoarseDeadline;
-use crate::observers::Log;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceBox};
 use crate::window::Windows;

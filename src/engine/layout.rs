@@ -8,8 +8,8 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::Engine;
-use crate::engine::totals::Stripe;
-use crate::failures::Note;
+use super::last_failure::Note;
+use super::totals::Stripe;
 use crate::machine::cell::Cell;
 use crate::name::Name;
 use crate::outcome::Outcome;

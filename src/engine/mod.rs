@@ -3,14 +3,21 @@
 mod admit;
 mod cold;
 mod effect;
+pub(crate) mod last_failure;
 #[cfg(all(test, not(loom)))]
 mod layout;
+#[cfg(feature = "registry")]
+pub(crate) mod membership;
+pub(crate) mod observers;
+#[cfg(feature = "registry")]
+pub(crate) mod open_limit;
 mod opening;
 mod reconfigure;
 #[cfg(feature = "registry")]
 mod registry;
 mod settings_version;
 mod settle;
+pub(crate) mod shared;
 pub(crate) mod totals;
 
 use std::hash::{BuildHasher, RandomState};
@@ -24,18 +31,20 @@ use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
 use crate::metrics::{Metrics, WindowMetrics};
 use crate::name::Name;
-use crate::observers::Observer;
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 use crate::sync::OnceBox;
-use crate::terms::Terms;
 use crate::waiters::Waiters;
 use crate::window::Windows;
 use cold::{Cleared, Cold};
+use observers::Observer;
 use settings_version::Current;
+use shared::Terms;
 use totals::{Directory, FirstOwner, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::{Admission, Ticket};
+#[cfg(feature = "registry")]
+pub use open_limit::SuppressedOpening;
 
 /// All of a breaker but its public face.
 ///

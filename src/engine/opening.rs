@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "registry")]
+use super::open_limit::{OpenLimit, SuppressedOpening};
 use super::{Engine, draw_for};
 use crate::machine::cell::Applied;
 #[cfg(feature = "registry")]
 use crate::machine::step::{self, Effect};
 use crate::machine::word::Epoch;
-#[cfg(feature = "registry")]
-use crate::open_limit::{OpenLimit, SuppressedOpening};
-use crate::rules::Rules;
+use crate::settings::Rules;
 #[cfg(feature = "registry")]
 use crate::state::State;
 use crate::transition::Cause;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::settings_version::{Judgement, Settings, Version, Versions};
 use super::{Cold, Engine};
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::window::{Rates, Windows};
 
 impl Engine {

@@ -4,8 +4,8 @@ use std::ptr;
 use std::time::Duration;
 
 use super::Engine;
+use super::membership::{Counts, Group};
 use super::totals::Sums;
-use crate::membership::{Counts, Group};
 use crate::state::State;
 
 impl Engine {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::machine::word::{GATED_BITS, Word};
 use crate::outcome::Dropped;
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, Ordering};
 use crate::window::Windows;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
+use super::last_failure::Note;
 use super::settings_version::Settings;
 use super::totals::{Kind, Place, Stripe};
 use super::{Admission, Engine, Ticket, draw_for};
-use crate::failures::Note;
 use crate::machine::cell::Applied;
 use crate::machine::step::{self, Effect, Standing};
 use crate::machine::word::{Epoch, Word};

@@ -2,8 +2,8 @@ use ::http::header::HeaderName;
 use ::http::{HeaderMap, Response, StatusCode};
 
 use super::ByStatus;
-use crate::judge::Judge;
 use crate::outcome::Outcome;
+use crate::outcome::judge::Judge;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 

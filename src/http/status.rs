@@ -3,8 +3,8 @@ use std::time::Duration;
 use ::http::{HeaderMap, Response, StatusCode};
 
 use super::retry_after::retry_after;
-use crate::judge::Judge;
 use crate::outcome::Outcome;
+use crate::outcome::judge::Judge;
 
 /// Judges an HTTP response by its status. An error, which is no response at all, is a failure.
 ///

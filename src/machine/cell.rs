@@ -5,7 +5,7 @@ use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
 use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
 use crate::machine::word::{Epoch, Head, Word};
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::machine::millis::Millis;
 use crate::machine::word::{Epoch, Word};
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 use crate::transition::Cause;
 

@@ -7,11 +7,11 @@ use super::open_share::Observer;
 use super::ring::Ring;
 use super::totals::Totals;
 use super::{NameOf, Registry, share};
-use crate::builder::Builder;
+use crate::breaker::builder::Builder;
 use crate::config::ConfigError;
-use crate::membership::Membership;
+use crate::engine::membership::Membership;
+use crate::engine::open_limit::SuppressedOpening;
 use crate::name::Name;
-use crate::open_limit::SuppressedOpening;
 use crate::sync::Mutex;
 
 pub(super) const DEFAULT_CAPACITY: usize = 1024;

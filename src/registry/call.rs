@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::{BreakerHandle, DefaultHashBuilder, Registry};
+use crate::breaker::owned_permit::Shared;
+use crate::breaker::permit::{Bare, Hold, LocalPermit, OnDrop, Suspended, settling};
+use crate::engine::last_failure::Note;
 use crate::error::{Error, Rejected};
-use crate::failures::Note;
-use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
-use crate::owned::Shared;
-use crate::permit::{Bare, Hold, LocalPermit, OnDrop, Suspended, settling};
+use crate::outcome::judge::{ByResult, Judge};
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// Runs `op` if the breaker of `key` admits it. `Ok` is a success, `Err` a failure.

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, Hash};
 
 use super::{DefaultHashBuilder, KeyedCall, Registry};
 use crate::error::Error;
-use crate::judge::{Ignoring, Judge};
 use crate::outcome::Outcome;
+use crate::outcome::judge::{Ignoring, Judge};
 
 impl<K, S> Registry<K, S> {
     /// The registry, with errors that match `predicate` counting as [`Outcome::Ignored`].

@@ -12,10 +12,10 @@ use super::own_handle::{LocalHandle, local_handle};
 use super::ring::{Ring, SAMPLE};
 use super::totals::Departure;
 use crate::breaker::CircuitBreaker;
-use crate::membership::Membership;
+use crate::engine::membership::Membership;
+use crate::engine::shared::Terms;
 use crate::name::Name;
 use crate::sync::full_fence;
-use crate::terms::Terms;
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// The hash of a key, with its bits spread for the map, which takes the lowest ones as they are.

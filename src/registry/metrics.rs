@@ -1,4 +1,4 @@
-use crate::membership::Counts;
+use crate::engine::membership::Counts;
 use crate::name::Name;
 use crate::state::State;
 

@@ -18,14 +18,14 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use crate::breaker::CircuitBreaker;
-use crate::builder::Builder;
+use crate::breaker::builder::Builder;
 use crate::clock::Clock;
 use crate::config::{Approved, Config, ConfigError};
+use crate::engine::shared::Terms;
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::state::State;
 use crate::sync::Mutex;
-use crate::terms::Terms;
 
 use builder::DEFAULT_CAPACITY;
 pub use builder::RegistryBuilder;

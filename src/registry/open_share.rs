@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::listed::DefaultHashBuilder;
-use crate::open_limit::SuppressedOpening;
+use crate::engine::open_limit::SuppressedOpening;
 use crate::panics::contain;
 use crate::state::State;
 

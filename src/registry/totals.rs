@@ -7,8 +7,8 @@ use super::RegistryMetrics;
 use super::listed::DefaultHashBuilder;
 use super::open_share::{Observer, OpenShare, tell};
 use crate::breaker::CircuitBreaker;
-use crate::membership::{Counts, Group};
-use crate::open_limit::{OpenLimit, SuppressedOpening};
+use crate::engine::membership::{Counts, Group};
+use crate::engine::open_limit::{OpenLimit, SuppressedOpening};
 use crate::state::State;
 use crate::sync::Mutex;
 

@@ -8,10 +8,10 @@ use pin_project_lite::pin_project;
 
 use super::OnRejection;
 use crate::breaker::CircuitBreaker;
+use crate::breaker::owned_permit::Shared;
+use crate::breaker::permit::{Hold, Suspended};
 use crate::error::Rejected;
-use crate::judge::Judge;
-use crate::owned::Shared;
-use crate::permit::{Hold, Suspended};
+use crate::outcome::judge::Judge;
 
 pin_project! {
     /// The response of a [`BreakerService`](super::BreakerService).

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::{Answering, Boxing, BreakerFuture, OnRejection, Refusing};
 use crate::error::Rejected;
-use crate::judge::{ByResult, Ignoring, Judge};
+use crate::outcome::judge::{ByResult, Ignoring, Judge};
 use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 
 /// Protects services with the breakers of a [`Registry`]: one for each host, tenant or method, as `key_of` says.

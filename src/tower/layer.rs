@@ -7,7 +7,7 @@ use tower_layer::Layer;
 use super::{Answering, Boxing, BreakerService, Refusing};
 use crate::breaker::CircuitBreaker;
 use crate::error::Rejected;
-use crate::judge::{ByResult, Ignoring};
+use crate::outcome::judge::{ByResult, Ignoring};
 
 /// Protects services with one breaker.
 ///

@@ -7,8 +7,8 @@ use tower_service::Service;
 
 use super::{BreakerFuture, OnRejection, Refusing};
 use crate::breaker::CircuitBreaker;
-use crate::judge::{ByResult, Judge};
-use crate::owned::acquire;
+use crate::breaker::owned_permit::acquire;
+use crate::outcome::judge::{ByResult, Judge};
 
 /// A service behind a breaker; made by [`BreakerLayer`](super::BreakerLayer).
 ///

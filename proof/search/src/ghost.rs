@@ -1,7 +1,7 @@
 //! What a breaker is meant to do with one event, written down without words, fields or epochs that wrap.
 
 use crate::machine::word::Word;
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 
 /// Milliseconds.

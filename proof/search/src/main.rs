@@ -15,7 +15,7 @@ mod threads;
 
 /// The library's own modules, which find each other at the root.
 #[path = "../../../src"]
-#[allow(dead_code, unreachable_pub, reason = "the search uses a part of them")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the search uses a part of them")]
 mod library {
     pub(crate) mod machine {
         pub(crate) mod history;
@@ -26,12 +26,12 @@ mod library {
     pub(crate) mod metrics;
     pub(crate) mod name;
     pub(crate) mod outcome;
-    pub(crate) mod rules;
+    pub(crate) mod settings;
     pub(crate) mod state;
     pub(crate) mod transition;
 }
 
-use library::{machine, metrics, name, outcome, rules, state, transition};
+use library::{machine, metrics, name, outcome, settings, state, transition};
 use std::process::ExitCode;
 use std::time::Instant;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ghost::{Ghost, Mode, START};
 use crate::machine::history::History;
 use crate::machine::word::{EPOCH, Epoch, Word};
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 use crate::threads::{End, Nature, Sight, Task, World};
 

@@ -7,7 +7,7 @@ use crate::ghost::{Answer, Ghost, Happening, Mode, Time};
 use crate::machine::history::History;
 use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
 use crate::machine::word::{EPOCH, Epoch, Head, Word};
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::state::State;
 
 /// What a thread has to do, in this order.

@@ -17,7 +17,7 @@ fn the_fields_of_a_state_do_not_overlap() {
 
 #[test]
 fn the_layout_in_the_docs_is_the_layout_of_the_word() {
-    let docs = include_str!("../../design.md");
+    let docs = include_str!("../../../docs/design.md");
     for (state, name, field) in [
         ("every", "tag", TAG),
         ("closed, forced", "epoch", EPOCH),

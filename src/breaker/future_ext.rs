@@ -1,7 +1,7 @@
 use std::future::Future;
 
-use crate::breaker::CircuitBreaker;
-use crate::call::Call;
+use super::CircuitBreaker;
+use super::call::Call;
 
 /// [`CircuitBreaker::call`] from the future's side, for the end of a chain of methods.
 ///

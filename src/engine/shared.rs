@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "registry")]
+use super::membership::Group;
+use super::observers::Observer;
+#[cfg(feature = "registry")]
+use super::open_limit::OpenLimit;
 use crate::clock::{Clock, MonotonicClock};
-#[cfg(feature = "registry")]
-use crate::membership::Group;
-use crate::observers::Observer;
-#[cfg(feature = "registry")]
-use crate::open_limit::OpenLimit;
-use crate::rules::Rules;
+use crate::settings::Rules;
 use crate::window::{Rates, Windows};
 
 /// All that a breaker is told by its maker, but its name. Breakers that are made alike share it.

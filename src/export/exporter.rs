@@ -1,17 +1,10 @@
 //! The breakers that are exported, and what is exported of them.
 
-mod book;
-#[cfg(feature = "opentelemetry")]
-mod instruments;
-#[cfg(feature = "metrics")]
-mod publish;
-mod source;
-
 use std::fmt;
 use std::sync::Arc;
 
-use book::{Book, Row};
-use source::Source;
+use super::series::{Book, Row};
+use super::source::Source;
 
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
@@ -146,7 +139,7 @@ impl Roster {
     }
 
     /// What is to be exported now.
-    fn read(&self) -> Vec<Row> {
+    pub(super) fn read(&self) -> Vec<Row> {
         let mut sources = self.0.sources.lock();
         sources.retain(Source::lasts);
         let sights: Vec<_> = sources.iter().map(Source::look).collect();

@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::breaker::CircuitBreaker;
+use super::CircuitBreaker;
+use super::permit::{Hold, LocalPermit, SharedPermit, Suspended};
 use crate::engine::Engine;
 use crate::engine::totals::Stripe;
 use crate::error::Error;
-use crate::judge::{ByResult, Judge};
 use crate::outcome::Outcome;
-use crate::permit::{Hold, LocalPermit, SharedPermit, Suspended};
+use crate::outcome::judge::{ByResult, Judge};
 
 impl CircuitBreaker {
     /// Runs `op` if the breaker admits it. `Ok` is a success, `Err` a failure.

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::book::{Book, Counts};
+use super::series::{Book, Counts};
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
 use crate::state::State;

@@ -1,11 +1,11 @@
 use std::fmt;
 use std::future::IntoFuture;
 
-use crate::breaker::CircuitBreaker;
-use crate::call::Call;
+use super::CircuitBreaker;
+use super::call::Call;
 use crate::error::Error;
-use crate::judge::{Ignoring, Judge};
 use crate::outcome::Outcome;
+use crate::outcome::judge::{Ignoring, Judge};
 
 impl CircuitBreaker {
     /// The breaker, with errors that match `predicate` counting as [`Outcome::Ignored`].

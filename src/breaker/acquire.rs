@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::breaker::CircuitBreaker;
+use super::CircuitBreaker;
+use super::permit::Permit;
 #[cfg(not(target_family = "wasm"))]
 use crate::error::Rejected;
-use crate::permit::Permit;
 
 impl CircuitBreaker {
     /// Waits until the breaker admits a call.

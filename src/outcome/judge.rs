@@ -1,4 +1,4 @@
-use crate::outcome::Outcome;
+use super::Outcome;
 
 /// Decides how a result of type `R` counts.
 ///

@@ -5,10 +5,10 @@ use std::mem;
 use std::ops::Deref;
 use std::thread;
 
+use crate::engine::last_failure::{Note, type_name};
 use crate::engine::totals::{Place, Stripe};
 use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
-use crate::failures::{Note, type_name};
 use crate::outcome::Outcome;
 
 /// Leave to make one call, to be given back with the call's outcome.
@@ -387,7 +387,7 @@ macro_rules! settling {
             #[inline]
             pub fn settle<T, E>(self, result: Result<T, E>) -> Result<T, E> {
                 let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Failure };
-                self.hold.settle(outcome, || crate::failures::type_name(&result));
+                self.hold.settle(outcome, || crate::engine::last_failure::type_name(&result));
                 result
             }
         }

@@ -1,8 +1,8 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-use super::Roster;
-use super::book::{OUTCOMES, Row};
+use super::exporter::Roster;
+use super::series::{OUTCOMES, Row};
 
 /// With feature `opentelemetry`.
 impl Roster {

@@ -3,13 +3,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::CircuitBreaker;
+use super::CircuitBreaker;
 use crate::clock::Clock;
 use crate::config::{Approved, Config, ConfigError};
+use crate::engine::observers::Observer;
+use crate::engine::shared::Terms;
 use crate::name::Name;
-use crate::observers::Observer;
 use crate::outcome::Dropped;
-use crate::terms::Terms;
 use crate::transition::Transition;
 use crate::window::Window;
 

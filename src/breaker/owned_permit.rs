@@ -3,12 +3,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::breaker::CircuitBreaker;
+use super::CircuitBreaker;
+use super::permit::{Bare, Hold, OnDrop, settling};
 use crate::engine::Engine;
+use crate::engine::last_failure::Note;
 use crate::error::Rejected;
-use crate::failures::Note;
 use crate::outcome::Outcome;
-use crate::permit::{Bare, Hold, OnDrop, settling};
 
 /// A [`Permit`](crate::Permit) that keeps its breaker alive and borrows nothing: for a call that is
 /// settled elsewhere, by a spawned task or another thread.

@@ -1,4 +1,8 @@
+pub(crate) mod judge;
+
 use std::time::Duration;
+
+pub use judge::{ByResult, Ignoring, Judge};
 
 /// How a finished call counts.
 ///

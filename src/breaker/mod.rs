@@ -1,18 +1,33 @@
+mod acquire;
+pub(crate) mod builder;
+pub(crate) mod call;
+pub(crate) mod changed;
+pub(crate) mod classified;
+mod future_ext;
+pub(crate) mod owned_permit;
+pub(crate) mod permit;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Approved, Config, ConfigError};
 use crate::engine::Engine;
-use crate::error::Rejected;
 #[cfg(feature = "registry")]
-use crate::membership::Membership;
+use crate::engine::membership::Membership;
+use crate::engine::shared::Terms;
+use crate::error::Rejected;
 use crate::metrics::Metrics;
 use crate::name::Name;
-use crate::permit::Permit;
 use crate::state::State;
-use crate::terms::Terms;
-use crate::watch::Changed;
+
+pub use builder::Builder;
+pub use call::Call;
+pub use changed::Changed;
+pub use classified::Guarded;
+pub use future_ext::GuardedBy;
+pub use owned_permit::OwnedPermit;
+pub use permit::Permit;
 
 /// A circuit breaker.
 ///
@@ -49,7 +64,7 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     crate::sync::const_unless_loom! {
-        /// A breaker with the default settings, which [`Builder`](crate::Builder) lists.
+        /// A breaker with the default settings, which [`Builder`] lists.
         ///
         /// ```
         /// use tripcoil::CircuitBreaker;

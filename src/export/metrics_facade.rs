@@ -1,7 +1,7 @@
 use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::Roster;
-use super::book::{OUTCOMES, Row};
+use super::exporter::Roster;
+use super::series::{OUTCOMES, Row};
 
 const CALLS: &str = "circuit_breaker_calls_total";
 const SLOW_CALLS: &str = "circuit_breaker_slow_calls_total";

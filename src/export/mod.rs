@@ -1,0 +1,17 @@
+//! What dashboards and logs are told: series for `metrics` and OpenTelemetry, events for `tracing`.
+
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod exporter;
+#[cfg(feature = "metrics")]
+mod metrics_facade;
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod series;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod source;
+#[cfg(feature = "tracing")]
+pub mod tracing;
+
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+pub use exporter::Roster;
