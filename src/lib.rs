@@ -50,7 +50,7 @@ pub use engine::SuppressedOpening;
 pub use error::{Error, Rejected};
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
-pub use export::Roster;
+pub use export::Exporter;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use export::tracing as trace;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::series::{Book, Row};
+use super::series::{Series, SeriesTable};
 use super::source::Source;
 
 use crate::breaker::CircuitBreaker;
@@ -14,7 +14,7 @@ use crate::transition::Transition;
 /// The breakers that are exported, to `metrics` or to OpenTelemetry (features `metrics` and `opentelemetry`).
 ///
 /// List breakers once; everything is read from their counts when it is asked for, so that calls pay
-/// nothing. A clone is another handle to the same roster.
+/// nothing. A clone is another handle to the same exporter.
 ///
 /// | `metrics` | OpenTelemetry | labels | what it is |
 /// |---|---|---|---|
@@ -38,45 +38,45 @@ use crate::transition::Transition;
 ///
 /// ```
 /// use std::sync::{Arc, LazyLock};
-/// use tripcoil::{CircuitBreaker, Roster};
+/// use tripcoil::{CircuitBreaker, Exporter};
 ///
-/// static ROSTER: LazyLock<Roster> = LazyLock::new(Roster::new);
+/// static EXPORTER: LazyLock<Exporter> = LazyLock::new(Exporter::new);
 /// static PAYMENTS: LazyLock<CircuitBreaker> = LazyLock::new(|| {
 ///     CircuitBreaker::builder("payments")
-///         .on_transition(ROSTER.observer())
+///         .on_transition(EXPORTER.observer())
 ///         .build()
 ///         .expect("the settings are in range")
 /// });
 ///
-/// ROSTER.add_static(&PAYMENTS);
+/// EXPORTER.add_static(&PAYMENTS);
 /// let mail = Arc::new(CircuitBreaker::new("mail")); // without an observer: no count of transitions
-/// ROSTER.add(&mail);
+/// EXPORTER.add(&mail);
 /// ```
 #[derive(Clone)]
-pub struct Roster(Arc<Shared>);
+pub struct Exporter(Arc<Shared>);
 
 struct Shared {
     sources: Mutex<Vec<Source>>,
     /// Apart from the sources: an observer may be told of a transition while they are read.
-    book: Mutex<Book>,
+    table: Mutex<SeriesTable>,
 }
 
-impl Roster {
-    /// An empty roster.
+impl Exporter {
+    /// An empty exporter.
     #[must_use]
     pub fn new() -> Self {
         Self::with_max_names(100)
     }
 
-    /// An empty roster that gives up to so many names series of their own; 0 puts all breakers under `other`.
+    /// An empty exporter that gives up to so many names series of their own; 0 puts all breakers under `other`.
     #[must_use]
     pub fn with_max_names(names: usize) -> Self {
-        Roster(Arc::new(Shared { sources: Mutex::new(Vec::new()), book: Mutex::new(Book::new(names)) }))
+        Exporter(Arc::new(Shared { sources: Mutex::new(Vec::new()), table: Mutex::new(SeriesTable::new(names)) }))
     }
 
     /// Lists a breaker for as long as it lives; a second time does nothing.
     ///
-    /// The roster does not keep it alive. What it counts between the last time that the roster is read and its end
+    /// The exporter does not keep it alive. What it counts between the last time that the exporter is read and its end
     /// is in no counter.
     pub fn add(&self, breaker: &Arc<CircuitBreaker>) {
         self.list(Source::shared(breaker), breaker.name());
@@ -87,23 +87,23 @@ impl Roster {
         self.list(Source::lasting(breaker), breaker.name());
     }
 
-    /// Lists breakers that come and go: `walk` is called whenever the roster is read, and hands out a name and a
+    /// Lists breakers that come and go: `walk` is called whenever the exporter is read, and hands out a name and a
     /// snapshot for each that there is.
     ///
     /// Within one walk each name should come once, as those of one name are summed. A breaker of whose counts one has fallen since the walk before is
     /// taken for a new one of the same name, so [`lifetime_metrics`](CircuitBreaker::lifetime_metrics) are better
-    /// than [`metrics`](CircuitBreaker::metrics). The roster remembers the counts of every breaker of the
-    /// last walk. `walk` must not use the roster.
+    /// than [`metrics`](CircuitBreaker::metrics). The exporter remembers the counts of every breaker of the
+    /// last walk. `walk` must not use the exporter.
     ///
     /// ```
     /// use std::collections::HashMap;
     /// use std::sync::{Arc, Mutex};
-    /// use tripcoil::{CircuitBreaker, Roster};
+    /// use tripcoil::{CircuitBreaker, Exporter};
     ///
     /// let tenants: Arc<Mutex<HashMap<u32, CircuitBreaker>>> = Arc::default();
-    /// let roster = Roster::with_max_names(20);
+    /// let exporter = Exporter::with_max_names(20);
     /// let listed = tenants.clone();
-    /// roster.add_each(move |hand_out| {
+    /// exporter.add_each(move |hand_out| {
     ///     for (tenant, breaker) in listed.lock().unwrap().iter() {
     ///         hand_out(&format!("tenant {tenant}"), &breaker.lifetime_metrics());
     ///     }
@@ -113,20 +113,20 @@ impl Roster {
         self.0.sources.lock().push(Source::each(walk));
     }
 
-    /// An observer that counts transitions for the roster, by name, `from` and `to`; one fits all breakers.
+    /// An observer that counts transitions for the exporter, by name, `from` and `to`; one fits all breakers.
     ///
     /// ```
-    /// use tripcoil::{CircuitBreaker, Roster};
+    /// use tripcoil::{CircuitBreaker, Exporter};
     ///
-    /// let roster = Roster::new();
-    /// let breaker = CircuitBreaker::builder("payments").on_transition(roster.observer()).build()?;
+    /// let exporter = Exporter::new();
+    /// let breaker = CircuitBreaker::builder("payments").on_transition(exporter.observer()).build()?;
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
     pub fn observer(&self) -> impl Fn(&Transition) + Send + Sync + 'static {
         let shared = self.0.clone();
         move |transition| {
             let Transition { name, from, to, .. } = transition;
-            shared.book.lock().row(name).count_transition(*from, *to);
+            shared.table.lock().series_of(name).count_transition(*from, *to);
         }
     }
 
@@ -134,33 +134,33 @@ impl Roster {
         let mut sources = self.0.sources.lock();
         if !sources.iter().any(|listed| listed.is_same(&source)) {
             sources.push(source);
-            self.0.book.lock().row(name);
+            self.0.table.lock().series_of(name);
         }
     }
 
     /// What is to be exported now.
-    pub(super) fn read(&self) -> Vec<Row> {
+    pub(super) fn read(&self) -> Vec<Series> {
         let mut sources = self.0.sources.lock();
         sources.retain(Source::lasts);
         let sights: Vec<_> = sources.iter().map(Source::look).collect();
-        let mut book = self.0.book.lock();
-        book.turn_the_page();
+        let mut table = self.0.table.lock();
+        table.clear_gauges();
         for (source, sights) in sources.iter_mut().zip(sights) {
-            source.enter(sights, &mut book);
+            source.enter(sights, &mut table);
         }
-        book.rows().to_vec()
+        table.all().to_vec()
     }
 }
 
-impl Default for Roster {
+impl Default for Exporter {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Roster {
+impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.0.book.lock().rows().iter().map(|row| row.name.clone()).collect();
-        f.debug_struct("Roster").field("names", &names).finish_non_exhaustive()
+        let names: Vec<_> = self.0.table.lock().all().iter().map(|series| series.name.clone()).collect();
+        f.debug_struct("Exporter").field("names", &names).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use super::exporter::Roster;
-use super::series::{OUTCOMES, Row};
+use super::exporter::Exporter;
+use super::series::{OUTCOMES, Series};
 
 const CALLS: &str = "circuit_breaker_calls_total";
 const SLOW_CALLS: &str = "circuit_breaker_slow_calls_total";
@@ -10,25 +10,25 @@ const STATE: &str = "circuit_breaker_state";
 const ACTIVE_CALLS: &str = "circuit_breaker_active_calls";
 
 /// With feature `metrics`.
-impl Roster {
+impl Exporter {
     /// Publishes what the breakers have counted to the recorder of the `metrics` facade.
     ///
-    /// Call it when the recorder is about to be scraped, or now and then from a timer of your own: the roster has
+    /// Call it when the recorder is about to be scraped, or now and then from a timer of your own: the exporter has
     /// none. A recorder that is installed later gets the whole counts.
     ///
     /// ```
-    /// use tripcoil::{CircuitBreaker, Roster};
+    /// use tripcoil::{CircuitBreaker, Exporter};
     ///
     /// static MAIL: CircuitBreaker = CircuitBreaker::new("mail");
     ///
-    /// let roster = Roster::new();
-    /// roster.add_static(&MAIL);
-    /// roster.publish(); // circuit_breaker_state{name="mail",state="closed"} 1, and so on
+    /// let exporter = Exporter::new();
+    /// exporter.add_static(&MAIL);
+    /// exporter.publish(); // circuit_breaker_state{name="mail",state="closed"} 1, and so on
     /// ```
     pub fn publish(&self) {
         describe();
-        for row in self.read() {
-            publish(&row);
+        for series in self.read() {
+            publish(&series);
         }
     }
 }
@@ -45,19 +45,19 @@ fn describe() {
     describe_gauge!(ACTIVE_CALLS, Unit::Count, "Calls of the circuit breaker in flight.");
 }
 
-fn publish(row: &Row) {
-    let name = SharedString::from(row.name.clone());
-    for (outcome, count) in OUTCOMES.into_iter().zip(row.counts.calls) {
+fn publish(series: &Series) {
+    let name = SharedString::from(series.name.clone());
+    for (outcome, count) in OUTCOMES.into_iter().zip(series.counts.calls) {
         counter!(CALLS, "name" => name.clone(), "outcome" => outcome).absolute(count);
     }
-    counter!(SLOW_CALLS, "name" => name.clone()).absolute(row.counts.slow);
-    for (from, to, count) in row.transitions() {
+    counter!(SLOW_CALLS, "name" => name.clone()).absolute(series.counts.slow);
+    for (from, to, count) in series.transitions() {
         counter!(TRANSITIONS, "name" => name.clone(), "from" => from.as_str(), "to" => to.as_str()).absolute(count);
     }
-    for (state, breakers) in row.states() {
+    for (state, breakers) in series.states() {
         gauge!(STATE, "name" => name.clone(), "state" => state.as_str()).set(value(breakers));
     }
-    gauge!(ACTIVE_CALLS, "name" => name).set(value(row.active));
+    gauge!(ACTIVE_CALLS, "name" => name).set(value(series.active));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "calls in flight are far below 2^52")]

@@ -14,4 +14,4 @@ mod source;
 pub mod tracing;
 
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-pub use exporter::Roster;
+pub use exporter::Exporter;

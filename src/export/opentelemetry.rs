@@ -1,94 +1,94 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-use super::exporter::Roster;
-use super::series::{OUTCOMES, Row};
+use super::exporter::Exporter;
+use super::series::{OUTCOMES, Series};
 
 /// With feature `opentelemetry`.
-impl Roster {
-    /// Makes the roster's instruments of `meter`, all of them observable ones: they are read when the meter
+impl Exporter {
+    /// Makes the exporter's instruments of `meter`, all of them observable ones: they are read when the meter
     /// provider collects, and never during a call.
     ///
-    /// Once for each meter provider; they stay for as long as it does, and keep the roster alive. The attributes are named as the labels
+    /// Once for each meter provider; they stay for as long as it does, and keep the exporter alive. The attributes are named as the labels
     /// of the `metrics` feature, so a Prometheus that is fed through OpenTelemetry shows the same names.
     ///
     /// ```
-    /// use tripcoil::{CircuitBreaker, Roster};
+    /// use tripcoil::{CircuitBreaker, Exporter};
     ///
     /// static MAIL: CircuitBreaker = CircuitBreaker::new("mail");
     ///
-    /// let roster = Roster::new();
-    /// roster.add_static(&MAIL);
-    /// roster.instrument(&opentelemetry::global::meter("tripcoil"));
+    /// let exporter = Exporter::new();
+    /// exporter.add_static(&MAIL);
+    /// exporter.instrument(&opentelemetry::global::meter("tripcoil"));
     /// ```
     pub fn instrument(&self, meter: &Meter) {
-        let roster = self.clone();
+        let exporter = self.clone();
         meter
             .u64_observable_counter("circuit_breaker.calls")
             .with_unit("{call}")
             .with_description("Calls of the circuit breaker by outcome.")
             .with_callback(move |instrument| {
-                for row in roster.read() {
-                    for (outcome, count) in OUTCOMES.into_iter().zip(row.counts.calls) {
-                        instrument.observe(count, &[name(&row), KeyValue::new("outcome", outcome)]);
+                for series in exporter.read() {
+                    for (outcome, count) in OUTCOMES.into_iter().zip(series.counts.calls) {
+                        instrument.observe(count, &[name(&series), KeyValue::new("outcome", outcome)]);
                     }
                 }
             })
             .build();
-        let roster = self.clone();
+        let exporter = self.clone();
         meter
             .u64_observable_counter("circuit_breaker.slow_calls")
             .with_unit("{call}")
             .with_description("Slow calls of the circuit breaker; each is a success or an error too.")
             .with_callback(move |instrument| {
-                for row in roster.read() {
-                    instrument.observe(row.counts.slow, &[name(&row)]);
+                for series in exporter.read() {
+                    instrument.observe(series.counts.slow, &[name(&series)]);
                 }
             })
             .build();
-        let roster = self.clone();
+        let exporter = self.clone();
         meter
             .u64_observable_counter("circuit_breaker.transitions")
             .with_unit("{transition}")
             .with_description("Changes of the circuit breaker's state.")
             .with_callback(move |instrument| {
-                for row in roster.read() {
-                    for (from, to, count) in row.transitions() {
+                for series in exporter.read() {
+                    for (from, to, count) in series.transitions() {
                         let (from, to) = (KeyValue::new("from", from.as_str()), KeyValue::new("to", to.as_str()));
-                        instrument.observe(count, &[name(&row), from, to]);
+                        instrument.observe(count, &[name(&series), from, to]);
                     }
                 }
             })
             .build();
-        let roster = self.clone();
+        let exporter = self.clone();
         meter
             .i64_observable_up_down_counter("circuit_breaker.state")
             .with_unit("{circuit_breaker}")
             .with_description("Circuit breakers of this name that are in this state: 1 or 0 for a single one.")
             .with_callback(move |instrument| {
-                for row in roster.read() {
-                    for (state, breakers) in row.states() {
-                        instrument.observe(signed(breakers), &[name(&row), KeyValue::new("state", state.as_str())]);
+                for series in exporter.read() {
+                    for (state, breakers) in series.states() {
+                        instrument.observe(signed(breakers), &[name(&series), KeyValue::new("state", state.as_str())]);
                     }
                 }
             })
             .build();
-        let roster = self.clone();
+        let exporter = self.clone();
         meter
             .i64_observable_up_down_counter("circuit_breaker.active_calls")
             .with_unit("{call}")
             .with_description("Calls of the circuit breaker in flight.")
             .with_callback(move |instrument| {
-                for row in roster.read() {
-                    instrument.observe(signed(row.active), &[name(&row)]);
+                for series in exporter.read() {
+                    instrument.observe(signed(series.active), &[name(&series)]);
                 }
             })
             .build();
     }
 }
 
-fn name(row: &Row) -> KeyValue {
-    KeyValue::new("name", row.name.clone())
+fn name(series: &Series) -> KeyValue {
+    KeyValue::new("name", series.name.clone())
 }
 
 fn signed(count: u64) -> i64 {

@@ -52,7 +52,7 @@ impl Counts {
 
 /// What is exported under one name.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(super) struct Series {
     pub(super) name: Arc<str>,
     pub(super) counts: Counts,
     /// How many breakers are in each state, in the order of [`STATES`].
@@ -67,7 +67,7 @@ fn index(state: State) -> usize {
     state as usize
 }
 
-impl Row {
+impl Series {
     pub(super) fn enter(&mut self, state: State, active: u64) {
         self.states[index(state)] += 1;
         self.active += active;
@@ -94,33 +94,33 @@ impl Row {
     }
 }
 
-/// The rows, each of which has its name for good.
-pub(super) struct Book {
-    rows: Vec<Row>,
+/// The series, each of which has its name for good.
+pub(super) struct SeriesTable {
+    series: Vec<Series>,
     places: HashMap<Arc<str>, usize>,
     max_names: usize,
     other: Option<usize>,
 }
 
-impl Book {
+impl SeriesTable {
     const OTHER: &str = "other";
 
     pub(super) fn new(max_names: usize) -> Self {
-        Book { rows: Vec::new(), places: HashMap::new(), max_names, other: None }
+        SeriesTable { series: Vec::new(), places: HashMap::new(), max_names, other: None }
     }
 
-    pub(super) fn row(&mut self, name: &str) -> &mut Row {
+    pub(super) fn series_of(&mut self, name: &str) -> &mut Series {
         let place = match self.places.get(name) {
             Some(place) => *place,
             None => self.find_a_place(name),
         };
-        &mut self.rows[place]
+        &mut self.series[place]
     }
 
     fn find_a_place(&mut self, name: &str) -> usize {
         if self.places.len() < self.max_names && name != Self::OTHER {
             let place = self.make(name);
-            self.places.insert(self.rows[place].name.clone(), place);
+            self.places.insert(self.series[place].name.clone(), place);
             return place;
         }
         let place = self.other.unwrap_or_else(|| self.make(Self::OTHER));
@@ -130,18 +130,18 @@ impl Book {
 
     fn make(&mut self, name: &str) -> usize {
         let name = Arc::from(name);
-        self.rows.push(Row { name, counts: Counts::ZERO, states: [0; 5], active: 0, transitions: [[0; 5]; 5] });
-        self.rows.len() - 1
+        self.series.push(Series { name, counts: Counts::ZERO, states: [0; 5], active: 0, transitions: [[0; 5]; 5] });
+        self.series.len() - 1
     }
 
-    pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
+    pub(super) fn all(&self) -> &[Series] {
+        &self.series
     }
 
     /// Takes out what holds for one moment only.
-    pub(super) fn turn_the_page(&mut self) {
-        for row in &mut self.rows {
-            (row.states, row.active) = ([0; 5], 0);
+    pub(super) fn clear_gauges(&mut self) {
+        for series in &mut self.series {
+            (series.states, series.active) = ([0; 5], 0);
         }
     }
 }

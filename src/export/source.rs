@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use super::series::{Book, Counts};
+use super::series::{Counts, SeriesTable};
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
 use crate::state::State;
@@ -86,15 +86,15 @@ impl Source {
     }
 
     /// Enters what was seen, and what has been counted since the look before.
-    pub(super) fn enter(&mut self, sights: Vec<Sight>, book: &mut Book) {
+    pub(super) fn enter(&mut self, sights: Vec<Sight>, table: &mut SeriesTable) {
         let mut seen: HashMap<Box<str>, Counts> = HashMap::with_capacity(sights.len());
         for Sight { name, counts, state, active } in sights {
-            book.row(&name).enter(state, active);
+            table.series_of(&name).enter(state, active);
             seen.entry(name).or_insert(Counts::ZERO).add(counts);
         }
         for (name, counts) in &seen {
             let before = self.seen.get(name).copied().unwrap_or(Counts::ZERO);
-            book.row(name).counts.add(counts.since(before));
+            table.series_of(name).counts.add(counts.since(before));
         }
         self.seen = seen;
     }

@@ -98,18 +98,18 @@ use totals::Totals;
 ///
 /// # Export
 ///
-/// With the feature `metrics` or `opentelemetry` a `Roster` takes them all, and gives a bounded number of names series of
+/// With the feature `metrics` or `opentelemetry` a `Exporter` takes them all, and gives a bounded number of names series of
 /// their own:
 ///
 /// ```
 /// # #[cfg(feature = "metrics")] {
 /// use std::sync::Arc;
-/// use tripcoil::{Registry, Roster};
+/// use tripcoil::{Registry, Exporter};
 ///
 /// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
-/// let roster = Roster::with_max_names(100);
+/// let exporter = Exporter::with_max_names(100);
 /// let listed = hosts.clone();
-/// roster.add_each(move |hand_out| {
+/// exporter.add_each(move |hand_out| {
 ///     for (_, breaker) in listed.iter() {
 ///         hand_out(breaker.name(), &breaker.lifetime_metrics());
 ///     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
-use tripcoil::{CircuitBreaker, Roster};
+use tripcoil::{CircuitBreaker, Exporter};
 
 /// The kind and unit of each instrument, and the value of each of its series.
 #[derive(Debug, Default, PartialEq)]
@@ -30,11 +30,11 @@ impl Collected {
     }
 }
 
-fn collect(provider: &SdkMeterProvider, exporter: &InMemoryMetricExporter) -> Collected {
-    exporter.reset();
+fn collect(provider: &SdkMeterProvider, memory: &InMemoryMetricExporter) -> Collected {
+    memory.reset();
     provider.force_flush().unwrap();
     let mut collected = Collected::default();
-    for resource in exporter.get_finished_metrics().unwrap() {
+    for resource in memory.get_finished_metrics().unwrap() {
         for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
             match metric.data() {
                 AggregatedMetrics::U64(data) => collected.add(metric.name(), metric.unit(), data),
@@ -48,20 +48,20 @@ fn collect(provider: &SdkMeterProvider, exporter: &InMemoryMetricExporter) -> Co
 
 #[test]
 fn every_collection_reads_what_the_breakers_have_counted() {
-    let exporter = InMemoryMetricExporter::default();
-    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
-    let roster = Roster::new();
-    roster.instrument(&provider.meter("tripcoil"));
-    let breaker = CircuitBreaker::builder("payments").error_threshold(2).on_transition(roster.observer()).build();
+    let memory = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(memory.clone()).build()).build();
+    let exporter = Exporter::new();
+    exporter.instrument(&provider.meter("tripcoil"));
+    let breaker = CircuitBreaker::builder("payments").error_threshold(2).on_transition(exporter.observer()).build();
     let breaker = Arc::new(breaker.unwrap());
-    roster.add(&breaker);
+    exporter.add(&breaker);
     breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
     let in_flight = breaker.try_acquire().unwrap();
     for _ in 0..3 {
         let _ = breaker.call_sync(|| Err::<(), _>("down"));
     }
 
-    let collected = collect(&provider, &exporter);
+    let collected = collect(&provider, &memory);
     let instruments: Vec<_> = collected.instruments.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
     assert_eq!(
         instruments,
@@ -98,7 +98,7 @@ fn every_collection_reads_what_the_breakers_have_counted() {
 
     in_flight.success();
     breaker.reset();
-    let later = collect(&provider, &exporter).series;
+    let later = collect(&provider, &memory).series;
     assert_eq!(later["circuit_breaker.calls name=payments outcome=success"], 2);
     assert_eq!(later["circuit_breaker.calls name=payments outcome=error"], 2);
     assert_eq!(later["circuit_breaker.active_calls name=payments"], 0);

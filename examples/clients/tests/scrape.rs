@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clients::serve;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
-use tripcoil::{CircuitBreaker, Roster};
+use tripcoil::{CircuitBreaker, Exporter};
 
 /// The samples of a page: series and value.
 fn scrape(page: SocketAddr) -> BTreeMap<String, f64> {
@@ -36,18 +36,18 @@ fn settle(breaker: &CircuitBreaker, successes: usize, failures: usize) {
 // One test: a process has one global recorder.
 #[test]
 fn counters_never_fall_and_series_are_bounded_and_the_dashboard_finds_them() {
-    let roster = Roster::with_max_names(2);
+    let exporter = Exporter::with_max_names(2);
     let make = |name: &'static str| {
-        let breaker = CircuitBreaker::builder(name).error_threshold(2).on_transition(roster.observer()).build();
+        let breaker = CircuitBreaker::builder(name).error_threshold(2).on_transition(exporter.observer()).build();
         let breaker = Arc::new(breaker.unwrap());
-        roster.add(&breaker);
+        exporter.add(&breaker);
         breaker
     };
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let page = serve({
-        let roster = roster.clone();
+        let exporter = exporter.clone();
         move |_path| {
-            roster.publish();
+            exporter.publish();
             (200, recorder.render())
         }
     });

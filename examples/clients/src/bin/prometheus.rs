@@ -9,22 +9,22 @@ use std::sync::LazyLock;
 
 use clients::{Server, serve};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tripcoil::{CircuitBreaker, Roster};
+use tripcoil::{CircuitBreaker, Exporter};
 
-static ROSTER: LazyLock<Roster> = LazyLock::new(Roster::new);
+static EXPORTER: LazyLock<Exporter> = LazyLock::new(Exporter::new);
 static QUOTES: LazyLock<CircuitBreaker> = LazyLock::new(|| {
     CircuitBreaker::builder("quotes")
         .error_threshold(3)
-        .on_transition(ROSTER.observer())
+        .on_transition(EXPORTER.observer())
         .build()
         .expect("the settings are in range")
 });
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    ROSTER.add_static(&QUOTES);
+    EXPORTER.add_static(&QUOTES);
     let recorder = PrometheusBuilder::new().install_recorder()?;
     let page = serve(move |_path| {
-        ROSTER.publish();
+        EXPORTER.publish();
         (200, recorder.render())
     });
 

@@ -12,7 +12,7 @@ use common::*;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder as Facade, SharedString, Unit,
 };
-use tripcoil::{CircuitBreaker, Roster, State};
+use tripcoil::{CircuitBreaker, Exporter, State};
 
 /// A recorder that keeps the last value of each series, by its text.
 #[derive(Clone, Default)]
@@ -85,22 +85,22 @@ impl Facade for Page {
     }
 }
 
-/// What the roster publishes now.
-fn published(roster: &Roster) -> BTreeMap<String, u64> {
+/// What the exporter publishes now.
+fn published(exporter: &Exporter) -> BTreeMap<String, u64> {
     let page = Page::default();
-    metrics::with_local_recorder(&page, || roster.publish());
+    metrics::with_local_recorder(&page, || exporter.publish());
     let series = page.series.lock().unwrap();
     series.clone()
 }
 
-fn calls(roster: &Roster, name: &str) -> [u64; 5] {
-    let page = published(roster);
+fn calls(exporter: &Exporter, name: &str) -> [u64; 5] {
+    let page = published(exporter);
     let of = |outcome| page[&format!("calls_total{{name={name},outcome={outcome}}}")];
     ["success", "error", "ignored", "dropped", "rejected"].map(of)
 }
 
-fn states(roster: &Roster, name: &str) -> [u64; 5] {
-    let page = published(roster);
+fn states(exporter: &Exporter, name: &str) -> [u64; 5] {
+    let page = published(exporter);
     STATES.map(|state| page[&format!("state{{name={name},state={state}}}")])
 }
 
@@ -111,17 +111,17 @@ fn named(name: &'static str) -> Arc<CircuitBreaker> {
 #[test]
 fn everything_that_was_counted_is_published() {
     let clock = tripcoil::clock::ManualClock::new();
-    let roster = Roster::new();
+    let exporter = Exporter::new();
     let breaker = CircuitBreaker::builder("db")
         .error_threshold(1)
         .slow_call_rate(1.0)
         .slow_call_duration(SECOND)
         .clock(clock.clone())
-        .on_transition(roster.observer())
+        .on_transition(exporter.observer())
         .build()
         .unwrap();
     let breaker = Arc::new(breaker);
-    roster.add(&breaker);
+    exporter.add(&breaker);
     let slow = admitted(&breaker);
     clock.advance(SECOND);
     slow.success();
@@ -151,19 +151,19 @@ fn everything_that_was_counted_is_published() {
         ("transitions_total{name=db,from=half_open,to=open}", 0),
         ("transitions_total{name=db,from=open,to=half_open}", 0),
     ];
-    let page = published(&roster);
+    let page = published(&exporter);
     let series: Vec<_> = page.iter().map(|(series, value)| (series.as_str(), *value)).collect();
     assert_eq!(series, expected);
     drop(in_flight);
-    assert_eq!(published(&roster)["active_calls{name=db}"], 0);
+    assert_eq!(published(&exporter)["active_calls{name=db}"], 0);
 }
 
 #[test]
 fn every_metric_is_described_whenever_the_recorder_came() {
-    let roster = Roster::new();
-    roster.publish();
+    let exporter = Exporter::new();
+    exporter.publish();
     let page = Page::default();
-    metrics::with_local_recorder(&page, || roster.publish());
+    metrics::with_local_recorder(&page, || exporter.publish());
     let mut described = page.described.lock().unwrap().clone();
     described.sort();
     let expected = ["active_calls", "calls_total", "slow_calls_total", "state", "transitions_total"];
@@ -172,40 +172,40 @@ fn every_metric_is_described_whenever_the_recorder_came() {
 
 #[test]
 fn counters_go_on_over_a_reset() {
-    let (roster, breaker) = (Roster::new(), named("db"));
-    roster.add(&breaker);
+    let (exporter, breaker) = (Exporter::new(), named("db"));
+    exporter.add(&breaker);
     succeed(&breaker);
-    assert_eq!(calls(&roster, "db"), [1, 0, 0, 0, 0]);
+    assert_eq!(calls(&exporter, "db"), [1, 0, 0, 0, 0]);
     fail(&breaker);
     breaker.reset();
     succeed(&breaker);
-    assert_eq!(calls(&roster, "db"), [2, 1, 0, 0, 0]);
+    assert_eq!(calls(&exporter, "db"), [2, 1, 0, 0, 0]);
 }
 
 #[test]
 fn counters_go_on_when_a_breaker_is_dropped_and_another_of_its_name_is_made() {
-    let roster = Roster::new();
+    let exporter = Exporter::new();
     for round in [1, 2, 3] {
         let breaker = named("db");
-        roster.add(&breaker);
+        exporter.add(&breaker);
         succeed(&breaker);
-        assert_eq!(calls(&roster, "db")[0], round);
-        assert_eq!(states(&roster, "db"), [1, 0, 0, 0, 0]);
+        assert_eq!(calls(&exporter, "db")[0], round);
+        assert_eq!(states(&exporter, "db"), [1, 0, 0, 0, 0]);
         let _in_flight = breaker.try_acquire().unwrap();
-        assert_eq!(published(&roster)["active_calls{name=db}"], 1);
+        assert_eq!(published(&exporter)["active_calls{name=db}"], 1);
     }
-    assert_eq!(calls(&roster, "db")[0], 3);
-    assert_eq!(states(&roster, "db"), [0; 5]);
-    assert_eq!(published(&roster)["active_calls{name=db}"], 0);
+    assert_eq!(calls(&exporter, "db")[0], 3);
+    assert_eq!(states(&exporter, "db"), [0; 5]);
+    assert_eq!(published(&exporter)["active_calls{name=db}"], 0);
 }
 
 #[test]
 fn a_breaker_is_not_kept_alive_by_its_roster() {
-    let roster = Roster::new();
+    let exporter = Exporter::new();
     let breaker = Arc::new(
-        CircuitBreaker::builder("db").on_transition(roster.observer()).build().expect("the settings are valid"),
+        CircuitBreaker::builder("db").on_transition(exporter.observer()).build().expect("the settings are valid"),
     );
-    roster.add(&breaker);
+    exporter.add(&breaker);
     let weak = Arc::downgrade(&breaker);
     drop(breaker);
     assert!(weak.upgrade().is_none());
@@ -214,57 +214,57 @@ fn a_breaker_is_not_kept_alive_by_its_roster() {
 #[test]
 fn a_breaker_that_is_listed_twice_counts_once() {
     static BREAKER: CircuitBreaker = CircuitBreaker::new("static");
-    let (roster, breaker) = (Roster::new(), named("shared"));
+    let (exporter, breaker) = (Exporter::new(), named("shared"));
     for _ in 0..2 {
-        roster.add(&breaker);
-        roster.add_static(&BREAKER);
+        exporter.add(&breaker);
+        exporter.add_static(&BREAKER);
     }
     succeed(&breaker);
     fail(&BREAKER);
-    assert_eq!(calls(&roster, "shared"), [1, 0, 0, 0, 0]);
-    assert_eq!(calls(&roster, "static"), [0, 1, 0, 0, 0]);
-    assert_eq!(states(&roster, "static"), [1, 0, 0, 0, 0]);
+    assert_eq!(calls(&exporter, "shared"), [1, 0, 0, 0, 0]);
+    assert_eq!(calls(&exporter, "static"), [0, 1, 0, 0, 0]);
+    assert_eq!(states(&exporter, "static"), [1, 0, 0, 0, 0]);
 }
 
 #[test]
 fn breakers_of_one_name_are_summed() {
-    let (roster, breakers) = (Roster::new(), [named("db"), named("db"), named("db")]);
+    let (exporter, breakers) = (Exporter::new(), [named("db"), named("db"), named("db")]);
     for breaker in &breakers {
-        roster.add(breaker);
+        exporter.add(breaker);
         succeed(breaker);
     }
     breakers[1].force_open();
-    assert_eq!(calls(&roster, "db")[0], 3);
-    assert_eq!(states(&roster, "db"), [2, 0, 0, 1, 0]);
-    assert_eq!(calls(&roster, "db")[0], 3);
+    assert_eq!(calls(&exporter, "db")[0], 3);
+    assert_eq!(states(&exporter, "db"), [2, 0, 0, 1, 0]);
+    assert_eq!(calls(&exporter, "db")[0], 3);
 }
 
 #[test]
 fn names_beyond_the_maximum_are_summed_under_other() {
-    let roster = Roster::with_max_names(2);
+    let exporter = Exporter::with_max_names(2);
     let breakers = ["a", "b", "c", "d", "other"].map(named);
     for breaker in &breakers {
-        roster.add(breaker);
+        exporter.add(breaker);
         succeed(breaker);
     }
     breakers[3].force_open();
-    assert_eq!(calls(&roster, "a")[0], 1);
-    assert_eq!(calls(&roster, "b")[0], 1);
-    assert_eq!(calls(&roster, "other")[0], 3);
-    assert_eq!(states(&roster, "other"), [2, 0, 0, 1, 0]);
-    let page = published(&roster);
+    assert_eq!(calls(&exporter, "a")[0], 1);
+    assert_eq!(calls(&exporter, "b")[0], 1);
+    assert_eq!(calls(&exporter, "other")[0], 3);
+    assert_eq!(states(&exporter, "other"), [2, 0, 0, 1, 0]);
+    let page = published(&exporter);
     assert_eq!(page.keys().filter(|series| series.starts_with("active_calls")).count(), 3, "{page:#?}");
-    let none = Roster::with_max_names(0);
+    let none = Exporter::with_max_names(0);
     none.add(&breakers[0]);
     assert_eq!(calls(&none, "other")[0], 1);
 }
 
 #[test]
 fn a_thousand_names_that_come_and_go_make_a_bounded_number_of_series() {
-    let roster = Roster::with_max_names(10);
+    let exporter = Exporter::with_max_names(10);
     let names = Arc::new(Mutex::new(0));
     let from = names.clone();
-    roster.add_each(move |hand_out| {
+    exporter.add_each(move |hand_out| {
         let first = *from.lock().unwrap();
         for number in first..first + 20 {
             let breaker = CircuitBreaker::new("key");
@@ -274,25 +274,25 @@ fn a_thousand_names_that_come_and_go_make_a_bounded_number_of_series() {
     });
     for round in 0..50 {
         *names.lock().unwrap() = 20 * round;
-        published(&roster);
+        published(&exporter);
     }
-    let page = published(&roster);
+    let page = published(&exporter);
     assert_eq!(page.len(), 11 * 16);
     assert_eq!(page["calls_total{name=other,outcome=success}"], 990);
 }
 
 type Exchangeable = Arc<Mutex<Vec<(&'static str, CircuitBreaker)>>>;
 
-/// A roster that walks over breakers that can be exchanged.
-fn walking() -> (Roster, Exchangeable) {
-    let (roster, breakers) = (Roster::new(), Exchangeable::default());
+/// A exporter that walks over breakers that can be exchanged.
+fn walking() -> (Exporter, Exchangeable) {
+    let (exporter, breakers) = (Exporter::new(), Exchangeable::default());
     let walked = breakers.clone();
-    roster.add_each(move |hand_out| {
+    exporter.add_each(move |hand_out| {
         for (name, breaker) in walked.lock().unwrap().iter() {
             hand_out(name, &breaker.lifetime_metrics());
         }
     });
-    (roster, breakers)
+    (exporter, breakers)
 }
 
 fn with_successes(successes: usize) -> CircuitBreaker {
@@ -303,64 +303,64 @@ fn with_successes(successes: usize) -> CircuitBreaker {
 
 #[test]
 fn a_breaker_that_was_evicted_and_made_anew_counts_on() {
-    let (roster, breakers) = walking();
+    let (exporter, breakers) = walking();
     breakers.lock().unwrap().push(("a", with_successes(5)));
-    assert_eq!(calls(&roster, "a")[0], 5);
+    assert_eq!(calls(&exporter, "a")[0], 5);
     breakers.lock().unwrap()[0].1 = with_successes(2);
-    assert_eq!(calls(&roster, "a")[0], 7);
+    assert_eq!(calls(&exporter, "a")[0], 7);
     breakers.lock().unwrap().clear();
-    assert_eq!(calls(&roster, "a")[0], 7);
-    assert_eq!(states(&roster, "a"), [0; 5]);
+    assert_eq!(calls(&exporter, "a")[0], 7);
+    assert_eq!(states(&exporter, "a"), [0; 5]);
     breakers.lock().unwrap().push(("a", with_successes(9)));
-    assert_eq!(calls(&roster, "a")[0], 16);
+    assert_eq!(calls(&exporter, "a")[0], 16);
 }
 
 #[test]
 fn breakers_of_one_name_within_a_walk_are_summed() {
-    let (roster, breakers) = walking();
+    let (exporter, breakers) = walking();
     breakers.lock().unwrap().extend([("a", with_successes(5)), ("a", with_successes(3))]);
     for _ in 0..3 {
-        assert_eq!(calls(&roster, "a")[0], 8);
+        assert_eq!(calls(&exporter, "a")[0], 8);
     }
     succeed(&breakers.lock().unwrap()[0].1);
-    assert_eq!(calls(&roster, "a")[0], 9);
-    assert_eq!(states(&roster, "a")[0], 2);
+    assert_eq!(calls(&exporter, "a")[0], 9);
+    assert_eq!(states(&exporter, "a")[0], 2);
 }
 
 #[test]
 fn a_walk_that_panics_loses_no_count() {
-    let (roster, breakers) = walking();
+    let (exporter, breakers) = walking();
     let breaker = named("listed");
-    roster.add(&breaker);
+    exporter.add(&breaker);
     let broken = Arc::new(AtomicBool::new(true));
     let breaks = broken.clone();
-    roster.add_each(move |_| assert!(!breaks.load(Ordering::SeqCst), "walk"));
+    exporter.add_each(move |_| assert!(!breaks.load(Ordering::SeqCst), "walk"));
     breakers.lock().unwrap().push(("a", with_successes(5)));
     succeed(&breaker);
-    assert!(catch_unwind(AssertUnwindSafe(|| roster.publish())).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| exporter.publish())).is_err());
     broken.store(false, Ordering::SeqCst);
-    assert_eq!((calls(&roster, "a")[0], calls(&roster, "listed")[0]), (5, 1));
+    assert_eq!((calls(&exporter, "a")[0], calls(&exporter, "listed")[0]), (5, 1));
 }
 
 #[test]
 fn a_transition_during_a_walk_is_counted() {
-    let roster = Roster::new();
-    let breaker = CircuitBreaker::builder("db").on_transition(roster.observer()).build().unwrap();
-    roster.add_each(move |hand_out| {
+    let exporter = Exporter::new();
+    let breaker = CircuitBreaker::builder("db").on_transition(exporter.observer()).build().unwrap();
+    exporter.add_each(move |hand_out| {
         breaker.force_open();
         breaker.reset();
         hand_out("db", &breaker.lifetime_metrics());
     });
-    let page = published(&roster);
+    let page = published(&exporter);
     assert_eq!(page["transitions_total{name=db,from=closed,to=forced_open}"], 1);
     assert_eq!(page["transitions_total{name=db,from=forced_open,to=closed}"], 1);
 }
 
 #[test]
 fn transitions_of_all_breakers_with_an_observer_are_counted_by_pair() {
-    let roster = Roster::with_max_names(1);
+    let exporter = Exporter::with_max_names(1);
     let make = |name: &'static str| {
-        CircuitBreaker::builder(name).error_threshold(1).on_transition(roster.observer()).build().unwrap()
+        CircuitBreaker::builder(name).error_threshold(1).on_transition(exporter.observer()).build().unwrap()
     };
     let (known, further) = (make("a"), [make("b"), make("c")]);
     known.transition_to(State::HalfOpen);
@@ -369,7 +369,7 @@ fn transitions_of_all_breakers_with_an_observer_are_counted_by_pair() {
         fail(breaker);
         breaker.force_closed();
     }
-    let page = published(&roster);
+    let page = published(&exporter);
     assert_eq!(page["transitions_total{name=a,from=closed,to=half_open}"], 1);
     assert_eq!(page["transitions_total{name=a,from=half_open,to=open}"], 1);
     assert_eq!(page["transitions_total{name=other,from=closed,to=open}"], 2);
@@ -378,18 +378,18 @@ fn transitions_of_all_breakers_with_an_observer_are_counted_by_pair() {
 
 #[test]
 fn reading_from_many_threads_counts_each_call_once() {
-    let (roster, breakers) = walking();
+    let (exporter, breakers) = walking();
     breakers.lock().unwrap().push(("a", CircuitBreaker::new("a")));
     let listed = named("b");
-    roster.add(&listed);
+    exporter.add(&listed);
     std::thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| (0..200).for_each(|_| drop(published(&roster))));
+            scope.spawn(|| (0..200).for_each(|_| drop(published(&exporter))));
         }
         for _ in 0..2_000 {
             succeed(&listed);
         }
     });
     succeed(&breakers.lock().unwrap()[0].1);
-    assert_eq!((calls(&roster, "a")[0], calls(&roster, "b")[0]), (1, 2_000));
+    assert_eq!((calls(&exporter, "a")[0], calls(&exporter, "b")[0]), (1, 2_000));
 }
