@@ -276,6 +276,14 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
             self.engine.stop_timing(ticket);
         }
     }
+
+    /// Ends the call's duration; the call goes on.
+    #[cfg(all(feature = "http", feature = "tower"))]
+    pub(crate) fn end_duration(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            self.engine.end_duration(ticket);
+        }
+    }
 }
 
 impl<E: Deref<Target = Engine>, D: OnDrop> Drop for Hold<E, D> {

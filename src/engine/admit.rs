@@ -38,6 +38,8 @@ struct Timing {
 }
 
 const NO_SLICE: u64 = u64::MAX;
+/// Of a call whose duration has ended before it was settled, and was slow.
+const SLOW: u64 = u64::MAX - 1;
 
 impl Admission {
     /// The epoch that the call belongs to.
@@ -56,7 +58,24 @@ impl From<Admission> for Ticket {
 
 impl Ticket {
     pub(super) fn admitted(self) -> Option<Duration> {
-        Some(Duration::from_nanos(self.timing?.admitted.get() - 1))
+        let timing = self.timing.filter(|timing| timing.slice != SLOW)?;
+        Some(Duration::from_nanos(timing.admitted.get() - 1))
+    }
+
+    pub(super) fn is_timed(self) -> bool {
+        self.timing.is_some()
+    }
+
+    /// Whether the call's duration has ended, and was slow.
+    pub(super) fn was_slow(self) -> bool {
+        self.timing.is_some_and(|timing| timing.slice == SLOW)
+    }
+
+    /// The same call, whose duration has ended.
+    #[cfg(all(feature = "http", feature = "tower"))]
+    pub(super) fn with_duration_ended(self, was_slow: bool) -> Self {
+        let slow = Timing { admitted: NonZeroU64::MIN, slice: SLOW };
+        Ticket { timing: was_slow.then_some(slow), ..self }
     }
 
     /// What the call was admitted under, if it is not timed.
@@ -67,7 +86,7 @@ impl Ticket {
 
     /// The slice in which the call is counted among those in flight.
     pub(super) fn slice(self) -> Option<u64> {
-        self.timing.map(|timing| timing.slice).filter(|slice| *slice != NO_SLICE)
+        self.timing.map(|timing| timing.slice).filter(|slice| *slice < SLOW)
     }
 }
 

@@ -291,26 +291,35 @@ impl Engine {
     fn end<'a>(&'a self, own: Option<&'a Stripe>, ticket: Ticket) -> Ended<'a> {
         let place = own.map_or_else(|| self.totals().place(), |own| self.totals().place_of(own));
         let settings = self.settings();
-        let is_timed = self.current.times_settlements()
-            || ticket.admitted().is_some() && self.current.version() != ticket.admission.version;
+        let is_timed =
+            self.current.times_settlements() || ticket.is_timed() && self.current.version() != ticket.admission.version;
         let at = is_timed.then(|| self.now());
         let took = at.zip(ticket.admitted()).map(|(now, admitted)| now.saturating_sub(admitted));
-        let is_slow = took.is_some_and(|took| self.end_timing(ticket, place, &settings, took));
+        let is_slow = took.map_or(ticket.was_slow(), |took| self.end_timing(ticket, place, &settings, took));
+        if is_slow {
+            self.cold().count_slow();
+        }
         Ended { ticket, place, at, is_slow, settings }
     }
 
-    /// Ends the timing of a call that took so long. Returns whether it was slow, and if so counts it.
+    /// Takes a call that took so long out of those in flight. Returns whether it was slow.
     #[inline(never)]
     fn end_timing(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>, took: Duration) -> bool {
         let judgement = self.judgement(ticket.admission.version, settings);
         if judgement.are_windows_the_same {
             leave_windows(ticket, place, settings);
         }
-        let is_slow = judgement.slow_call_duration.is_some_and(|slow| took >= slow);
-        if is_slow {
-            self.cold().count_slow();
+        judgement.slow_call_duration.is_some_and(|slow| took >= slow)
+    }
+
+    /// Ends the duration of a call that is not settled yet: what comes after is not part of it.
+    #[cfg(all(feature = "http", feature = "tower"))]
+    pub(crate) fn end_duration(&self, ticket: &mut Ticket) {
+        if let Some(admitted) = ticket.admitted() {
+            let took = self.now().saturating_sub(admitted);
+            let was_slow = self.end_timing(*ticket, self.totals().place(), &self.settings(), took);
+            *ticket = ticket.with_duration_ended(was_slow);
         }
-        is_slow
     }
 
     /// Counts a call in the totals. A probe of an earlier round belongs to no epoch that is still counted.

@@ -22,8 +22,9 @@ const UNKNOWN: i32 = 2;
 /// A code is written in decimal digits, without a sign and without leading zeros: `00` and `+0` are unknown codes.
 ///
 /// The code of a response is in its headers if the call failed before it sent a message (a "trailers-only" response,
-/// as most errors of unary calls are). **A code that comes after a message, in the trailers, is not seen**: such a
-/// response is a success. To see those too, judge what a generated client returns, by [`outcome`](Self::outcome). A
+/// as most errors of unary calls are). **A code that comes after a message, in the trailers, is not seen by this judge**:
+/// such a response is a success. To see those too, use `BreakerLayer::until_body_end`, or judge what a generated client
+/// returns, by [`outcome`](Self::outcome). A
 /// response without a code and with another HTTP status than 200 comes from a proxy, and is judged as [`ByStatus`]
 /// does.
 ///
@@ -72,12 +73,18 @@ impl ByGrpcStatus {
     }
 
     fn response(self, status: StatusCode, headers: &HeaderMap) -> Outcome {
-        match headers.get(GRPC_STATUS) {
-            Some(code) => self.outcome(number(code.as_bytes()).unwrap_or(UNKNOWN)),
+        match grpc_code(headers) {
+            Some(code) => self.outcome(code),
             None if status == StatusCode::OK => Outcome::Success,
             None => self.proxy.outcome(status, headers),
         }
     }
+}
+
+/// The code in headers or trailers; `UNKNOWN` if the specification does not have it.
+pub(crate) fn grpc_code(headers: &HeaderMap) -> Option<i32> {
+    let code = headers.get(GRPC_STATUS)?;
+    Some(number(code.as_bytes()).unwrap_or(UNKNOWN))
 }
 
 /// The code that is written so, if the specification has it.

@@ -29,5 +29,7 @@ mod status;
 mod unavailable;
 
 pub use grpc::ByGrpcStatus;
+#[cfg(feature = "tower")]
+pub(crate) use grpc::grpc_code;
 pub use status::ByStatus;
 pub use unavailable::unavailable;

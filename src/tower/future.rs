@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::OnRejection;
+use super::{AdmittedCall, AtHead, OnRejection, SettleAt};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::owned_permit::Shared;
 use crate::breaker::permit::{Hold, Suspended};
@@ -28,12 +28,13 @@ pin_project! {
     /// It can be dropped at any time: the slot comes back, and the call counts as
     /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral.
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct BreakerFuture<F, B, J, M>
+    pub struct BreakerFuture<F, B, J, M, A = AtHead>
     where
         B: Deref<Target = CircuitBreaker>,
     {
         #[pin]
         stage: Stage<F, B, J, M>,
+        settle_at: A,
     }
 }
 
@@ -57,27 +58,29 @@ pin_project! {
     }
 }
 
-impl<F, B: Deref<Target = CircuitBreaker>, J, M> BreakerFuture<F, B, J, M> {
-    pub(super) fn running(future: F, hold: Hold<Shared<B>, Suspended>, judge: J) -> Self {
-        BreakerFuture { stage: Stage::Running { future, call: Some((hold, judge)) } }
+impl<F, B: Deref<Target = CircuitBreaker>, J, M, A> BreakerFuture<F, B, J, M, A> {
+    pub(super) fn running(future: F, hold: Hold<Shared<B>, Suspended>, judge: J, settle_at: A) -> Self {
+        BreakerFuture { stage: Stage::Running { future, call: Some((hold, judge)) }, settle_at }
     }
 
-    pub(super) fn rejected(rejected: Rejected, mode: M) -> Self {
-        BreakerFuture { stage: Stage::Rejected { rejected: Some(rejected), mode } }
+    pub(super) fn rejected(rejected: Rejected, mode: M, settle_at: A) -> Self {
+        BreakerFuture { stage: Stage::Rejected { rejected: Some(rejected), mode }, settle_at }
     }
 }
 
-impl<T, E, F, B, J, M> Future for BreakerFuture<F, B, J, M>
+impl<T, E, F, B, J, M, A> Future for BreakerFuture<F, B, J, M, A>
 where
     F: Future<Output = Result<T, E>>,
     B: Deref<Target = CircuitBreaker>,
     J: Judge<Result<T, E>>,
     M: OnRejection<T, E>,
+    A: SettleAt<T>,
 {
-    type Output = Result<T, M::Error>;
+    type Output = Result<A::Response<B>, M::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().stage.project() {
+        let this = self.project();
+        match this.stage.project() {
             StageProjection::Running { future, call } => {
                 let Some((mut hold, judge)) = call.take() else { polled_again() };
                 // If the future or the judge panics, this unwinds with it.
@@ -89,14 +92,15 @@ where
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        inside.settle(judge.judge(&result), &result);
-                        Poll::Ready(result.map_err(M::failed))
+                        let outcome = judge.judge(&result);
+                        inside.suspend();
+                        Poll::Ready(this.settle_at.finished(AdmittedCall { hold, outcome }, result).map_err(M::failed))
                     }
                 }
             }
             StageProjection::Rejected { rejected, mode } => {
                 let Some(rejected) = rejected.take() else { polled_again() };
-                Poll::Ready(mode.rejected(rejected))
+                Poll::Ready(mode.rejected(rejected).map(|response| this.settle_at.rejected(response)))
             }
         }
     }
@@ -106,7 +110,7 @@ fn polled_again() -> ! {
     panic!("`BreakerFuture` was polled after it had finished")
 }
 
-impl<F, B: Deref<Target = CircuitBreaker>, J, M> fmt::Debug for BreakerFuture<F, B, J, M> {
+impl<F, B: Deref<Target = CircuitBreaker>, J, M, A> fmt::Debug for BreakerFuture<F, B, J, M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::Running { call: Some(_), .. } => "running",

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answering, Boxing, BreakerFuture, OnRejection, Refusing};
+use super::{Answering, AtHead, Boxing, BreakerFuture, OnRejection, Refusing, SettleAt};
 use crate::error::Rejected;
 use crate::outcome::judge::{ByResult, Ignoring, Judge};
 use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
@@ -16,8 +16,8 @@ use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 /// Protects services with the breakers of a [`Registry`]: one for each host, tenant or method, as `key_of` says.
 ///
 /// `R` is a handle to the registry, a `&'static` or an [`Arc`](std::sync::Arc), `K` its key and `S` how it hashes keys,
-/// `P` the function from the request to the key, `J` the judge of the results, `M` what becomes of rejected calls. What
-/// counts, and what becomes of a call, is as the [module](super) says of [`BreakerLayer`](super::BreakerLayer).
+/// `P` the function from the request to the key, `J` the judge of the results, `M` what becomes of rejected calls, `A`
+/// when a call is settled. What counts, and what becomes of a call, is as the [module](super) says of [`BreakerLayer`](super::BreakerLayer).
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -63,11 +63,12 @@ use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 /// # });
 /// ```
 #[must_use = "a layer does nothing until it is put around a service"]
-pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder> {
+pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead> {
     registry: R,
     key_of: P,
     judge: J,
     mode: M,
+    settle_at: A,
     types: PhantomData<fn() -> (K, S)>,
 }
 
@@ -77,16 +78,16 @@ impl<R: Deref<Target = Registry<K, S>>, K, P, S> RegistryLayer<R, K, P, ByResult
     /// `key_of` is an `Fn(&Request) -> Key`. It is called once for each call, before the admission, and cloned for each
     /// service. Keys that are cheap to clone, such as an `Arc<str>` or a number, spare each call an allocation. A panic in it is handed on and counts as nothing, for there was no call.
     pub const fn new(registry: R, key_of: P) -> Self {
-        RegistryLayer { registry, key_of, judge: ByResult, mode: Refusing, types: PhantomData }
+        RegistryLayer { registry, key_of, judge: ByResult, mode: Refusing, settle_at: AtHead, types: PhantomData }
     }
 }
 
-impl<R, K, P, J, M, S> RegistryLayer<R, K, P, J, M, S> {
+impl<R, K, P, J, M, S, A> RegistryLayer<R, K, P, J, M, S, A> {
     /// The layer, with `judge` deciding how each result counts, as
     /// [`BreakerLayer::judging`](super::BreakerLayer::judging) has it.
-    pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S> {
-        let RegistryLayer { registry, key_of, judge: _, mode, types } = self;
-        RegistryLayer { registry, key_of, judge, mode, types }
+    pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S, A> {
+        let RegistryLayer { registry, key_of, judge: _, mode, settle_at, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at, types }
     }
 
     /// The layer, with errors that match `predicate` counting as [`Outcome::Ignored`](crate::Outcome::Ignored).
@@ -100,48 +101,58 @@ impl<R, K, P, J, M, S> RegistryLayer<R, K, P, J, M, S> {
     /// let layer = RegistryLayer::new(hosts, |host: &String| host.clone())
     ///     .ignoring(|error: &Error| error.kind() == ErrorKind::NotFound);
     /// ```
-    pub fn ignoring<E, F: Fn(&E) -> bool>(self, predicate: F) -> RegistryLayer<R, K, P, Ignoring<F>, M, S> {
+    pub fn ignoring<E, F: Fn(&E) -> bool>(self, predicate: F) -> RegistryLayer<R, K, P, Ignoring<F>, M, S, A> {
         self.judging(Ignoring::new(predicate))
     }
 
     /// The layer, with every error boxed, as [`BreakerLayer::boxing`](super::BreakerLayer::boxing) has it.
-    pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S> {
+    pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S, A> {
         self.with_mode(Boxing)
     }
 
     /// The layer, with `answer` making the response to a call that is rejected, as
     /// [`BreakerLayer::answering`](super::BreakerLayer::answering) has it.
-    pub fn answering<T, A: Fn(&Rejected) -> T>(self, answer: A) -> RegistryLayer<R, K, P, J, Answering<A>, S> {
+    pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> RegistryLayer<R, K, P, J, Answering<F>, S, A> {
         self.with_mode(Answering::new(answer))
     }
 
-    fn with_mode<N>(self, mode: N) -> RegistryLayer<R, K, P, J, N, S> {
-        let RegistryLayer { registry, key_of, judge, mode: _, types } = self;
-        RegistryLayer { registry, key_of, judge, mode, types }
+    /// The layer, with each call settled when the body of its response ends, as
+    /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end) has it. Needs the feature `http`.
+    #[cfg(feature = "http")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+    pub fn until_body_end(self) -> RegistryLayer<R, K, P, J, M, S, super::AtBodyEnd> {
+        let RegistryLayer { registry, key_of, judge, mode, settle_at: _, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at: super::AtBodyEnd, types }
+    }
+
+    fn with_mode<N>(self, mode: N) -> RegistryLayer<R, K, P, J, N, S, A> {
+        let RegistryLayer { registry, key_of, judge, mode: _, settle_at, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at, types }
     }
 }
 
-impl<I, R: Clone, K, P: Clone, J: Clone, M: Clone, S> Layer<I> for RegistryLayer<R, K, P, J, M, S> {
-    type Service = RegistryService<I, R, K, P, J, M, S>;
+impl<I, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Layer<I> for RegistryLayer<R, K, P, J, M, S, A> {
+    type Service = RegistryService<I, R, K, P, J, M, S, A>;
 
     fn layer(&self, inner: I) -> Self::Service {
         RegistryService { inner, layer: self.clone() }
     }
 }
 
-impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S> Clone for RegistryLayer<R, K, P, J, M, S> {
+impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Clone for RegistryLayer<R, K, P, J, M, S, A> {
     fn clone(&self) -> Self {
         RegistryLayer {
             registry: self.registry.clone(),
             key_of: self.key_of.clone(),
             judge: self.judge.clone(),
             mode: self.mode.clone(),
+            settle_at: self.settle_at.clone(),
             types: PhantomData,
         }
     }
 }
 
-impl<R: fmt::Debug, K, P, J, M, S> fmt::Debug for RegistryLayer<R, K, P, J, M, S> {
+impl<R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryLayer<R, K, P, J, M, S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryLayer").field("registry", &self.registry).finish_non_exhaustive()
     }
@@ -150,12 +161,12 @@ impl<R: fmt::Debug, K, P, J, M, S> fmt::Debug for RegistryLayer<R, K, P, J, M, S
 /// A service behind the breakers of a registry; made by [`RegistryLayer`].
 ///
 /// It is `Clone` and `Send` if the service within, the handle to the registry and the functions are.
-pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder> {
+pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead> {
     inner: I,
-    layer: RegistryLayer<R, K, P, J, M, S>,
+    layer: RegistryLayer<R, K, P, J, M, S, A>,
 }
 
-impl<I, Q, R, K, P, J, M, S, B> Service<Q> for RegistryService<I, R, K, P, J, M, S>
+impl<I, Q, R, K, P, J, M, S, A, B> Service<Q> for RegistryService<I, R, K, P, J, M, S, A>
 where
     I: Service<Q>,
     R: Deref<Target = Registry<K, S>>,
@@ -165,37 +176,40 @@ where
     J: Judge<Result<I::Response, I::Error>> + Clone,
     M: OnRejection<I::Response, I::Error> + Clone,
     S: BuildHasher,
+    A: SettleAt<I::Response> + Clone,
 {
-    type Response = I::Response;
+    type Response = A::Response<BreakerHandle>;
     type Error = M::Error;
-    type Future = BreakerFuture<I::Future, BreakerHandle, J, M>;
+    type Future = BreakerFuture<I::Future, BreakerHandle, J, M, A>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(M::failed)
     }
 
     fn call(&mut self, request: Q) -> Self::Future {
-        let RegistryLayer { registry, key_of, judge, mode, .. } = &self.layer;
+        let RegistryLayer { registry, key_of, judge, mode, settle_at, .. } = &self.layer;
         match registry.acquire(key_of(&request).borrow()) {
             Ok(mut hold) => {
                 // If the service or the judge panics, this unwinds with it.
                 let inside = hold.enter();
                 let (future, judge) = (self.inner.call(request), judge.clone());
                 inside.suspend();
-                BreakerFuture::running(future, hold, judge)
+                BreakerFuture::running(future, hold, judge, settle_at.clone())
             }
-            Err(rejected) => BreakerFuture::rejected(rejected, mode.clone()),
+            Err(rejected) => BreakerFuture::rejected(rejected, mode.clone(), settle_at.clone()),
         }
     }
 }
 
-impl<I: Clone, R: Clone, K, P: Clone, J: Clone, M: Clone, S> Clone for RegistryService<I, R, K, P, J, M, S> {
+impl<I: Clone, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Clone
+    for RegistryService<I, R, K, P, J, M, S, A>
+{
     fn clone(&self) -> Self {
         RegistryService { inner: self.inner.clone(), layer: self.layer.clone() }
     }
 }
 
-impl<I: fmt::Debug, R: fmt::Debug, K, P, J, M, S> fmt::Debug for RegistryService<I, R, K, P, J, M, S> {
+impl<I: fmt::Debug, R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryService<I, R, K, P, J, M, S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryService")
             .field("inner", &self.inner)

@@ -55,8 +55,9 @@
 //!
 //! By default an error is a failure and a response is a success. **A service whose error is `Infallible`, as in axum,
 //! never fails by that rule**: tell its responses apart with [`judging`](BreakerLayer::judging). `tripcoil::http`,
-//! behind the feature `http`, has judges for the status of HTTP and of gRPC. A judge sees the head of a response: an
-//! error or a delay while its body streams is not seen, nor is that time part of the call's duration.
+//! behind the feature `http`, has judges for the status of HTTP and of gRPC. A judge sees the head of a response. By
+//! default an error while its body streams is not seen; with the feature `http`, `BreakerLayer::until_body_end` keeps
+//! the call until the body ends. The time that the body takes is never part of the call's duration.
 //!
 //! # What becomes of a call
 //!
@@ -76,13 +77,19 @@
 //! - **Put a time-out inside**, below the breaker's layer, where its error counts; outside, it drops the call. Put a
 //!   retry outside, so that each attempt goes through the breaker.
 
+#[cfg(feature = "http")]
+mod body;
 mod future;
 #[cfg(feature = "registry")]
 mod keyed;
 mod layer;
 mod rejection;
 mod service;
+mod settling;
 
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use body::{AtBodyEnd, GuardedBody};
 pub use future::BreakerFuture;
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
@@ -90,3 +97,4 @@ pub use keyed::{RegistryLayer, RegistryService};
 pub use layer::BreakerLayer;
 pub use rejection::{Answering, Boxing, OnRejection, Refusing};
 pub use service::BreakerService;
+pub use settling::{AdmittedCall, AtHead, SettleAt};

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::{BreakerFuture, OnRejection, Refusing};
+use super::{AtHead, BreakerFuture, OnRejection, Refusing, SettleAt};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::owned_permit::acquire;
 use crate::outcome::judge::{ByResult, Judge};
@@ -30,29 +30,31 @@ use crate::outcome::judge::{ByResult, Judge};
 /// }
 /// ```
 #[derive(Clone, Copy)]
-pub struct BreakerService<S, B = Arc<CircuitBreaker>, J = ByResult, M = Refusing> {
+pub struct BreakerService<S, B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A = AtHead> {
     inner: S,
     breaker: B,
     judge: J,
     mode: M,
+    settle_at: A,
 }
 
-impl<S, B, J, M> BreakerService<S, B, J, M> {
-    pub(super) const fn new(inner: S, breaker: B, judge: J, mode: M) -> Self {
-        BreakerService { inner, breaker, judge, mode }
+impl<S, B, J, M, A> BreakerService<S, B, J, M, A> {
+    pub(super) const fn new(inner: S, breaker: B, judge: J, mode: M, settle_at: A) -> Self {
+        BreakerService { inner, breaker, judge, mode, settle_at }
     }
 }
 
-impl<S, Q, B, J, M> Service<Q> for BreakerService<S, B, J, M>
+impl<S, Q, B, J, M, A> Service<Q> for BreakerService<S, B, J, M, A>
 where
     S: Service<Q>,
     B: Deref<Target = CircuitBreaker> + Clone,
     J: Judge<Result<S::Response, S::Error>> + Clone,
     M: OnRejection<S::Response, S::Error> + Clone,
+    A: SettleAt<S::Response> + Clone,
 {
-    type Response = S::Response;
+    type Response = A::Response<B>;
     type Error = M::Error;
-    type Future = BreakerFuture<S::Future, B, J, M>;
+    type Future = BreakerFuture<S::Future, B, J, M, A>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(M::failed)
@@ -65,14 +67,14 @@ where
                 let inside = hold.enter();
                 let (future, judge) = (self.inner.call(request), self.judge.clone());
                 inside.suspend();
-                BreakerFuture::running(future, hold, judge)
+                BreakerFuture::running(future, hold, judge, self.settle_at.clone())
             }
-            Err(rejected) => BreakerFuture::rejected(rejected, self.mode.clone()),
+            Err(rejected) => BreakerFuture::rejected(rejected, self.mode.clone(), self.settle_at.clone()),
         }
     }
 }
 
-impl<S: fmt::Debug, B: Deref<Target = CircuitBreaker>, J, M> fmt::Debug for BreakerService<S, B, J, M> {
+impl<S: fmt::Debug, B: Deref<Target = CircuitBreaker>, J, M, A> fmt::Debug for BreakerService<S, B, J, M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerService")
             .field("inner", &self.inner)
