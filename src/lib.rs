@@ -10,6 +10,7 @@ pub mod clock;
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../COMPARE.md")]
 pub mod compare {}
+mod cause;
 mod config;
 mod engine;
 mod error;
@@ -54,7 +55,7 @@ pub use export::Exporter;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use export::tracing as trace;
-pub use metrics::{LastError, Metrics, WindowMetrics};
+pub use metrics::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
 pub use name::Name;
 pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome};
 #[cfg(feature = "registry")]

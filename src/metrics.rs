@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::name::Name;
 use crate::state::State;
 
@@ -53,6 +54,74 @@ pub struct Metrics {
     pub last_error: Option<LastError>,
     /// What the rate rules see, if there are any. Empty unless the breaker is closed.
     pub window: Option<WindowMetrics>,
+    /// What another policy would do, if one is on trial as a [`shadow`](crate::CircuitBreaker::shadow).
+    pub shadow: Option<Box<ShadowMetrics>>,
+}
+
+/// What a [shadow](crate::CircuitBreaker::shadow) would have done since it began.
+///
+/// ```
+/// use tripcoil::{Cause, CircuitBreaker, Config, State};
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let mut config = Config::default();
+/// config.error_threshold = Some(Some(2));
+/// breaker.shadow(config)?;
+/// for _ in 0..4 {
+///     breaker.try_acquire().unwrap().failure();
+/// }
+/// let shadow = breaker.metrics().shadow.unwrap();
+/// assert_eq!((breaker.state(), shadow.state), (State::Closed, State::Open));
+/// assert_eq!(shadow.transitions, [(Cause::ErrorThreshold, 1)]);
+/// assert_eq!(shadow.rejections.error_count, 2); // it would have turned away two calls that failed
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShadowMetrics {
+    /// The state that the breaker would be in.
+    pub state: State,
+    /// While it would be open: how long it would stay so.
+    pub retry_after: Option<Duration>,
+    /// Calls that the shadow has seen: those that the breaker admitted.
+    pub seen_calls: u64,
+    /// Calls that the shadow has not seen, because the breaker rejected them.
+    pub unseen_calls: u64,
+    /// Changes of state that it would have made, by cause. Causes without any are left out.
+    pub transitions: Vec<(Cause, u64)>,
+    /// Calls that it would have rejected, in flight or ended.
+    pub rejected_count: u64,
+    /// How those calls ended.
+    pub rejections: ShadowRejections,
+    /// What its rate rules see, if there are any. Empty unless it would be closed.
+    pub window: Option<WindowMetrics>,
+}
+
+impl ShadowMetrics {
+    /// The share of the calls asked for that the shadow has seen, from 0.0 to 1.0; 1.0 if there were none.
+    ///
+    /// With a low coverage you know little: a shadow sees nothing of what the breaker rejects.
+    #[must_use]
+    pub fn coverage(&self) -> f64 {
+        let asked = self.seen_calls + self.unseen_calls;
+        if asked == 0 { 1.0 } else { share(self.seen_calls, asked) }
+    }
+}
+
+/// How the calls ended that a [shadow](ShadowMetrics) would have rejected.
+///
+/// Errors are rejections that would have been right, successes are calls that the policy would have lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShadowRejections {
+    /// Calls that succeeded.
+    pub success_count: u64,
+    /// Calls that failed, panicked, or asked for a trip.
+    pub error_count: u64,
+    /// Calls whose outcome was ignored.
+    pub ignored_count: u64,
+    /// Calls that were dropped without an outcome.
+    pub dropped_count: u64,
 }
 
 /// What the window of the rate rules holds at one moment.

@@ -1,67 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
+pub use crate::cause::Cause;
 use crate::metrics::WindowMetrics;
 use crate::name::Name;
 use crate::state::State;
-
-/// What made a breaker change its state.
-///
-/// ```
-/// use tripcoil::Cause;
-///
-/// assert_eq!(Cause::ErrorThreshold.to_string(), "error_threshold");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Cause {
-    /// `error_threshold` calls in a row failed.
-    ErrorThreshold,
-    /// At least `error_rate` of the window's calls failed.
-    ErrorRate,
-    /// At least `slow_call_rate` of the window's calls were slow.
-    SlowCallRate,
-    /// A call ended in [`Outcome::Trip`](crate::Outcome::Trip).
-    Tripped,
-    /// `half_open_error_threshold` probes failed.
-    ProbeFailed,
-    /// `success_threshold` probes in a row succeeded.
-    SuccessThreshold,
-    /// The reset timeout was over when a call came.
-    ResetTimeout,
-    /// An operator said so.
-    Manual,
-    /// [`reset`](crate::CircuitBreaker::reset) was called.
-    Reset,
-}
-
-impl Cause {
-    /// The cause's name in `snake_case`, as [`Display`](fmt::Display) prints it.
-    ///
-    /// ```
-    /// assert_eq!(tripcoil::Cause::Manual.as_str(), "manual");
-    /// ```
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Cause::ErrorThreshold => "error_threshold",
-            Cause::ErrorRate => "error_rate",
-            Cause::SlowCallRate => "slow_call_rate",
-            Cause::Tripped => "tripped",
-            Cause::ProbeFailed => "probe_failed",
-            Cause::SuccessThreshold => "success_threshold",
-            Cause::ResetTimeout => "reset_timeout",
-            Cause::Manual => "manual",
-            Cause::Reset => "reset",
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// A change of state, as [observers](crate::Builder::on_transition) are told of it.
 ///

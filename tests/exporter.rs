@@ -159,6 +159,33 @@ fn everything_that_was_counted_is_published() {
 }
 
 #[test]
+fn a_shadow_has_series_of_its_own_which_go_on_when_another_one_begins() {
+    let (exporter, breaker) = (Exporter::new(), named("db"));
+    exporter.add(&breaker);
+    let shadows = |page: BTreeMap<String, u64>| -> Vec<_> {
+        page.into_iter().filter(|(series, value)| series.starts_with("shadow") && *value > 0).collect()
+    };
+    assert!(published(&exporter).keys().all(|series| !series.starts_with("shadow")));
+    let mut config = tripcoil::Config::default();
+    config.error_threshold = Some(Some(1));
+    for round in 1..=2 {
+        breaker.shadow(config.clone()).unwrap();
+        fail(&breaker);
+        fail(&breaker);
+        succeed(&breaker);
+        let expected = [
+            ("shadow_rejections_total{name=db,outcome=error}", round),
+            ("shadow_rejections_total{name=db,outcome=success}", round),
+            ("shadow_state{name=db,state=open}", 1),
+            ("shadow_transitions_total{name=db,cause=error_threshold}", round),
+        ];
+        assert_eq!(shadows(published(&exporter)), expected.map(|(series, value)| (series.to_owned(), value)));
+        breaker.end_shadow();
+        assert_eq!(published(&exporter)["shadow_state{name=db,state=open}"], 0);
+    }
+}
+
+#[test]
 fn every_metric_is_described_whenever_the_recorder_came() {
     let exporter = Exporter::new();
     exporter.publish();
@@ -166,7 +193,16 @@ fn every_metric_is_described_whenever_the_recorder_came() {
     metrics::with_local_recorder(&page, || exporter.publish());
     let mut described = page.described.lock().unwrap().clone();
     described.sort();
-    let expected = ["active_calls", "calls_total", "slow_calls_total", "state", "transitions_total"];
+    let expected = [
+        "active_calls",
+        "calls_total",
+        "shadow_rejections_total",
+        "shadow_state",
+        "shadow_transitions_total",
+        "slow_calls_total",
+        "state",
+        "transitions_total",
+    ];
     assert_eq!(described, expected.map(|name| format!("circuit_breaker_{name}")));
 }
 

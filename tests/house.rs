@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
 const FLOORS: [&[&str]; 12] = [
-    &["name", "panics", "state", "sync"],
+    &["cause", "name", "panics", "state", "sync"],
     &["metrics", "outcome", "waiters"],
     &["error", "settings"],
     &["macros", "transition"],
@@ -21,12 +21,13 @@ const FLOORS: [&[&str]; 12] = [
 ];
 
 /// The files that own atomics, and so may name an ordering.
-const ATOMIC: [&str; 14] = [
+const ATOMIC: [&str; 15] = [
     "clock/mod.rs",
     "engine/cold.rs",
     "engine/last_failure.rs",
     "engine/membership.rs",
     "engine/settings_version.rs",
+    "engine/shadow.rs",
     "engine/totals.rs",
     "engine/totals/shared.rs",
     "machine/cell.rs",

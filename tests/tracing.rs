@@ -191,3 +191,18 @@ fn each_outage_is_told_with_its_own_rejections() {
     let rejected: Vec<_> = told.iter().map(|event| event.fields["rejected"].as_str()).collect();
     assert_eq!(rejected, ["0", "3", "0", "0", "0", "2"]);
 }
+
+#[test]
+fn a_shadow_is_told_at_debug_level_and_under_a_target_of_its_own() {
+    let told = told(|| {
+        let settings = |settings: Builder| traced(settings).on_shadow_transition(trace::shadow_observer());
+        let (breaker, _clock) = manual(settings);
+        let mut config = tripcoil::Config::default();
+        config.error_threshold = Some(Some(1));
+        breaker.shadow(config).unwrap();
+        fail(&breaker);
+    });
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].level, told[0].target.as_str()), (Level::DEBUG, "tripcoil::shadow"));
+    assert_eq!(told[0].fields["to"], "open");
+}

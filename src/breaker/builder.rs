@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::CircuitBreaker;
 use crate::clock::Clock;
-use crate::config::{Approved, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use crate::engine::observers::Observer;
 use crate::engine::shared::Terms;
 use crate::name::Name;
@@ -61,12 +61,23 @@ pub struct Builder {
     config: Config,
     clock: Option<Box<dyn Clock>>,
     observers: Vec<Observer>,
+    shadow: Option<Config>,
+    shadow_observers: Vec<Observer>,
+    observes_only: bool,
 }
 
 impl CircuitBreaker {
     /// Begins a breaker with settings of its own, which [`Builder`] lists.
     pub fn builder(name: impl Into<Cow<'static, str>>) -> Builder {
-        Builder { name: name.into(), config: Config::default(), clock: None, observers: Vec::new() }
+        Builder {
+            name: name.into(),
+            config: Config::default(),
+            clock: None,
+            observers: Vec::new(),
+            shadow: None,
+            shadow_observers: Vec::new(),
+            observes_only: false,
+        }
     }
 }
 
@@ -245,6 +256,47 @@ impl Builder {
         self
     }
 
+    /// Tries another policy beside the breaker's own, from the start: as [`CircuitBreaker::shadow`] does for a breaker
+    /// at work. Default: none.
+    pub fn shadow(mut self, config: Config) -> Self {
+        self.shadow = Some(config);
+        self
+    }
+
+    /// Adds an observer of the changes of state that a shadow would make. Default: none.
+    ///
+    /// The observers of [`on_transition`](Self::on_transition) are not called for them, so a shadow pages nobody. Each
+    /// shadow counts its transitions from 1. What holds for other observers holds for these.
+    pub fn on_shadow_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
+        self.shadow_observers.push(Box::new(observer));
+        self
+    }
+
+    /// Makes a breaker that rejects no call and shows what it would do: it begins forced closed, with its own settings
+    /// as its [shadow](Self::shadow). Use it to roll a breaker out.
+    ///
+    /// An observer of [`on_transition`](Self::on_transition) is called for the change to [`State::ForcedClosed`](crate::State::ForcedClosed). To
+    /// put the breaker to work, close it and end the shadow.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").error_threshold(3).observe_only().build()?;
+    /// for _ in 0..5 {
+    ///     breaker.try_acquire().expect("it rejects no call").failure();
+    /// }
+    /// let shadow = breaker.metrics().shadow.unwrap();
+    /// assert_eq!((shadow.state, shadow.rejected_count), (State::Open, 2));
+    ///
+    /// breaker.transition_to(State::Closed);
+    /// breaker.end_shadow();
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn observe_only(mut self) -> Self {
+        self.observes_only = true;
+        self
+    }
+
     /// Makes the breaker.
     ///
     /// # Errors
@@ -257,16 +309,14 @@ impl Builder {
     }
 
     pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
-        let Approved { rules, rates } = self.config.approve()?;
+        let settings = self.config.clone().approve()?;
+        let shadow = self.shadow.or(self.observes_only.then_some(self.config));
+        let shadow = shadow.map(|config| Ok((config.clone(), config.approve()?))).transpose()?;
         let terms = Terms {
-            rules,
-            rates: rates.map(Arc::new),
-            clock: self.clock,
-            observers: self.observers.into(),
-            #[cfg(feature = "registry")]
-            group: None,
-            #[cfg(feature = "registry")]
-            open_limit: None,
+            shadow_observers: self.shadow_observers.into(),
+            shadow: shadow.map(Box::new),
+            observes_only: self.observes_only,
+            ..Terms::new(settings, self.clock, self.observers.into())
         };
         Ok((self.name.into(), terms))
     }
@@ -278,6 +328,7 @@ impl fmt::Debug for Builder {
             .field("name", &self.name)
             .field("config", &self.config)
             .field("observers", &self.observers.len())
+            .field("shadow", &self.shadow)
             .finish_non_exhaustive()
     }
 }

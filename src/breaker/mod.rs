@@ -6,6 +6,7 @@ pub(crate) mod classified;
 mod future_ext;
 pub(crate) mod owned_permit;
 pub(crate) mod permit;
+mod shadow;
 
 use std::fmt;
 use std::sync::Arc;

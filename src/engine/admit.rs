@@ -40,6 +40,8 @@ struct Timing {
 const NO_SLICE: u64 = u64::MAX;
 /// Of a call whose duration has ended before it was settled, and was slow.
 const SLOW: u64 = u64::MAX - 1;
+/// Of a call that a shadow sees: `admitted` is the number by which the shadow keeps its ticket.
+const SHADOWED: u64 = u64::MAX - 2;
 
 impl Admission {
     /// The epoch that the call belongs to.
@@ -58,7 +60,7 @@ impl From<Admission> for Ticket {
 
 impl Ticket {
     pub(super) fn admitted(self) -> Option<Duration> {
-        let timing = self.timing.filter(|timing| timing.slice != SLOW)?;
+        let timing = self.timing.filter(|timing| !matches!(timing.slice, SLOW | SHADOWED))?;
         Some(Duration::from_nanos(timing.admitted.get() - 1))
     }
 
@@ -78,6 +80,17 @@ impl Ticket {
         Ticket { timing: was_slow.then_some(slow), ..self }
     }
 
+    /// Stands for this ticket, which a shadow keeps by `number`.
+    pub(super) fn kept_by_shadow(self, number: NonZeroU64) -> Self {
+        Ticket { timing: Some(Timing { admitted: number, slice: SHADOWED }), ..self }
+    }
+
+    /// The number by which a shadow keeps the ticket that this one stands for.
+    #[inline]
+    pub(super) fn number_in_shadow(self) -> Option<NonZeroU64> {
+        self.timing.filter(|timing| timing.slice == SHADOWED).map(|timing| timing.admitted)
+    }
+
     /// What the call was admitted under, if it is not timed.
     #[inline]
     pub(crate) fn if_untimed(self) -> Option<Admission> {
@@ -86,7 +99,7 @@ impl Ticket {
 
     /// The slice in which the call is counted among those in flight.
     pub(super) fn slice(self) -> Option<u64> {
-        self.timing.map(|timing| timing.slice).filter(|slice| *slice < SLOW)
+        self.timing.map(|timing| timing.slice).filter(|slice| *slice < SHADOWED)
     }
 }
 
@@ -213,7 +226,7 @@ impl Engine {
         let ticket = self.ticket(&applied, now, &settings);
         self.count_admission();
         self.perform(&applied, Some(now));
-        Ok(ticket)
+        Ok(self.show_admission(ticket))
     }
 
     fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {

@@ -1,6 +1,7 @@
 use super::last_failure::Failures;
 use super::observers::Log;
 use super::settings_version::Versions;
+use super::shadow::Shadows;
 use super::totals::Sums;
 use crate::machine::coarse_deadline::CoarseDeadline;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ pub(super) struct Cold {
     /// Until when an open breaker surely rejects.
     pub(super) coarse_deadline: CoarseDeadline,
     versions: OnceBox<Versions>,
+    shadows: OnceBox<Shadows>,
     /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
     slow: AtomicU64,
 }
@@ -42,6 +44,7 @@ impl Cold {
             log: Log::new(),
             coarse_deadline: CoarseDeadline::new(),
             versions: OnceBox::new(),
+            shadows: OnceBox::new(),
             slow: AtomicU64::new(0),
         }
     }
@@ -57,6 +60,15 @@ impl Cold {
     /// The settings that the breaker was given after the first, if it was given any.
     pub(super) fn versions(&self) -> Option<&Versions> {
         self.versions.get()
+    }
+
+    /// What its shadows see, if the breaker has ever had one.
+    pub(super) fn shadows(&self) -> Option<&Shadows> {
+        self.shadows.get()
+    }
+
+    pub(super) fn shadows_or_new(&self) -> &Shadows {
+        self.shadows.get_or_init(|| Box::new(Shadows::new()))
     }
 
     pub(super) fn versions_or_new(&self) -> &Versions {

@@ -17,6 +17,7 @@ mod reconfigure;
 mod registry;
 mod settings_version;
 mod settle;
+mod shadow;
 pub(crate) mod shared;
 pub(crate) mod totals;
 
@@ -105,7 +106,15 @@ impl Engine {
         if windows.is_some() {
             engine.cold.get_or_init(|| Box::new(Cold::new(windows)));
         }
+        let (shadow, observes_only) = (terms.shadow.clone(), terms.observes_only);
         engine.terms = Some(terms);
+        if let Some(shadow) = shadow {
+            let (config, approved) = *shadow;
+            engine.begin_shadow(config, approved);
+        }
+        if observes_only {
+            engine.transition_to(State::ForcedClosed);
+        }
         engine
     }
 
@@ -239,6 +248,7 @@ impl Engine {
             transition_count: changes.saturating_sub(cleared.changes),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
             last_error: self.cold.get().and_then(|cold| cold.failures.last()),
+            shadow: self.shadow_metrics(),
             window: self.settings().windows().map(|windows| match state {
                 State::Closed => self.window_metrics(windows, epoch, self.time_of(windows)),
                 _ => WindowMetrics::default(),

@@ -13,7 +13,7 @@ impl Engine {
     }
 
     #[inline]
-    fn first_settings(&self) -> Settings<'_> {
+    pub(super) fn first_settings(&self) -> Settings<'_> {
         const DEFAULT: &Rules = &Rules::DEFAULT;
         let rules = self.terms.as_deref().map_or(DEFAULT, |terms| &terms.rules);
         Settings::First { rules, windows: self.first_windows() }
@@ -45,6 +45,11 @@ impl Engine {
     }
 
     pub(crate) fn reconfigure(&self, rules: Rules, rates: Option<&Arc<Rates>>) {
+        self.change_settings(rules, rates, false);
+    }
+
+    /// As [`reconfigure`](Self::reconfigure). `begins_anew`: with empty windows, even if they are the same ones.
+    pub(crate) fn change_settings(&self, rules: Rules, rates: Option<&Arc<Rates>>, begins_anew: bool) {
         let versions = self.cold().versions_or_new();
         let is_idle = self.totals().sums().active == 0;
         let has_changed = versions.change(
@@ -52,7 +57,7 @@ impl Engine {
             is_idle,
             || self.first_settings(),
             rules,
-            |windows| windows.map(Windows::rates) == rates.map(|rates| &**rates),
+            |windows| !begins_anew && windows.map(Windows::rates) == rates.map(|rates| &**rates),
             || rates.map(|rates| self.begin(rates.clone())),
         );
         if has_changed {

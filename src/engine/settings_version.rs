@@ -25,7 +25,7 @@ const WINDOWS: u32 = 1 << 28;
 const SET: NonZeroU32 = NonZeroU32::new(1 << 29).unwrap();
 /// Each settlement reads the clock, while closed.
 const SETTLEMENTS: u32 = 1 << 30;
-/// Each admission does.
+/// Each admission does, or is shown to a shadow.
 const CALLS: u32 = 1 << 31;
 /// Moved down by this, `CALLS` is one of the bits that a word which admits every call does not have.
 const TO_WORD: u32 = 30;
@@ -109,8 +109,9 @@ impl Current {
         self.bits() & !SETTLEMENTS == version.0.get() && version.number() == 0
     }
 
-    fn set(&self, number: u32, rules: &Rules, windows: Option<&Windows>) {
-        self.0.store(SET.get() | number | timing(rules, windows), Ordering::Release);
+    fn set(&self, number: u32, rules: &Rules, windows: Option<&Windows>, has_shadow: bool) {
+        let calls = if has_shadow { CALLS } else { 0 };
+        self.0.store(SET.get() | number | timing(rules, windows) | calls, Ordering::Release);
     }
 
     /// The version of the settings in force, if `word` admits every call and no call has to be timed.
@@ -232,11 +233,13 @@ struct State {
     newest: Option<Arc<SettingsVersion>>,
     /// What calls that were admitted under former versions are judged by, the latest last.
     former: VecDeque<Judgement>,
+    /// Whether each call is shown to a shadow.
+    has_shadow: bool,
 }
 
 impl Versions {
     pub(super) fn new() -> Self {
-        Versions(Mutex::new(State { newest: None, former: VecDeque::new() }))
+        Versions(Mutex::new(State { newest: None, former: VecDeque::new(), has_shadow: false }))
     }
 
     /// The newest version, if there is a later one than the first.
@@ -271,13 +274,7 @@ impl Versions {
         begin: impl FnOnce() -> Option<Windows>,
     ) -> bool {
         let mut state = self.0.lock();
-        let first = first();
-        let settings = match (&state.newest, &first) {
-            (Some(version), Settings::First { windows, .. }) => {
-                Settings::Later { version: version.clone(), first: *windows }
-            }
-            _ => first,
-        };
+        let settings = state.settings(first());
         let is_same_window = is_same_window(settings.windows());
         if is_same_window && *settings.rules() == rules {
             return false;
@@ -301,8 +298,34 @@ impl Versions {
         state.newest = Some(version.clone());
         let (Settings::First { windows: first, .. } | Settings::Later { first, .. }) = settings;
         let settings = Settings::Later { version, first };
-        current.set(number, settings.rules(), settings.windows());
+        current.set(number, settings.rules(), settings.windows(), state.has_shadow);
         true
+    }
+
+    /// From now on each call is shown to a shadow, or none is. `has_shadow` is asked under the lock, so that of two
+    /// threads that begin and end shadows the last one finds how it is.
+    pub(super) fn set_shadowed<'a>(
+        &self,
+        current: &Current,
+        first: impl FnOnce() -> Settings<'a>,
+        has_shadow: impl FnOnce() -> bool,
+    ) {
+        let mut state = self.0.lock();
+        state.has_shadow = has_shadow();
+        let settings = state.settings(first());
+        current.set(settings.number(), settings.rules(), settings.windows(), state.has_shadow);
+    }
+}
+
+impl State {
+    /// The settings in force, if `first` are those that the breaker was made with.
+    fn settings<'a>(&self, first: Settings<'a>) -> Settings<'a> {
+        match (&self.newest, &first) {
+            (Some(version), Settings::First { windows, .. }) => {
+                Settings::Later { version: version.clone(), first: *windows }
+            }
+            _ => first,
+        }
     }
 }
 
@@ -379,7 +402,7 @@ mod tests {
     fn every_word_that_admits_all_is_admitted_fast_under_the_settings_in_force() {
         let current = Current::first();
         for number in [0, 1, NUMBER] {
-            current.set(number, DEFAULT, None);
+            current.set(number, DEFAULT, None, false);
             for word in words() {
                 let version = current.try_admit_fast(word);
                 assert_eq!(version.is_some(), word.admits_all(), "{word:?}");
@@ -394,9 +417,9 @@ mod tests {
     fn a_version_is_that_of_its_settings_only() {
         let current = Current::first();
         for (then, now) in [(0, 0), (1, 1), (0, 1), (1, 2), (2, 9), (NUMBER - 1, NUMBER)] {
-            current.set(then, DEFAULT, None);
+            current.set(then, DEFAULT, None, false);
             let version = current.version();
-            current.set(now, DEFAULT, None);
+            current.set(now, DEFAULT, None, false);
             assert_eq!(current.is_untimed(version), then == now);
         }
     }
@@ -405,7 +428,7 @@ mod tests {
     fn no_admission_is_fast_where_calls_are_timed() {
         let timed = Rules { dropped_calls: Dropped::FailureAfter(Duration::MAX), ..Rules::DEFAULT };
         let current = Current::first();
-        current.set(3, &timed, None);
+        current.set(3, &timed, None, false);
         assert!(words().into_iter().all(|word| current.try_admit_fast(word).is_none()));
     }
 
@@ -414,7 +437,7 @@ mod tests {
         let rates =
             Rates { error_rate: Some(0.5), slow: None, minimum_calls: 1, span: Span::Time(Duration::from_secs(1)) };
         let current = Current::first();
-        current.set(3, DEFAULT, Some(&Windows::new(Arc::new(rates))));
+        current.set(3, DEFAULT, Some(&Windows::new(Arc::new(rates))), false);
         let version = current.try_admit_fast(Word::INITIAL).expect("admissions are not timed");
         assert_eq!((version, version.number()), (current.version(), 3));
         assert!(!current.is_untimed(version));

@@ -70,9 +70,13 @@ impl Engine {
     /// Settles a call as `outcome` says.
     #[cold]
     pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
+        let (ticket, shadow_call) = self.recall(ticket);
         match outcome {
             Outcome::Success => self.succeed(None, ticket),
             _ => self.settle_unsuccessful(ticket, outcome, note),
+        }
+        if let Some(call) = shadow_call {
+            call.settle(outcome, note);
         }
     }
 
@@ -153,9 +157,19 @@ impl Engine {
     /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
     #[cold]
     pub(crate) fn abandon(&self, ticket: Ticket, has_panicked: impl FnOnce() -> bool) {
-        if has_panicked() {
-            return self.fail(None, ticket, &Note::PANIC);
+        let has_panicked = has_panicked();
+        let (ticket, shadow_call) = self.recall(ticket);
+        if has_panicked {
+            self.fail(None, ticket, &Note::PANIC);
+        } else {
+            self.drop_call(ticket);
         }
+        if let Some(call) = shadow_call {
+            call.abandon(has_panicked);
+        }
+    }
+
+    fn drop_call(&self, ticket: Ticket) {
         let dropped_calls = self.judgement(ticket.admission.version, &self.settings()).dropped_calls;
         let failed = match dropped_calls {
             Dropped::Ignore => false,
@@ -315,11 +329,13 @@ impl Engine {
     /// Ends the duration of a call that is not settled yet: what comes after is not part of it.
     #[cfg(all(feature = "http", feature = "tower"))]
     pub(crate) fn end_duration(&self, ticket: &mut Ticket) {
-        if let Some(admitted) = ticket.admitted() {
-            let took = self.now().saturating_sub(admitted);
-            let was_slow = self.end_timing(*ticket, self.totals().place(), &self.settings(), took);
-            *ticket = ticket.with_duration_ended(was_slow);
-        }
+        self.change_timing(ticket, |engine, ticket| {
+            if let Some(admitted) = ticket.admitted() {
+                let took = engine.now().saturating_sub(admitted);
+                let was_slow = engine.end_timing(*ticket, engine.totals().place(), &engine.settings(), took);
+                *ticket = ticket.with_duration_ended(was_slow);
+            }
+        });
     }
 
     /// Counts a call in the totals. A probe of an earlier round belongs to no epoch that is still counted.
@@ -378,8 +394,10 @@ impl Engine {
 
     /// Stops timing: the call can no longer count as slow or hung.
     pub(crate) fn stop_timing(&self, ticket: &mut Ticket) {
-        self.leave(*ticket, self.totals().place(), &self.settings());
-        *ticket = ticket.admission.into();
+        self.change_timing(ticket, |engine, ticket| {
+            engine.leave(*ticket, engine.totals().place(), &engine.settings());
+            *ticket = ticket.admission.into();
+        });
     }
 
     /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.

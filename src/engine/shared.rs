@@ -7,6 +7,7 @@ use super::observers::Observer;
 #[cfg(feature = "registry")]
 use super::open_limit::OpenLimit;
 use crate::clock::{Clock, MonotonicClock};
+use crate::config::{Approved, Config};
 use crate::settings::Rules;
 use crate::window::{Rates, Windows};
 
@@ -17,6 +18,12 @@ pub(crate) struct Terms {
     /// `None`: [`MonotonicClock`].
     pub(crate) clock: Option<Box<dyn Clock>>,
     pub(crate) observers: Arc<[Observer]>,
+    /// Those that are told of what a shadow would do.
+    pub(crate) shadow_observers: Arc<[Observer]>,
+    /// The policy that is on trial from the start.
+    pub(crate) shadow: Option<Box<(Config, Approved)>>,
+    /// Whether the breaker begins forced closed.
+    pub(crate) observes_only: bool,
     /// The registry that the breaker was made for.
     #[cfg(feature = "registry")]
     pub(crate) group: Option<Arc<dyn Group>>,
@@ -26,6 +33,22 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    pub(crate) fn new(settings: Approved, clock: Option<Box<dyn Clock>>, observers: Arc<[Observer]>) -> Self {
+        Terms {
+            rules: settings.rules,
+            rates: settings.rates.map(Arc::new),
+            clock,
+            observers,
+            shadow_observers: Arc::new([]),
+            shadow: None,
+            observes_only: false,
+            #[cfg(feature = "registry")]
+            group: None,
+            #[cfg(feature = "registry")]
+            open_limit: None,
+        }
+    }
+
     /// Whether the clock is another one than [`MonotonicClock`].
     #[inline]
     pub(crate) fn has_own_clock(&self) -> bool {
@@ -47,6 +70,9 @@ impl Terms {
             rates,
             clock,
             observers: self.observers.clone(),
+            shadow_observers: self.shadow_observers.clone(),
+            shadow: self.shadow.clone(),
+            observes_only: self.observes_only,
             group: self.group.clone(),
             open_limit: self.open_limit.clone(),
         }

@@ -23,6 +23,11 @@ use crate::transition::Transition;
 /// | `circuit_breaker_transitions_total` | `circuit_breaker.transitions` | `name`, `from`, `to` | counter: changes of state that an [`observer`](Self::observer) was told of |
 /// | `circuit_breaker_state` | `circuit_breaker.state` | `name`, `state` | 1 for the state that holds and 0 for the others; with several breakers of one name, how many are in it |
 /// | `circuit_breaker_active_calls` | `circuit_breaker.active_calls` | `name` | calls in flight |
+/// | `circuit_breaker_shadow_rejections_total` | `circuit_breaker.shadow.rejections` | `name`, `outcome` | counter: calls that a [shadow](CircuitBreaker::shadow) would have rejected, by how they ended |
+/// | `circuit_breaker_shadow_transitions_total` | `circuit_breaker.shadow.transitions` | `name`, `cause` | counter: changes of state that a shadow would have made |
+/// | `circuit_breaker_shadow_state` | `circuit_breaker.shadow.state` | `name`, `state` | 1 for the state that a shadow would be in and 0 for the others |
+///
+/// The series of shadows exist only under names that have had one.
 ///
 /// The counters never fall: they go on over a [`reset`](CircuitBreaker::reset), and when a breaker is
 /// dropped and another of its name is made.

@@ -8,6 +8,9 @@ const SLOW_CALLS: &str = "circuit_breaker_slow_calls_total";
 const TRANSITIONS: &str = "circuit_breaker_transitions_total";
 const STATE: &str = "circuit_breaker_state";
 const ACTIVE_CALLS: &str = "circuit_breaker_active_calls";
+const SHADOW_REJECTIONS: &str = "circuit_breaker_shadow_rejections_total";
+const SHADOW_TRANSITIONS: &str = "circuit_breaker_shadow_transitions_total";
+const SHADOW_STATE: &str = "circuit_breaker_shadow_state";
 
 /// With feature `metrics`.
 impl Exporter {
@@ -43,6 +46,17 @@ fn describe() {
         "Circuit breakers of this name that are in this state: 1 or 0 for a single one."
     );
     describe_gauge!(ACTIVE_CALLS, Unit::Count, "Calls of the circuit breaker in flight.");
+    describe_counter!(
+        SHADOW_REJECTIONS,
+        Unit::Count,
+        "Calls that the circuit breaker's shadow would have rejected, by how they ended."
+    );
+    describe_counter!(
+        SHADOW_TRANSITIONS,
+        Unit::Count,
+        "Changes of state that the circuit breaker's shadow would have made."
+    );
+    describe_gauge!(SHADOW_STATE, Unit::Count, "Shadows of circuit breakers of this name that are in this state.");
 }
 
 fn publish(series: &Series) {
@@ -56,6 +70,15 @@ fn publish(series: &Series) {
     }
     for (state, breakers) in series.states() {
         gauge!(STATE, "name" => name.clone(), "state" => state.as_str()).set(value(breakers));
+    }
+    for (outcome, count) in series.shadow_rejections() {
+        counter!(SHADOW_REJECTIONS, "name" => name.clone(), "outcome" => outcome).absolute(count);
+    }
+    for (cause, count) in series.shadow_transitions() {
+        counter!(SHADOW_TRANSITIONS, "name" => name.clone(), "cause" => cause.as_str()).absolute(count);
+    }
+    for (state, shadows) in series.shadow_states() {
+        gauge!(SHADOW_STATE, "name" => name.clone(), "state" => state.as_str()).set(value(shadows));
     }
     gauge!(ACTIVE_CALLS, "name" => name).set(value(series.active));
 }

@@ -84,6 +84,49 @@ impl Exporter {
                 }
             })
             .build();
+        self.instrument_shadows(meter);
+    }
+
+    fn instrument_shadows(&self, meter: &Meter) {
+        let exporter = self.clone();
+        meter
+            .u64_observable_counter("circuit_breaker.shadow.rejections")
+            .with_unit("{call}")
+            .with_description("Calls that the circuit breaker's shadow would have rejected, by how they ended.")
+            .with_callback(move |instrument| {
+                for series in exporter.read() {
+                    for (outcome, count) in series.shadow_rejections() {
+                        instrument.observe(count, &[name(&series), KeyValue::new("outcome", outcome)]);
+                    }
+                }
+            })
+            .build();
+        let exporter = self.clone();
+        meter
+            .u64_observable_counter("circuit_breaker.shadow.transitions")
+            .with_unit("{transition}")
+            .with_description("Changes of state that the circuit breaker's shadow would have made.")
+            .with_callback(move |instrument| {
+                for series in exporter.read() {
+                    for (cause, count) in series.shadow_transitions() {
+                        instrument.observe(count, &[name(&series), KeyValue::new("cause", cause.as_str())]);
+                    }
+                }
+            })
+            .build();
+        let exporter = self.clone();
+        meter
+            .i64_observable_up_down_counter("circuit_breaker.shadow.state")
+            .with_unit("{circuit_breaker}")
+            .with_description("Shadows of circuit breakers of this name that are in this state.")
+            .with_callback(move |instrument| {
+                for series in exporter.read() {
+                    for (state, shadows) in series.shadow_states() {
+                        instrument.observe(signed(shadows), &[name(&series), KeyValue::new("state", state.as_str())]);
+                    }
+                }
+            })
+            .build();
     }
 }
 

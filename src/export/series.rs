@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::metrics::Metrics;
+use crate::cause::Cause;
+use crate::metrics::{Metrics, ShadowMetrics, ShadowRejections};
 use crate::state::State;
 
 /// The counts that only grow while a breaker lives.
@@ -10,12 +11,58 @@ pub(super) struct Counts {
     /// In the order of [`OUTCOMES`].
     pub(super) calls: [u64; 5],
     pub(super) slow: u64,
+    pub(super) shadow: ShadowCounts,
 }
 
 pub(super) const OUTCOMES: [&str; 5] = ["success", "error", "ignored", "dropped", "rejected"];
 
+/// The counts that only grow while a shadow lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShadowCounts {
+    /// In the order of [`OUTCOMES`], without the last.
+    pub(super) rejections: [u64; 4],
+    /// In the order of [`Cause::ALL`].
+    pub(super) transitions: [u64; Cause::ALL.len()],
+}
+
+impl ShadowCounts {
+    const ZERO: ShadowCounts = ShadowCounts { rejections: [0; 4], transitions: [0; Cause::ALL.len()] };
+
+    fn of(shadow: Option<&ShadowMetrics>) -> Self {
+        let Some(ShadowMetrics { rejections, transitions, .. }) = shadow else { return ShadowCounts::ZERO };
+        let ShadowRejections { success_count, error_count, ignored_count, dropped_count } = *rejections;
+        let mut counts = [0; Cause::ALL.len()];
+        for (cause, count) in transitions {
+            counts[*cause as usize] = *count;
+        }
+        ShadowCounts { rejections: [success_count, error_count, ignored_count, dropped_count], transitions: counts }
+    }
+
+    /// What came after `before`; everything, if one of the counts has fallen: then it is another shadow that counts.
+    fn since(self, before: Self) -> Self {
+        let pairs = || self.all().zip(before.all());
+        if pairs().any(|(now, before)| now < before) {
+            return self;
+        }
+        let mut grown = pairs().map(|(now, before)| now - before);
+        ShadowCounts {
+            rejections: std::array::from_fn(|_| grown.next().unwrap_or(0)),
+            transitions: std::array::from_fn(|_| grown.next().unwrap_or(0)),
+        }
+    }
+
+    fn all(self) -> impl Iterator<Item = u64> {
+        self.rejections.into_iter().chain(self.transitions)
+    }
+
+    fn add(&mut self, more: ShadowCounts) {
+        let sums = self.rejections.iter_mut().chain(&mut self.transitions);
+        sums.zip(more.all()).for_each(|(sum, more)| *sum += more);
+    }
+}
+
 impl Counts {
-    pub(super) const ZERO: Counts = Counts { calls: [0; 5], slow: 0 };
+    pub(super) const ZERO: Counts = Counts { calls: [0; 5], slow: 0, shadow: ShadowCounts::ZERO };
 
     pub(super) fn of(metrics: &Metrics) -> Self {
         Counts {
@@ -27,6 +74,7 @@ impl Counts {
                 metrics.total_rejected_count,
             ],
             slow: metrics.total_slow_count,
+            shadow: ShadowCounts::of(metrics.shadow.as_deref()),
         }
     }
 
@@ -37,7 +85,11 @@ impl Counts {
             return self;
         }
         let mut grown = pairs().map(|(now, before)| now - before);
-        Counts { calls: std::array::from_fn(|_| grown.next().unwrap_or(0)), slow: grown.next().unwrap_or(0) }
+        Counts {
+            calls: std::array::from_fn(|_| grown.next().unwrap_or(0)),
+            slow: grown.next().unwrap_or(0),
+            shadow: self.shadow.since(before.shadow),
+        }
     }
 
     fn all(self) -> impl Iterator<Item = u64> {
@@ -47,6 +99,7 @@ impl Counts {
     pub(super) fn add(&mut self, more: Counts) {
         self.calls.iter_mut().zip(more.calls).for_each(|(sum, more)| *sum += more);
         self.slow += more.slow;
+        self.shadow.add(more.shadow);
     }
 }
 
@@ -57,6 +110,8 @@ pub(super) struct Series {
     pub(super) counts: Counts,
     /// How many breakers are in each state, in the order of [`STATES`].
     states: [u64; 5],
+    /// Likewise of their shadows; `None` if there never was one.
+    shadow_states: Option<[u64; 5]>,
     pub(super) active: u64,
     transitions: [[u64; 5]; 5],
 }
@@ -68,9 +123,12 @@ fn index(state: State) -> usize {
 }
 
 impl Series {
-    pub(super) fn enter(&mut self, state: State, active: u64) {
+    pub(super) fn enter(&mut self, state: State, shadow: Option<State>, active: u64) {
         self.states[index(state)] += 1;
         self.active += active;
+        if let Some(shadow) = shadow {
+            self.shadow_states.get_or_insert([0; 5])[index(shadow)] += 1;
+        }
     }
 
     pub(super) fn count_transition(&mut self, from: State, to: State) {
@@ -79,6 +137,22 @@ impl Series {
 
     pub(super) fn states(&self) -> impl Iterator<Item = (State, u64)> {
         STATES.into_iter().zip(self.states)
+    }
+
+    /// In how many shadows of this name each state holds; nothing if there never was one.
+    pub(super) fn shadow_states(&self) -> impl Iterator<Item = (State, u64)> {
+        self.shadow_states.into_iter().flat_map(|states| STATES.into_iter().zip(states))
+    }
+
+    /// How calls ended that the shadows would have rejected; nothing if there never was one.
+    pub(super) fn shadow_rejections(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.shadow_states.map(|_| self.counts.shadow.rejections);
+        counts.into_iter().flat_map(|counts| OUTCOMES.into_iter().zip(counts))
+    }
+
+    /// The transitions that the shadows would have made, by their cause.
+    pub(super) fn shadow_transitions(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.into_iter().zip(self.counts.shadow.transitions).filter(|(_, count)| *count > 0)
     }
 
     /// The transitions that a breaker makes by itself, and those that there have been.
@@ -130,7 +204,14 @@ impl SeriesTable {
 
     fn make(&mut self, name: &str) -> usize {
         let name = Arc::from(name);
-        self.series.push(Series { name, counts: Counts::ZERO, states: [0; 5], active: 0, transitions: [[0; 5]; 5] });
+        self.series.push(Series {
+            name,
+            counts: Counts::ZERO,
+            states: [0; 5],
+            shadow_states: None,
+            active: 0,
+            transitions: [[0; 5]; 5],
+        });
         self.series.len() - 1
     }
 
@@ -142,6 +223,7 @@ impl SeriesTable {
     pub(super) fn clear_gauges(&mut self) {
         for series in &mut self.series {
             (series.states, series.active) = ([0; 5], 0);
+            series.shadow_states = series.shadow_states.map(|_| [0; 5]);
         }
     }
 }
@@ -157,7 +239,7 @@ mod tests {
 
     #[test]
     fn counts_that_fell_are_those_of_another_breaker() {
-        let counts = |calls, slow| Counts { calls, slow };
+        let counts = |calls, slow| Counts { calls, slow, ..Counts::ZERO };
         let before = counts([5, 4, 3, 2, 1], 9);
         assert_eq!(before.since(Counts::ZERO), before);
         assert_eq!(before.since(before), Counts::ZERO);

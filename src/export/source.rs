@@ -26,12 +26,19 @@ pub(super) struct Sight {
     name: Box<str>,
     counts: Counts,
     state: State,
+    shadow: Option<State>,
     active: u64,
 }
 
 impl Sight {
     fn new(name: &str, metrics: &Metrics) -> Self {
-        Sight { name: name.into(), counts: Counts::of(metrics), state: metrics.state, active: metrics.active_calls }
+        Sight {
+            name: name.into(),
+            counts: Counts::of(metrics),
+            state: metrics.state,
+            shadow: metrics.shadow.as_deref().map(|shadow| shadow.state),
+            active: metrics.active_calls,
+        }
     }
 
     fn of(breaker: &CircuitBreaker) -> Self {
@@ -88,8 +95,8 @@ impl Source {
     /// Enters what was seen, and what has been counted since the look before.
     pub(super) fn enter(&mut self, sights: Vec<Sight>, table: &mut SeriesTable) {
         let mut seen: HashMap<Box<str>, Counts> = HashMap::with_capacity(sights.len());
-        for Sight { name, counts, state, active } in sights {
-            table.series_of(&name).enter(state, active);
+        for Sight { name, counts, state, shadow, active } in sights {
+            table.series_of(&name).enter(state, shadow, active);
             seen.entry(name).or_insert(Counts::ZERO).add(counts);
         }
         for (name, counts) in &seen {

@@ -5,6 +5,30 @@
 use crate::state::State;
 use crate::transition::Transition;
 
+// The level and the target of an event have to be constants.
+macro_rules! event {
+        ($level:ident, $target:literal, $transition:ident) => {{
+            let transition: &Transition = $transition;
+            tracing::event!(
+                target: $target,
+                tracing::Level::$level,
+                breaker = &*transition.name,
+                from = transition.from.as_str(),
+                to = transition.to.as_str(),
+                cause = transition.cause.as_str(),
+                sequence = transition.sequence,
+                errors = transition.consecutive_error_count,
+                successes = transition.consecutive_success_count,
+                rejected = transition.rejected_count,
+                open_for_ms = transition.open_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                window_calls = transition.window.map(|window| window.calls),
+                window_errors = transition.window.map(|window| window.errors),
+                window_slow_calls = transition.window.map(|window| window.slow_calls),
+                "{transition}",
+            )
+        }};
+}
+
 /// An observer that makes one event of each transition.
 ///
 /// The events have the target `tripcoil`. One into open, forced open or forced closed is a `WARN`, for calls are
@@ -30,34 +54,26 @@ use crate::transition::Transition;
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
 pub fn observer() -> impl Fn(&Transition) + Send + Sync + 'static {
-    tell
+    |transition| match transition.to {
+        State::Open | State::ForcedOpen | State::ForcedClosed => event!(WARN, "tripcoil", transition),
+        State::HalfOpen | State::Closed => event!(INFO, "tripcoil", transition),
+    }
 }
 
-fn tell(transition: &Transition) {
-    // The level of an event has to be a constant.
-    macro_rules! event {
-        ($level:ident) => {
-            tracing::event!(
-                target: "tripcoil",
-                tracing::Level::$level,
-                breaker = &*transition.name,
-                from = transition.from.as_str(),
-                to = transition.to.as_str(),
-                cause = transition.cause.as_str(),
-                sequence = transition.sequence,
-                errors = transition.consecutive_error_count,
-                successes = transition.consecutive_success_count,
-                rejected = transition.rejected_count,
-                open_for_ms = transition.open_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-                window_calls = transition.window.map(|window| window.calls),
-                window_errors = transition.window.map(|window| window.errors),
-                window_slow_calls = transition.window.map(|window| window.slow_calls),
-                "{transition}",
-            )
-        };
-    }
-    match transition.to {
-        State::Open | State::ForcedOpen | State::ForcedClosed => event!(WARN),
-        State::HalfOpen | State::Closed => event!(INFO),
-    }
+/// An observer for [`on_shadow_transition`](crate::Builder::on_shadow_transition) that makes one event of each change
+/// of state that a shadow would have made.
+///
+/// The events have the target `tripcoil::shadow`, the level `DEBUG`, and the message and fields of [`observer`].
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Config};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .shadow(Config::default())
+///     .on_shadow_transition(tripcoil::trace::shadow_observer())
+///     .build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+pub fn shadow_observer() -> impl Fn(&Transition) + Send + Sync + 'static {
+    |transition| event!(DEBUG, "tripcoil::shadow", transition)
 }

@@ -17,6 +17,7 @@ mod threads;
 #[path = "../../../src"]
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "the search uses a part of them")]
 mod library {
+    pub(crate) mod cause;
     pub(crate) mod machine {
         pub(crate) mod history;
         pub(crate) mod millis;
@@ -31,7 +32,7 @@ mod library {
     pub(crate) mod transition;
 }
 
-use library::{machine, metrics, name, outcome, settings, state, transition};
+use library::{cause, machine, metrics, name, outcome, settings, state, transition};
 use std::process::ExitCode;
 use std::time::Instant;
 
