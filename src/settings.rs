@@ -42,9 +42,12 @@ impl Rules {
     /// How long to stay open after `reopenings` openings out of half-open. `draw`, from 0 to 1,
     /// picks the place within the jitter.
     pub(crate) fn cool_down(&self, reopenings: u32, draw: f64) -> Duration {
+        if reopenings == 0 && self.jitter == 0.0 {
+            return self.reset_timeout.min(self.backoff_max);
+        }
         let grown = reopenings > 0 && self.backoff_factor > 1.0;
         let factor = if grown { self.backoff_factor.powf(f64::from(reopenings)) } else { 1.0 };
-        stretch(stretch(self.reset_timeout, factor).min(self.backoff_max), self.jitter.mul_add(draw, 1.0))
+        stretch(stretch(self.reset_timeout, factor).min(self.backoff_max), 1.0 + self.jitter * draw)
     }
 }
 

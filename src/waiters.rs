@@ -11,7 +11,7 @@ use event_listener::Listener;
 use event_listener::{Event, EventListener};
 
 use crate::panics::contain;
-use crate::sync::{full_fence, thread_local};
+use crate::sync::thread_local;
 
 /// Those who wait for something to happen.
 ///
@@ -27,17 +27,16 @@ impl Waiters {
         }
     }
 
-    /// Joins them. What happens from now on ends the wait.
-    pub(crate) fn listen(&self) -> Waiting {
+    /// Joins them. `announce` touches the word, by a read-modify-write; what happens to the word after that ends the wait.
+    pub(crate) fn listen(&self, announce: impl FnOnce()) -> Waiting {
         let listener = self.0.listen();
-        // Between the joining and the look at the word that comes next: pairs with the fence before `are_there`. Of the
-        // two looks at least one sees what the other thread did.
-        full_fence();
+        // Either the next look at the word sees a swap, or whoever makes the swap sees the listener.
+        announce();
         Waiting { listener, _wakes_others: WakeQueued, waker: None }
     }
 
-    /// Whether there are any. Who swaps the word, passes a full fence and finds none has nobody to wake: whoever joins
-    /// them later looks at the word after that.
+    /// Whether there are any. A thread that has swapped the word and finds none has nobody to wake: whoever joins them
+    /// later sees that swap.
     pub(crate) fn are_there(&self) -> bool {
         self.0.total_listeners() > 0
     }

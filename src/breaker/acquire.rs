@@ -45,7 +45,7 @@ impl CircuitBreaker {
             if let Ok(ticket) = engine.admit() {
                 return Permit::new(engine, ticket);
             }
-            let listener = engine.queue().listen();
+            let listener = engine.join_queue();
             match engine.admit() {
                 Ok(ticket) => return Permit::new(engine, ticket),
                 Err(refusal) => match refusal.ask_again_after() {
@@ -93,7 +93,7 @@ impl CircuitBreaker {
             if let Ok(ticket) = engine.admit() {
                 return Ok(Permit::new(engine, ticket));
             }
-            let listener = engine.queue().listen();
+            let listener = engine.join_queue();
             let refusal = match engine.admit() {
                 Ok(ticket) => return Ok(Permit::new(engine, ticket)),
                 Err(refusal) => refusal,

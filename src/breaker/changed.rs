@@ -54,7 +54,7 @@ impl<'a> Changed<'a> {
             if let Some(state) = self.state_if_changed() {
                 return state;
             }
-            let listener = self.engine.watchers().listen();
+            let listener = self.engine.join_watchers();
             if let Some(state) = self.state_if_changed() {
                 return state;
             }
@@ -83,7 +83,7 @@ impl Changed<'_> {
             if let Some(state) = self.state_if_changed() {
                 return Some(state);
             }
-            let listener = self.engine.watchers().listen();
+            let listener = self.engine.join_watchers();
             if let Some(state) = self.state_if_changed() {
                 return Some(state);
             }
@@ -106,7 +106,7 @@ impl Future for Changed<'_> {
                 ready!(Pin::new(listener).poll(cx));
                 self.listener = None;
             } else {
-                self.listener = Some(self.engine.watchers().listen());
+                self.listener = Some(self.engine.join_watchers());
             }
         }
     }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::Effect;
+use crate::machine::word::Word;
 use crate::state::State;
-use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
@@ -19,52 +19,56 @@ impl Engine {
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
     #[inline]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
-        if !matches!(applied.effect, Effect::Counted | Effect::Late) {
-            self.perform_now(*applied, at);
-        }
-    }
-
-    fn perform_now(&self, applied: Applied, at: Option<Duration>) {
         match applied.effect {
-            Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => {
-                full_fence();
-                if self.queue.are_there() {
-                    self.queue.notify_additional(slots as usize);
-                }
-            }
-            Effect::Begin { cause, errors, successes } => {
-                let has_changed = applied.before.state() != applied.after.state();
-                if let (State::Open, Some(now), Some(coarse)) = (applied.after.state(), at, self.coarse_now()) {
-                    self.cold().coarse_deadline.store(applied.after, coarse, self.cell.time_left(applied.after, now));
-                }
-                #[cfg(feature = "registry")]
-                if has_changed {
-                    self.follow_limit();
-                }
-                let log = (has_changed && !self.observers().is_empty()).then(|| &self.cold().log);
-                if let Some(log) = log {
-                    let counts = (errors.into(), successes.into());
-                    let transition = self.transition(&applied, cause, counts, at.unwrap_or_default());
-                    log.report(transition, low_half(applied.changes));
-                }
-                full_fence();
-                if has_changed && self.watchers.are_there() {
-                    self.watchers.notify(usize::MAX);
-                }
-                if self.queue.are_there() {
-                    self.queue.notify(usize::MAX);
-                }
-                if let Some(log) = log {
-                    log.tell_all(self.observers());
-                }
-            }
+            Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => self.wake_for(slots),
+            Effect::Begin { cause, errors, successes } => self.tell(applied, cause, (errors, successes), at),
             _ => {}
         }
     }
 
-    fn transition(&self, applied: &Applied, cause: Cause, counts: (u64, u64), at: Duration) -> Transition {
-        let (errors, successes) = counts;
+    fn wake_for(&self, slots: u32) {
+        if self.queue.are_there() {
+            self.queue.notify_additional(slots as usize);
+        }
+    }
+
+    /// Tells everyone that a new epoch has begun.
+    #[inline(never)]
+    fn tell(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Option<Duration>) {
+        let has_changed = applied.before.state() != applied.after.state();
+        if let (State::Open, Some(now)) = (applied.after.state(), at) {
+            self.store_coarse_deadline(applied.after, now);
+        }
+        #[cfg(feature = "registry")]
+        if has_changed {
+            self.follow_limit();
+        }
+        let log = (has_changed && !self.observers().is_empty()).then(|| &self.cold().log);
+        if let Some(log) = log {
+            let transition = self.transition(applied, cause, counts, at.unwrap_or_default());
+            log.report(transition, low_half(applied.changes));
+        }
+        if has_changed && self.watchers.are_there() {
+            self.watchers.notify(usize::MAX);
+        }
+        if self.queue.are_there() {
+            self.queue.notify(usize::MAX);
+        }
+        if let Some(log) = log {
+            log.tell_all(self.observers());
+        }
+    }
+
+    fn store_coarse_deadline(&self, open: Word, now: Duration) {
+        if let Some(coarse) = self.coarse_now() {
+            self.cold().coarse_deadline.store(open, coarse, self.cell.time_left(open, now));
+        }
+    }
+
+    #[cold]
+    fn transition(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Duration) -> Transition {
         let Applied { before, after, epoch, .. } = *applied;
+        let (errors, successes) = counts;
         let settings = self.settings();
         let windows = settings.windows().filter(|_| before.state() == State::Closed);
         Transition {
@@ -75,8 +79,8 @@ impl Engine {
             sequence: 0,
             at,
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
-            consecutive_error_count: errors,
-            consecutive_success_count: successes,
+            consecutive_error_count: errors.into(),
+            consecutive_success_count: successes.into(),
             rejected_count: self.totals().rejections(),
             window: windows.map(|windows| self.window_metrics(windows, epoch, at)),
         }

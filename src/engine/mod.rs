@@ -35,7 +35,7 @@ use crate::name::Name;
 use crate::settings::Rules;
 use crate::state::State;
 use crate::sync::OnceBox;
-use crate::waiters::Waiters;
+use crate::waiters::{Waiters, Waiting};
 use crate::window::Windows;
 use cold::{Cleared, Cold};
 use observers::Observer;
@@ -131,12 +131,14 @@ impl Engine {
         low_half(self.cell.load_with_history().2)
     }
 
-    pub(crate) fn watchers(&self) -> &Waiters {
-        &self.watchers
+    /// Joins those who wait for a change of state.
+    pub(crate) fn join_watchers(&self) -> Waiting {
+        self.watchers.listen(|| self.cell.announce())
     }
 
-    pub(crate) fn queue(&self) -> &Waiters {
-        &self.queue
+    /// Joins those who wait to be admitted.
+    pub(crate) fn join_queue(&self) -> Waiting {
+        self.queue.listen(|| self.cell.announce())
     }
 
     /// This thread's own stripe of the totals, if it is at hand.
@@ -180,7 +182,7 @@ impl Engine {
 
     /// The epoch that has begun last.
     fn epoch(&self) -> Epoch {
-        self.cell.load_with_history().1.epoch()
+        self.cell.epoch()
     }
 
     pub(crate) fn transition_to(&self, state: State) {

@@ -99,18 +99,35 @@ impl Engine {
     #[inline(never)]
     fn succeed_plainly(&self, own: &Stripe, admission: Admission) {
         if self.current.is_untimed(admission.version) {
-            if let Some(word) = self.cell.load_closed(admission.head) {
-                own.count_success(admission.epoch());
-                let next = step::closed_after_success(word);
-                if next != word && !self.cell.try_swap(word, next) {
-                    self.apply_success(admission.epoch(), None, &self.settings(), word);
-                }
-                return;
+            let Some(word) = self.cell.load_closed(admission.head) else {
+                return self.succeed_untimed(own, admission);
+            };
+            own.count_success(admission.epoch());
+            let next = step::closed_after_success(word);
+            if next != word && !self.cell.try_swap(word, next) {
+                self.swap_success(word, admission.epoch(), None, &self.settings());
             }
-        } else if self.succeed_in_time(own, admission) {
+            return;
+        }
+        if self.succeed_in_time(own, admission) {
             return;
         }
         self.succeed(Some(own), admission.into());
+    }
+
+    /// A success of a probe, or a late one, that is not timed.
+    fn succeed_untimed(&self, own: &Stripe, admission: Admission) {
+        match self.cell.load_for(admission.head) {
+            Some((word, Standing::Current)) => {
+                own.count_success(admission.epoch());
+                self.swap_success(word, admission.epoch(), None, &self.settings());
+            }
+            Some((word, _)) => {
+                own.count_uncredited(Kind::Success);
+                self.swap_success(word, admission.epoch(), None, &self.settings());
+            }
+            None => own.count_uncredited(Kind::Success),
+        }
     }
 
     /// A success in a window of time, under the first settings. Returns whether that is all.
@@ -139,16 +156,14 @@ impl Engine {
         if self.current.is_plain(admission.version) {
             if let Some(word) = self.cell.load_closed(admission.head) {
                 let settings = self.settings();
-                if step::opening_cause(word, None, settings.rules()).is_none() {
-                    own.count_error(admission.epoch());
-                    let note = Note::new(type_name);
-                    if self.cell.try_swap(word, step::closed_after_failure(word)) {
-                        self.cold().failures.record(&note, None, admission.epoch(), || self.epoch());
-                    } else {
-                        self.apply_failure(admission.epoch(), &settings, None, None, &note);
-                    }
-                    return;
+                let is_opening = step::opening_cause(word, None, settings.rules()).is_some();
+                own.count_error(admission.epoch());
+                let note = Note::new(type_name);
+                if !is_opening && self.cell.try_swap(word, step::closed_after_failure(word)) {
+                    return self.cold().failures.record(&note, None, admission.epoch(), || self.epoch());
                 }
+                let now = is_opening.then(|| self.now());
+                return self.apply_failure(admission.epoch(), &settings, None, now, &note);
             }
         }
         self.fail(Some(own), admission.into(), &Note::new(type_name));
@@ -203,13 +218,13 @@ impl Engine {
         }
         let next = step::closed_after_success(word);
         if word.state() != State::Closed || next != word && !self.cell.try_swap(word, next) {
-            self.apply_success(ticket.admission.epoch(), ended.at, &ended.settings, word);
+            self.swap_success(word, ticket.admission.epoch(), ended.at, &ended.settings);
         }
     }
 
     /// What a success that has been counted makes of the word, which was `word` just now. `now`: the time, if it was read.
     #[inline(never)]
-    fn apply_success(&self, epoch: Epoch, now: Option<Duration>, settings: &Settings<'_>, word: Word) {
+    fn swap_success(&self, word: Word, epoch: Epoch, now: Option<Duration>, settings: &Settings<'_>) {
         let at = now.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
         let applied = self.cell.succeed(epoch, settings.rules());
         self.perform(&applied, at);
@@ -285,7 +300,8 @@ impl Engine {
     fn finish_failure(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
         if applied.effect != Effect::Late {
             let at = now.filter(|_| applied.effect.begins_epoch());
-            self.cold().failures.record(note, at, applied.epoch, || self.epoch());
+            let now = || if self.cell.is_still(applied.after) { applied.epoch_after() } else { self.epoch() };
+            self.cold().failures.record(note, at, applied.epoch, now);
         }
         self.perform(applied, now);
     }

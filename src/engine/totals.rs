@@ -226,7 +226,7 @@ impl Stripe {
         self.epoch.store(epoch.number(), Ordering::Release);
     }
 
-    fn count_uncredited(&self, kind: Kind) {
+    pub(crate) fn count_uncredited(&self, kind: Kind) {
         match kind {
             Kind::Success => &self.uncredited_success,
             Kind::Error => &self.uncredited_error,

@@ -53,6 +53,15 @@ impl Applied {
     }
 }
 
+/// The history beside the word.
+#[derive(Clone, Copy)]
+struct Past {
+    /// As it stands there, perhaps one epoch behind.
+    stored: History,
+    /// That of the word.
+    history: History,
+}
+
 /// Larger than the number of any epoch.
 const NO_EPOCH: u64 = u64::MAX;
 
@@ -100,10 +109,19 @@ impl Cell {
             // the history's few bits have gone round.
             let floor = self.changes_floor.load(Ordering::Acquire);
             let word = self.load();
-            if let Some(history) = self.history_as_of(word) {
+            if let Some(Past { history, .. }) = self.past(word) {
                 if self.changes_floor.load(Ordering::Acquire) == floor {
                     return (word, history, history.full_count(floor));
                 }
+            }
+        }
+    }
+
+    /// The epoch of the newest word.
+    pub(crate) fn epoch(&self) -> Epoch {
+        loop {
+            if let Some(context) = self.context(self.load()) {
+                return context.epoch;
             }
         }
     }
@@ -113,6 +131,13 @@ impl Cell {
     pub(crate) fn is_in(&self, epoch: Epoch) -> bool {
         let word = self.load();
         word.admits_all() && word.head().epoch() == epoch
+    }
+
+    /// Tells those who swap the word from now on what this thread has done before, and this thread what they did before
+    /// they swapped it until now. A store and a load would need a full fence in between, and so would each swap.
+    pub(crate) fn announce(&self) {
+        // A read-modify-write sees the newest word, and the next swap acquires it.
+        self.word.fetch_or(0, Ordering::AcqRel);
     }
 
     /// Whether the word is still `word`.
@@ -257,20 +282,22 @@ impl Cell {
     fn swap(&self, mut decide: impl FnMut(Word, Context) -> Option<Step>) -> Applied {
         let mut before = self.load_to_swap();
         loop {
-            let decided = self.context(before).and_then(|context| Some((context.epoch, decide(before, context)?)));
-            let Some((epoch, Step { next: after, effect })) = decided else {
+            let past = self.past(before);
+            let decided = past.and_then(|past| Some((past, decide(before, self.context_after(past, before))?)));
+            let Some((past, Step { next: after, effect })) = decided else {
                 before = self.load();
                 continue;
             };
-            let changes = if effect.begins_epoch() { self.end_epoch(before, after) } else { Some(0) };
-            let Some(changes) = changes else {
-                before = self.load();
-                continue;
-            };
-            if after == before || self.swap_once(&mut before, after) {
-                if effect.begins_epoch() {
-                    self.raise_floor(changes);
+            let epoch = past.history.epoch();
+            if !effect.begins_epoch() {
+                if after == before || self.swap_once(&mut before, after) {
+                    return Applied { before, after, effect, epoch, changes: 0 };
                 }
+                continue;
+            }
+            let changes = self.keep(past) + u64::from(before.tag() != after.tag());
+            if self.swap_once(&mut before, after) {
+                self.raise_floor(changes);
                 return Applied { before, after, effect, epoch, changes };
             }
         }
@@ -327,14 +354,18 @@ impl Cell {
     }
 
     fn context_of_gated(&self, word: Word) -> Option<Context> {
-        let history = self.history_as_of(word)?;
-        let epoch = history.epoch();
+        self.past(word).map(|past| self.context_after(past, word))
+    }
+
+    #[inline]
+    fn context_after(&self, past: Past, word: Word) -> Context {
+        let epoch = past.history.epoch();
         // Should it be that of a later episode already, then the word has moved on, and no swap of it will do.
         let first_round = match word.state() {
             State::HalfOpen if word.is_continued() => self.kept_first_round(),
             _ => epoch,
         };
-        Some(Context { epoch, first_round, reopenings: history.reopenings() })
+        Context { epoch, first_round, reopenings: past.history.reopenings() }
     }
 
     fn kept_first_round(&self) -> Epoch {
@@ -342,21 +373,23 @@ impl Cell {
         Epoch::new(self.first_round.load(Ordering::Acquire))
     }
 
-    fn history_as_of(&self, word: Word) -> Option<History> {
-        // Acquire: pairs with the Release in `end_epoch`.
-        History::from_bits(self.history.load(Ordering::Acquire)).as_of(word)
+    /// `None` if `word` is no longer the newest word.
+    #[inline]
+    fn past(&self, word: Word) -> Option<Past> {
+        // Acquire: pairs with the Release in `keep`.
+        let stored = History::from_bits(self.history.load(Ordering::Acquire));
+        Some(Past { stored, history: stored.as_of(word)? })
     }
 
     /// Stores the history of the epoch that is about to end, so that it never trails by more than one. Returns the
-    /// changes of state with the one from `before` to `after`; `None` if `before` is no longer the newest word.
-    #[inline(never)]
-    fn end_epoch(&self, before: Word, after: Word) -> Option<u64> {
-        // First, as in `load_with_history`: if the swap succeeds, nothing has changed since.
+    /// changes of state so far.
+    #[inline]
+    fn keep(&self, past: Past) -> u64 {
+        let Past { mut stored, history } = past;
+        // It is a count of the past, if the swap succeeds: nothing has changed since the history was read.
         let floor = self.changes_floor.load(Ordering::Acquire);
-        let mut stored = History::from_bits(self.history.load(Ordering::Acquire));
-        let history = stored.as_of(before)?;
         while stored.trails(history) {
-            // Release: pairs with the Acquire in `history_as_of`. A lost race means that another thread
+            // Release: pairs with the Acquire in `past`. A lost race means that another thread
             // has stored the same, or that the word has moved on and the swap will fail.
             match self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire)
             {
@@ -365,7 +398,7 @@ impl Cell {
                 Err(found) => stored = History::from_bits(found),
             }
         }
-        Some(history.full_count(floor) + u64::from(before.state() != after.state()))
+        history.full_count(floor)
     }
 
     /// `count`: the changes of state up to a swap that has been made.

@@ -1,4 +1,4 @@
-use crate::machine::word::{EPOCH, Epoch, Field, HALF_OPEN, OPEN, TAG, Word};
+use crate::machine::word::{EPOCH, Epoch, Field, GATED_BITS, HALF_OPEN, OPEN, TAG, Word};
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
 /// Modulo 2²²: a wide count beside the history makes them exact, see [`full_count`](History::full_count).
@@ -61,13 +61,11 @@ impl History {
     /// longer the newest.
     #[inline]
     pub(crate) fn as_of(self, word: Word) -> Option<Self> {
-        if word.is_of(self.epoch()) && word.tag() == TAG.get(self.0) {
-            Some(self)
-        } else if word.is_of(self.epoch().next()) {
-            Some(self.after(word))
-        } else {
-            None
+        if word.is_headed_as(self.0) {
+            return Some(self);
         }
+        let next = EPOCH.set(TAG.set(self.0, word.tag()), self.epoch().next().number());
+        word.is_headed_as(next).then(|| History(next).counting_from(TAG.get(self.0)))
     }
 
     /// Whether this trails `later`, which is of the next epoch or of the same.
@@ -75,20 +73,16 @@ impl History {
         self.epoch().next() == later.epoch()
     }
 
-    /// The history of `word`'s epoch, which follows this one's.
-    fn after(self, word: Word) -> Self {
-        let (from, to) = (TAG.get(self.0), word.tag());
+    /// With the counts as they are once the tag has come here from the tag `from`.
+    fn counting_from(self, from: u64) -> Self {
+        let to = TAG.get(self.0);
         let reopened = from == HALF_OPEN && to == OPEN && REOPENINGS.get(self.0) < REOPENINGS.max();
-        let kept = if word.admits_all() { REOPENINGS.set(self.0, 0) } else { self.0 };
-        let reopenings = (kept & !LOWER) + (u64::from(reopened) << REOPENINGS.start());
+        let kept = if to & GATED_BITS == 0 { REOPENINGS.set(self.0, 0) } else { self.0 };
+        let reopenings = kept + (u64::from(reopened) << REOPENINGS.start());
         // The changes are the highest bits: what they lose when they go round is lost.
-        let changed = reopenings.wrapping_add(u64::from(from != to) << CHANGES.start());
-        History(changed | EPOCH.set(TAG.set(0, to), self.epoch().next().number()))
+        History(reopenings.wrapping_add(u64::from(from != to) << CHANGES.start()))
     }
 }
-
-/// Tag and epoch.
-const LOWER: u64 = (1 << EPOCH.end()) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+/// In a millisecond.
+const NANOS: u64 = 1_000_000;
+
 /// Whole milliseconds of a clock, saturating at what the word has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Millis(u64);
@@ -19,13 +22,12 @@ impl Millis {
 
     /// The last millisecond that a clock at `now` has reached.
     pub(crate) fn reached(now: Duration) -> Self {
-        let Some(whole) = now.as_secs().checked_mul(1_000) else { return Self::MAX };
-        Self::from_bits(whole.saturating_add(u64::from(now.subsec_millis())))
+        Self::from_bits(whole_nanos(now) / NANOS)
     }
 
     /// The first millisecond that is not before `instant`.
     pub(crate) fn not_before(instant: Duration) -> Self {
-        Self::reached(instant.saturating_add(lead(instant)))
+        Self::from_bits(whole_nanos(instant).div_ceil(NANOS))
     }
 
     /// When a wait that began at `now` is over, the wait rounded up to whole milliseconds, and its end to
@@ -36,7 +38,7 @@ impl Millis {
 
     /// The same in nanoseconds.
     pub(crate) const fn nanos(self) -> u64 {
-        self.0 * 1_000_000
+        self.0 * NANOS
     }
 }
 

@@ -239,12 +239,15 @@ impl Word {
     }
 
     /// Whether this is a word of `epoch`, by as many bits of the epoch as the word holds.
+    #[cfg(test)]
     pub(crate) const fn is_of(self, epoch: Epoch) -> bool {
-        if self.has_low_epoch() {
-            LOW_EPOCH.get(self.0) == epoch.number() & LOW_EPOCH.max()
-        } else {
-            EPOCH.get(self.0) == epoch.number()
-        }
+        self.is_headed_as(EPOCH.set(self.tag(), epoch.number()))
+    }
+
+    /// Whether tag and epoch are those in the lowest bits of `head`, by as many bits of the epoch as the word holds.
+    pub(crate) const fn is_headed_as(self, head: u64) -> bool {
+        let width = if self.has_low_epoch() { LOW_EPOCH.end() } else { EPOCH.end() };
+        (self.0 ^ head) << (u64::BITS - width) == 0
     }
 
     /// State and epoch of a word that admits every call.

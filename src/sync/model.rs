@@ -66,6 +66,11 @@ impl SwapU64 {
         self.value.compare_exchange_weak(seen, next, ok, err)
     }
 
+    pub(crate) fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
+        self.pass_turnstile();
+        self.value.fetch_or(value, order)
+    }
+
     fn pass_turnstile(&self) {
         if MODE.get() == Mode::Sched {
             self.turnstile.fetch_add(1, Ordering::Relaxed);

@@ -20,6 +20,10 @@ impl SwapU64 {
         self.0.load(order)
     }
 
+    pub(crate) fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
+        self.0.fetch_or(value, order)
+    }
+
     pub(crate) fn compare_exchange_weak(&self, seen: u64, next: u64, ok: Ordering, err: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(seen, next, ok, err)
     }

@@ -269,6 +269,10 @@ impl Nature {
     }
 }
 
+fn is_of(word: Word, epoch: Epoch) -> bool {
+    word.is_headed_as(EPOCH.set(word.tag(), epoch.number()))
+}
+
 /// The epoch that lies `epochs` before `epoch`.
 fn back(epoch: Epoch, epochs: u8) -> Epoch {
     Epoch::new(epoch.number() + EPOCH.max() + 1 - u64::from(epochs))
@@ -605,11 +609,11 @@ impl Turn<'_> {
 
     /// The ghost's count of the epoch that a probe is stamped for.
     fn stamped(looked: Seen, look: Look, choice: Choice) -> u8 {
-        looked.epoch + u8::from(!choice.next.is_of(look.history.epoch()))
+        looked.epoch + u8::from(!is_of(choice.next, look.history.epoch()))
     }
 
     fn before_swap(looked: Seen, look: Look, choice: Choice) -> Stage {
-        if choice.next.is_of(look.history.epoch()) && choice.next.state() == looked.word.state() {
+        if is_of(choice.next, look.history.epoch()) && choice.next.state() == looked.word.state() {
             Stage::Swap(looked, look, choice)
         } else {
             Stage::Trails(looked, look, choice)

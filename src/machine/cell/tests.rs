@@ -110,7 +110,7 @@ fn changes_of_state_are_exact_for_as_long_as_they_go_on() {
         let word = cell.load();
         let behind = *cell.changes_floor.get_mut();
         assert!(near - behind < ROUND / 2, "the floor is raised in time");
-        let history = cell.history_as_of(word).expect("the newest");
+        let history = cell.past(word).expect("the newest").history;
         cell.history = SwapU64::new(history.with_changes(near).bits());
         for change in 1..=6 {
             let next = if word.state() == State::Closed && change % 2 == 1 { Order::HalfOpen } else { Order::Close };
