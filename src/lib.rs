@@ -1,21 +1,102 @@
-#![doc = include_str!("../README.md")]
-#![doc = include_str!("../docs/design.md")]
+//! A circuit breaker for async tasks and threads alike.
+//!
+//! A circuit breaker stops calls to a dependency that fails. After a while it lets a few probes through, and it resumes
+//! traffic when they succeed.
+//!
+//! ```
+//! use std::net::TcpStream;
+//! use tripcoil::{CircuitBreaker, Error};
+//!
+//! static MAIL: CircuitBreaker = CircuitBreaker::new("mail");
+//!
+//! match MAIL.call_sync(|| TcpStream::connect("127.0.0.1:1")) {
+//!     Ok(_stream) => println!("connected"),
+//!     Err(Error::Inner(error)) => println!("failed: {error}"),
+//!     Err(Error::Rejected(rejected)) => println!("not called: {rejected}"),
+//! }
+//! ```
+//!
+//! With async, on any runtime:
+//!
+//! ```
+//! use std::{io, time::Duration};
+//! use tokio::time::timeout;
+//! use tripcoil::CircuitBreaker;
+//!
+//! static QUOTES: CircuitBreaker = CircuitBreaker::new("quotes");
+//!
+//! async fn fetch() -> io::Result<f64> {
+//!     Ok(42.1) // for example, a request over the network
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let quote = QUOTES.call(async { timeout(Duration::from_secs(2), fetch()).await? }).await?;
+//! # Ok::<(), tripcoil::Error<io::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! The time-out is inside the call, because **a time-out has to reach the breaker as an error**: see
+//! [time-outs](guide::timeouts).
+//!
+//! # Where to start
+//!
+//! - [`CircuitBreaker`] makes protected calls; [`Builder`] lists the settings with their defaults.
+//! - [`Error`] and [`Rejected`] say why a call has no value, and when to come back.
+//! - [`Permit`] is for code that is neither one closure nor one future.
+//! - [`Config`] holds settings from files and the environment.
+//! - [`Metrics`] and [`Transition`] show what a breaker counts and does.
+//! - [`clock::ManualClock`] moves the time in tests.
+//!
+//! # The guide
+//!
+//! - [Settings](guide::settings): the states and every setting.
+//! - [Choosing rules](guide::choosing_rules): which rule suits which traffic, with measured figures.
+//! - [Time-outs](guide::timeouts), dropped calls and calls that hang.
+//! - [Errors](guide::errors), and which results count.
+//! - [Recipes](guide::recipes): fallbacks, retries, reqwest, tower, streams, one breaker for each host.
+//! - [Testing](guide::testing) your code.
+//! - [Observability](guide::observability): observers, metrics, tracing.
+//! - [Reconfiguration](guide::reconfiguration), shadows and manual control.
+//! - [Proof](guide::proof): what is checked, by what, and what is not proven.
+//! - [Design](guide::design): the atomic word, memory ordering, costs, limits.
+//! - [Compare](guide::compare): other breakers, speed, migration.
+//!
+//! # Features
+//!
+//! All features are off by default and purely additive.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `coarse-clock` | `clock::CoarseClock`, which ticks every few milliseconds and is cheaper to read |
+//! | `http` | judges for HTTP and gRPC statuses and `Retry-After`, a response for rejected calls |
+//! | `macros` | the attribute `guarded` |
+//! | `metrics` | `Exporter`, publishing through the `metrics` facade |
+//! | `opentelemetry` | `Exporter`, as observable instruments of an OpenTelemetry meter |
+//! | `registry` | `Registry`, one breaker for each key, bounded in number |
+//! | `serde` | reads and writes [`Config`] in self-describing formats |
+//! | `tokio` | `clock::TokioClock`, for tests that pause tokio's time |
+//! | `tower` | a layer for clients and servers made of services |
+//! | `tracing` | `trace::observer`, one event for each change of state |
+//!
+//! # Guarantees
+//!
+//! - The library never blocks, spawns, sleeps or starts a timer, except in functions that say so: `acquire_blocking`,
+//!   `Changed::wait` and `Changed::wait_timeout`.
+//! - It never runs your code under a lock or inside a compare-and-swap loop.
+//! - It forbids `unsafe` code.
+//! - It needs Rust 1.85.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod breaker;
-#[cfg(any(doc, doctest))]
-#[doc = include_str!("../docs/choosing-rules.md")]
-pub mod choosing_rules {}
-pub mod clock;
-#[cfg(any(doc, doctest))]
-#[doc = include_str!("../COMPARE.md")]
-pub mod compare {}
 mod cause;
+pub mod clock;
 mod config;
 mod engine;
 mod error;
 #[cfg(any(feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 mod export;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
@@ -26,9 +107,6 @@ mod metrics;
 mod name;
 mod outcome;
 mod panics;
-#[cfg(any(doc, doctest))]
-#[doc = include_str!("../docs/proof.md")]
-pub mod proof {}
 #[cfg(feature = "registry")]
 mod registry;
 mod settings;
@@ -76,6 +154,11 @@ pub use tripcoil_macros::guarded;
 pub mod __macros {
     pub use crate::macros::{Flat, Guardable, never};
 }
+
+/// The samples of the README run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 /// How the models of `loom-tests` look at the atomics.
 #[cfg(loom)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
 const FLOORS: [&[&str]; 12] = [
-    &["cause", "name", "panics", "state", "sync"],
+    &["cause", "guide", "name", "panics", "state", "sync"],
     &["metrics", "outcome", "waiters"],
     &["error", "settings"],
     &["macros", "transition"],

@@ -35,7 +35,7 @@ use crate::window::Window;
 /// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
 /// | [`on_transition`](Self::on_transition) | none | any number |
 ///
-/// Which rules to set, and what each lets through: [choosing rules](crate::choosing_rules).
+/// Which rules to set, and what each lets through: [choosing rules](crate::guide::choosing_rules).
 ///
 /// Durations count to the millisecond, rounded up, and saturate; `Duration::MAX` is as good as for ever.
 ///

@@ -1,4 +1,4 @@
-//! The code that `COMPARE.md` migrates from compiles, and does what the page says of it.
+//! The code that `docs/compare.md` migrates from compiles, and does what the page says of it.
 
 #![allow(unreachable_pub, missing_docs, clippy::pedantic, reason = "it is written as its users write it")]
 
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use ::recloser::AsyncRecloser;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../COMPARE.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compare.md");
 
 fn is_on_the_page(source: &str) -> bool {
     fs::read_to_string(PAGE).unwrap().contains(&format!("\n```rust,ignore\n{source}```\n"))

@@ -1,5 +1,5 @@
 //! A retry outside the breaker, so that each attempt goes through it. A rejection is not retried before its
-//! `retry_after`: an attempt that is bound to be rejected is none.
+//! `retry_after`, because until then every attempt is rejected.
 //!
 //! ```sh
 //! cargo run -p clients --bin retry
@@ -37,40 +37,43 @@ async fn fetch(server: &Server) -> Result<String, Failure> {
         Ok::<_, Failure>(String::from_utf8(answer)?)
     };
     let answer = timeout(Duration::from_secs(2), conversation).await??;
+    server.set_failing(server.requests() < 3); // it recovers after the third request
     let status = answer.split(' ').nth(1).unwrap_or_default();
     if status == "200" { Ok(answer) } else { Err(format!("status {status}").into()) }
 }
 
-/// A breaker that is forced open stays so until an operator moves it: no retry will get through.
+/// A breaker that is forced open stays so until an operator moves it, so no retry gets through.
 fn is_worth_a_retry(error: &Error<Failure>) -> bool {
     !error.rejected().is_some_and(|rejected| rejected.state() == State::ForcedOpen)
 }
 
-/// The pause of the retry's own, but never shorter than the breaker says; `None` ends it.
+/// The retry's own pause, but no shorter than the breaker's `retry_after`; `None` ends the retries.
 fn pause(error: &Error<Failure>, pause: Option<Duration>) -> Option<Duration> {
     pause.map(|pause| pause.max(error.retry_after().unwrap_or_default()))
+}
+
+async fn fetch_with_retries(server: &Server) -> Result<String, Error<Failure>> {
+    let attempt = || QUOTES.call(fetch(server));
+    let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(10)).with_max_times(8);
+    attempt
+        .retry(backoff)
+        .when(is_worth_a_retry)
+        .adjust(pause)
+        .notify(|error, _pause| println!("attempt: {error}"))
+        .await
+}
+
+fn print(what: &str, answer: Result<String, Error<Failure>>) {
+    println!("{what}: {}", answer.map_or_else(|error| error.to_string(), |_| String::from("fetched")));
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let server = Server::start();
     server.set_failing(true);
-
-    let attempt = || async {
-        let answer = QUOTES.call(fetch(&server)).await;
-        server.set_failing(server.requests() < 3); // well again after the third request
-        answer
-    };
-    let answer = attempt
-        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(10)).with_max_times(8))
-        .when(is_worth_a_retry)
-        .adjust(pause)
-        .notify(|error, _pause| println!("attempt: {error}"))
-        .await;
-    println!("at last: {}", answer.map_or_else(|error| error.to_string(), |_| String::from("fetched")));
+    print("at last", fetch_with_retries(&server).await);
 
     QUOTES.force_open();
-    let refused = attempt.retry(ExponentialBuilder::default()).when(is_worth_a_retry).adjust(pause).await;
-    println!("forced open: {}", refused.map_or_else(|error| error.to_string(), |_| String::from("fetched")));
+    print("forced open", fetch_with_retries(&server).await);
     println!("{} requests, {} rejections", server.requests(), QUOTES.metrics().total_rejected_count);
 }

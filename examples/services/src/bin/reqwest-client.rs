@@ -17,26 +17,34 @@ fn judge(result: &reqwest::Result<Response>) -> Outcome {
     }
 }
 
+/// The client enforces the time-out, so the breaker sees it as an error.
+fn client() -> reqwest::Result<Client> {
+    Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()
+}
+
+async fn fetch(breaker: &CircuitBreaker, client: &Client, url: &str) -> Result<String, Box<dyn Error>> {
+    let response = breaker.call_with(client.get(url).send(), judge).await?;
+    Ok(response.text().await?)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let breaker = CircuitBreaker::builder("quotes").on_transition(|transition| println!("-- {transition}")).build()?;
     let conduct = Conduct::well();
     let server = Loopback::axum(conduct.app())?;
-    // The client's own time-out is an error of the call, as it should be.
-    let client = Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
-    let quotes = breaker.judging(judge);
+    let client = client()?;
 
-    println!("{}", quotes.call(client.get(server.url("/")).send()).await?.text().await?);
+    println!("{}", fetch(&breaker, &client, &server.url("/")).await?);
     let headers = vec![("retry-after", "1".to_owned())];
     conduct.set(Reply::Answer(StatusCode::TOO_MANY_REQUESTS, headers));
-    println!("{}", quotes.call(client.get(server.url("/")).send()).await?.text().await?);
+    println!("{}", fetch(&breaker, &client, &server.url("/")).await?);
 
-    let error = quotes.call(client.get(server.url("/")).send()).await.unwrap_err();
+    let error = breaker.call_with(client.get(server.url("/")).send(), judge).await.unwrap_err();
     println!("{error}");
     conduct.answer(StatusCode::OK);
     sleep(error.retry_after().expect("the breaker is open")).await;
     while breaker.state() != State::Closed {
-        println!("{}", quotes.call(client.get(server.url("/")).send()).await?.text().await?);
+        println!("{}", fetch(&breaker, &client, &server.url("/")).await?);
     }
     assert_eq!(conduct.calls(), 4);
     Ok(())

@@ -1,0 +1,69 @@
+//! The guide: what you want to know beyond the documentation of the items.
+//!
+//! | page | what you find there |
+//! |---|---|
+//! | [`settings`] | the states, every setting with its default, configuration from files and the environment |
+//! | [`choosing_rules`] | which rule suits which traffic, with measured figures |
+//! | [`timeouts`] | time-outs, dropped calls, permits, calls that hang |
+//! | [`errors`] | rejections, `retry_after`, your own error types, which results count |
+//! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |
+//! | [`testing`] | clocks that you move, paused time, injected breakers |
+//! | [`observability`] | observers, counts, metrics, tracing |
+//! | [`reconfiguration`] | new settings at run time, manual control |
+//! | [`proof`] | what is checked, and how to check it yourself |
+//! | [`design`] | the atomic word, memory ordering, costs, limits |
+//! | [`compare`] | other breakers, speed, migration |
+
+/// A page of `docs/`. Its own link definitions are for viewers of the repository; of two definitions the first applies.
+macro_rules! pages {
+    ($($name:ident: $file:literal $(, $picture:literal)*;)*) => {
+        $(
+            $(#[doc = include_str!(concat!("guide/", $picture, ".md"))])*
+            /// [choosing rules]: crate::guide::choosing_rules
+            /// [compare]: crate::guide::compare
+            /// [design]: crate::guide::design
+            /// [errors]: crate::guide::errors
+            /// [observability]: crate::guide::observability
+            /// [proof]: crate::guide::proof
+            /// [recipes]: crate::guide::recipes
+            /// [reconfiguration]: crate::guide::reconfiguration
+            /// [settings]: crate::guide::settings
+            /// [testing]: crate::guide::testing
+            /// [time-outs]: crate::guide::timeouts
+            /// [`Builder`]: crate::Builder
+            /// [`Call`]: crate::Call
+            /// [`Config`]: crate::Config
+            /// [`ConfigError`]: crate::ConfigError
+            /// [`Dropped`]: crate::Dropped
+            /// [`Dropped::FailureAfter`]: crate::Dropped::FailureAfter
+            /// [`Metrics`]: crate::Metrics
+            /// [`Outcome`]: crate::Outcome
+            /// [`Outcome::Trip`]: crate::Outcome::Trip
+            /// [`Permit`]: crate::Permit
+            /// [`Rejected`]: crate::Rejected
+            /// [`Transition`]: crate::Transition
+            /// [`Window`]: crate::Window
+            /// [`WindowMetrics`]: crate::WindowMetrics
+            /// [`metrics`]: crate::CircuitBreaker::metrics
+            /// [`reconfigure`]: crate::CircuitBreaker::reconfigure
+            /// [`state`]: crate::CircuitBreaker::state
+            ///
+            #[doc = include_str!(concat!("../docs/", $file))]
+            pub mod $name {}
+        )*
+    };
+}
+
+pages! {
+    settings: "settings.md";
+    choosing_rules: "choosing-rules.md", "choosing-rules.svg";
+    timeouts: "timeouts.md";
+    errors: "errors.md";
+    recipes: "recipes.md";
+    testing: "testing.md";
+    observability: "observability.md";
+    reconfiguration: "reconfiguration.md";
+    proof: "proof.md";
+    design: "design.md";
+    compare: "compare.md", "speed.svg";
+}
