@@ -57,10 +57,10 @@ pub(crate) fn summary(results: &Results, machine: &str) -> String {
     let table = costs(results, Path::is_summarized);
     let versions = peers::ALL.map(|contender| format!("{} {}", contender.name, contender.version())).join(", ");
     format!(
-        "{table}\n{}{} rounds, in which each took its turn, on: {machine}.\n\
-         On 2 threads that share a breaker, the time is each thread's, of the rounds in which neither was interrupted; \
-         locks at their minimum were lucky. † has no calls but async ones: each path is \
-         polling one. Blank: it has no such thing.\n\
+        "{table}\n{}{} rounds, each with every library once, on: {machine}.\n\
+         With 2 threads sharing a breaker, the time is per thread, over the rounds in which neither was interrupted; \
+         the minimum of a lock is its luckiest round. † has async calls only: each path polls one. \
+         Blank: not available.\n\
          Versions: {versions}.\n",
         results.warning, results.rounds
     )

@@ -8,7 +8,7 @@ pub fn recloser() -> Recloser {
 }
 
 pub fn settings(recloser: &Recloser, path: &str) -> io::Result<Option<String>> {
-    // A file that is not there says nothing against the disk.
+    // A missing file says nothing about the health of the disk.
     let counts = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
     match recloser.call_with(counts, || std::fs::read_to_string(path)) {
         Ok(text) => Ok(Some(text)),
