@@ -11,18 +11,18 @@ use crate::error::Rejected;
 impl CircuitBreaker {
     /// Waits until the breaker admits a call.
     ///
-    /// `sleep` is the caller's own, of whatever runtime it uses: it is awaited for the time that the
-    /// breaker stays open, and for the time until a silent probe no longer blocks the next one. A
-    /// transition, or a half-open slot that comes free, ends the wait earlier; each free slot wakes one of
-    /// those who wait. A breaker that is forced open is waited for until an operator moves it.
+    /// `sleep` is the sleep function of your runtime. The future sleeps until the breaker's deadline, or until
+    /// a silent probe no longer blocks the next one. A transition or a free half-open slot ends the wait
+    /// earlier; each free slot wakes one waiter. While the breaker is forced open, the future waits until the
+    /// state changes.
     ///
-    /// Waiting counts as no rejection. It goes by the time of `sleep`: moving a
+    /// Waiting does not count as a rejection. It uses the time of `sleep`: moving a
     /// [`ManualClock`](crate::clock::ManualClock) wakes nobody.
     ///
     /// # Cancel safety
     ///
-    /// The future can be dropped at any time. If it had just been woken for a free slot, the next in line
-    /// is woken instead.
+    /// You can drop the future at any time. If it has just been woken for a free slot, the next waiter is woken
+    /// instead.
     ///
     /// # Examples
     ///
@@ -59,17 +59,20 @@ impl CircuitBreaker {
         }
     }
 
-    /// Blocks the thread until the breaker admits a call, or for at most `timeout` of real time.
+    /// Blocks the thread until the breaker admits a call, for at most `timeout` of real time.
     ///
-    /// It wakes when the reset timeout is over, when a half-open slot comes free, when a silent probe no
-    /// longer blocks the next one, and at every transition. `Duration::MAX` waits for as long as it takes.
+    /// The thread wakes up when the reset timeout is over, when a half-open slot becomes free, when a silent
+    /// probe no longer blocks the next one, and at every transition. `Duration::MAX` waits without a limit.
     /// Moving a [`ManualClock`](crate::clock::ManualClock) wakes nobody.
     ///
-    /// In an async task use [`acquire`](Self::acquire): this holds up the executor.
+    /// In an async task use [`acquire`](Self::acquire), because this function blocks the executor.
+    ///
+    /// It does not exist on WebAssembly.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the time is over; that is one rejection, however often it looked.
+    /// [`Rejected`] if the breaker admits no call within `timeout`. This counts as one rejection, however often
+    /// the thread woke up.
     ///
     /// # Examples
     ///

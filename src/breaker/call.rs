@@ -19,11 +19,12 @@ impl CircuitBreaker {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    /// [`Error::Rejected`] if the breaker did not admit the call, so `op` was not run. [`Error::Inner`] with
+    /// the error of `op` otherwise.
     ///
     /// # Panics
     ///
-    /// If `op` does; that counts as a failure.
+    /// If `op` panics, which counts as a failure.
     ///
     /// # Examples
     ///
@@ -43,11 +44,12 @@ impl CircuitBreaker {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    /// [`Error::Rejected`] if the breaker did not admit the call, so `op` was not run. [`Error::Inner`] with
+    /// the error of `op` otherwise.
     ///
     /// # Panics
     ///
-    /// If `op` or `judge` does; that counts as a failure.
+    /// If `op` or `judge` panics, which counts as a failure.
     ///
     /// # Examples
     ///
@@ -115,31 +117,35 @@ impl CircuitBreaker {
         result.map_err(Error::Inner)
     }
 
-    /// Protects a future: `Ok` is a success, `Err` a failure.
+    /// Protects a future. `Ok` is a success, `Err` a failure.
     ///
-    /// Nothing happens before the first poll, which asks for admission. The returned future is `Send` if
-    /// `op` is, borrows what `op` borrows, and allocates nothing.
+    /// Nothing happens before the first poll, at which the breaker admits or rejects the call. The returned
+    /// future is `Send` if `op` is, borrows what `op` borrows, and allocates nothing.
     ///
     /// # Errors
     ///
-    /// The future yields [`Error::Rejected`] if `op` was not polled, [`Error::Inner`] with its own error if
-    /// it was.
+    /// The future yields [`Error::Rejected`] if the breaker did not admit the call, so `op` was not polled. It
+    /// yields [`Error::Inner`] with the error of `op` otherwise.
     ///
     /// # Panics
     ///
-    /// If `op` does, which counts as a failure; and if it is polled after it has finished.
+    /// If `op` panics, which counts as a failure, and if the future is polled after it has finished.
     ///
-    /// A panic counts only if it comes out of a poll of `op`. If the code around the call panics, it drops the call:
-    /// see below.
+    /// A panic counts only if it comes out of a poll of `op`. A panic of the code around the call drops the
+    /// call; see below.
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any time, also by the unwinding of the task that polls it: the slot comes back, and the
-    /// call counts as [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
-    /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs.
+    /// You can drop the future at any time, and so may the unwinding of the task that polls it. Its slot is
+    /// released, and [`dropped_calls`](crate::Builder::dropped_calls) decides how it counts; by default it is
+    /// neutral.
     ///
-    /// A time-out wraps the result in another: unless the two become one, a failure within is an
-    /// `Ok(Err(..))`, which counts as a success. A `?` inside makes them one.
+    /// **A time-out has to reach the breaker as an error.** A time-out outside drops the call, and the breaker
+    /// never learns that the dependency hangs. Put it inside.
+    ///
+    /// A time-out wraps the result in another one. Flatten the two, or a failure inside is an `Ok(Err(..))`,
+    /// which counts as a success. A `?` inside flattens them. The guide has a page on
+    /// [time-outs](crate::guide::timeouts).
     ///
     /// # Examples
     ///
@@ -169,19 +175,19 @@ impl CircuitBreaker {
         self.judged(op, ByResult)
     }
 
-    /// As [`call`](Self::call); `judge` decides how the result counts.
+    /// Like [`call`](Self::call), but `judge` decides how the result counts.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call).
+    /// See [`call`](Self::call).
     ///
     /// # Panics
     ///
-    /// As [`call`](Self::call), and if `judge` does, which counts as a failure.
+    /// See [`call`](Self::call); also if `judge` panics, which counts as a failure.
     ///
     /// # Cancel safety
     ///
-    /// As [`call`](Self::call).
+    /// See [`call`](Self::call).
     ///
     /// # Examples
     ///
@@ -212,9 +218,9 @@ impl CircuitBreaker {
         Call { future: op.into_future(), stage: Stage::Waiting { breaker: self, judge } }
     }
 
-    /// Turns a function into a protected one.
+    /// Turns a function into a protected function.
     ///
-    /// Each call of it is a [`call_sync`](Self::call_sync), with the same errors and panics.
+    /// Each call of the returned function is a [`call_sync`](Self::call_sync), with the same errors and panics.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -229,11 +235,11 @@ impl CircuitBreaker {
         move |argument| self.call_sync(|| op(argument))
     }
 
-    /// Turns an async function into a protected one.
+    /// Turns an async function into a protected function.
     ///
-    /// Each call of it is a [`call`](Self::call), with the same errors, panics and cancel safety. `op` itself
-    /// is called before the admission, and its future polled after it: an `async fn` does nothing before its
-    /// first poll.
+    /// Each call of the returned function is a [`call`](Self::call), with the same errors, panics and cancel
+    /// safety. `op` itself runs before the admission, and its future is polled after it. An `async fn` does
+    /// nothing before its first poll.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -257,12 +263,12 @@ impl CircuitBreaker {
 }
 
 pin_project! {
-    /// A protected future; made by [`CircuitBreaker::call`] and its siblings.
+    /// A protected future. Created by [`CircuitBreaker::call`] and similar methods.
     ///
-    /// It yields the result of the future within, or [`Error::Rejected`]. It holds a permit from its first
-    /// poll to its end; see [`call`](CircuitBreaker::call#cancel-safety) for what becomes of one that is dropped.
+    /// It yields the result of the inner future, or [`Error::Rejected`]. It holds a permit from its first poll
+    /// until it finishes. See [`call`](CircuitBreaker::call#cancel-safety) for what happens when it is dropped.
     ///
-    /// The type has a name, so that it can be a field:
+    /// You can name the type, for example for a field:
     ///
     /// ```
     /// use std::future::{Ready, ready};

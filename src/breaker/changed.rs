@@ -9,15 +9,15 @@ use crate::engine::Engine;
 use crate::state::State;
 use crate::waiters::Waiting;
 
-/// Waits for the next change of state; made by [`CircuitBreaker::changed`](crate::CircuitBreaker::changed).
+/// Waits for the next change of state. Created by [`CircuitBreaker::changed`](crate::CircuitBreaker::changed).
 ///
-/// Await it, or block on it with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout). It counts
-/// from when it was made, so a change between that and the wait is not lost. It yields the state after the
-/// change; if several changes came quickly, the state after the last of them.
+/// Await it, or block on it with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout). A change between
+/// its creation and the wait is not lost. It yields the state after the change; if several changes happened in
+/// quick succession, the state after the last one.
 ///
 /// # Cancel safety
 ///
-/// It can be dropped at any time; nothing is lost but the wait.
+/// You can drop it at any time.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Changed<'a> {
     engine: &'a Engine,
@@ -35,7 +35,7 @@ impl<'a> Changed<'a> {
         (self.engine.changes() != self.seen).then(|| self.engine.state())
     }
 
-    /// Blocks the thread until the state has changed.
+    /// Blocks the thread until the state changes. It does not exist on WebAssembly.
     ///
     /// ```
     /// use std::thread;
@@ -65,9 +65,10 @@ impl<'a> Changed<'a> {
 
 #[cfg(not(any(loom, target_family = "wasm")))]
 impl Changed<'_> {
-    /// Blocks the thread until the state has changed, or for at most `timeout` of real time.
+    /// Blocks the thread until the state changes, for at most `timeout` of real time. It does not exist on
+    /// WebAssembly.
     ///
-    /// `None` if the time was over first.
+    /// Returns `None` if the time is over first.
     ///
     /// ```
     /// use std::time::Duration;

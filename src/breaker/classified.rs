@@ -8,9 +8,9 @@ use crate::outcome::Outcome;
 use crate::outcome::judge::{Ignoring, Judge};
 
 impl CircuitBreaker {
-    /// The breaker, with errors that match `predicate` counting as [`Outcome::Ignored`].
+    /// Returns the breaker with a judge: errors that match `predicate` count as [`Outcome::Ignored`].
     ///
-    /// Decide once which errors say nothing about the dependency's health, and use it at every call site.
+    /// Use it to decide once, for many call sites, which errors say nothing about the dependency's health.
     ///
     /// ```
     /// use std::io::{Error, ErrorKind};
@@ -27,9 +27,9 @@ impl CircuitBreaker {
         Guarded { breaker: self, judge: Ignoring::new(predicate) }
     }
 
-    /// The breaker, with `judge` deciding how each result counts.
+    /// Returns the breaker with a judge that decides how each result counts.
     ///
-    /// `R` is the whole `Result<T, E>` of the calls; a call with another result does not compile.
+    /// `R` is the `Result<T, E>` of the calls. A call with another result type does not compile.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Outcome};
@@ -48,12 +48,11 @@ impl CircuitBreaker {
     }
 }
 
-/// A breaker together with a decision on which results count; made by
-/// [`CircuitBreaker::ignoring`] and [`CircuitBreaker::judging`].
+/// A breaker together with a judge. Created by [`CircuitBreaker::ignoring`] and [`CircuitBreaker::judging`].
 ///
-/// Bind it to a name before you keep a future or a function made from it: they borrow it.
+/// Futures and functions made from it borrow it, so bind it to a variable if you keep them.
 ///
-/// A function pointer as the judge gives it a name, for a field or a `static`:
+/// With a function pointer as the judge you can name the type, for example for a field:
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Guarded, Outcome};
@@ -68,22 +67,22 @@ impl CircuitBreaker {
 /// assert_eq!(payments().call_sync(|| Ok(200)).unwrap(), 200);
 /// ```
 #[derive(Clone, Copy)]
-#[must_use = "it does nothing until something is called through it"]
+#[must_use = "it does nothing until you make a call through it"]
 pub struct Guarded<'a, J> {
     breaker: &'a CircuitBreaker,
     judge: J,
 }
 
 impl<J> Guarded<'_, J> {
-    /// As [`CircuitBreaker::call_sync`].
+    /// Like [`CircuitBreaker::call_sync`], with this judge.
     ///
     /// # Errors
     ///
-    /// As [`CircuitBreaker::call_sync`].
+    /// Like [`CircuitBreaker::call_sync`], with this judge.
     ///
     /// # Panics
     ///
-    /// If `op` or the judge does; that counts as a failure.
+    /// If `op` or the judge panics, which counts as a failure.
     #[inline]
     pub fn call_sync<'g, T, E>(&'g self, op: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>>
     where
@@ -92,15 +91,15 @@ impl<J> Guarded<'_, J> {
         self.breaker.judged_sync(op, &self.judge)
     }
 
-    /// As [`CircuitBreaker::call`], its cancel safety included.
+    /// Like [`CircuitBreaker::call`], with this judge. Its cancel safety is the same.
     ///
     /// # Errors
     ///
-    /// As [`CircuitBreaker::call`].
+    /// See [`CircuitBreaker::call`].
     ///
     /// # Panics
     ///
-    /// As [`CircuitBreaker::call`], and if the judge does, which counts as a failure.
+    /// See [`CircuitBreaker::call`]; also if the judge panics, which counts as a failure.
     ///
     /// # Examples
     ///
@@ -122,7 +121,7 @@ impl<J> Guarded<'_, J> {
         self.breaker.judged(op, &self.judge)
     }
 
-    /// As [`CircuitBreaker::wrap_sync`].
+    /// Like [`CircuitBreaker::wrap_sync`], with this judge.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;
@@ -142,7 +141,7 @@ impl<J> Guarded<'_, J> {
         move |argument| self.call_sync(|| op(argument))
     }
 
-    /// As [`CircuitBreaker::wrap`].
+    /// Like [`CircuitBreaker::wrap`], with this judge.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;

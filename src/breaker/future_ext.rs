@@ -3,9 +3,9 @@ use std::future::Future;
 use super::CircuitBreaker;
 use super::call::Call;
 
-/// [`CircuitBreaker::call`] from the future's side, for the end of a chain of methods.
+/// [`CircuitBreaker::call`] as a method of the future, for the end of a chain of methods.
 ///
-/// Every future that yields a `Result` has it.
+/// It is implemented for every future that yields a `Result`.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, GuardedBy};
@@ -23,23 +23,24 @@ use super::call::Call;
 /// # }).unwrap();
 /// ```
 ///
-/// Time-outs go inside here too: `timeout(limit, fetch()).guarded_by(&QUOTES)` and not the other way round; see
-/// [`CircuitBreaker::call`] for how the two errors become one.
+/// A time-out has to reach the breaker as an error, so put it inside and flatten the two results: `async {
+/// timeout(limit, fetch()).await? }.guarded_by(&QUOTES)`. See [time-outs](crate::guide::timeouts).
 pub trait GuardedBy: Future + Sized {
-    /// Protects the future: `Ok` is a success, `Err` a failure. Admission is asked for at the first poll.
+    /// Protects the future: `Ok` is a success, `Err` a failure. The breaker admits or rejects the call at the
+    /// first poll.
     ///
     /// # Errors
     ///
-    /// As [`CircuitBreaker::call`].
+    /// See [`CircuitBreaker::call`].
     ///
     /// # Panics
     ///
-    /// As [`CircuitBreaker::call`].
+    /// See [`CircuitBreaker::call`].
     ///
     /// # Cancel safety
     ///
-    /// As [`CircuitBreaker::call`]: it can be dropped at any time, which counts as
-    /// [`dropped_calls`](crate::Builder::dropped_calls) says.
+    /// See [`CircuitBreaker::call`]. You can drop it at any time; how that counts is set by
+    /// [`dropped_calls`](crate::Builder::dropped_calls).
     fn guarded_by(self, breaker: &CircuitBreaker) -> Call<'_, Self>;
 }
 

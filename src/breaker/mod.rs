@@ -32,16 +32,16 @@ pub use permit::Permit;
 
 /// A circuit breaker.
 ///
-/// Make one for each dependency and share it: in a `static`, by reference, or in an
-/// [`Arc`]. Threads and async tasks may use the same one.
+/// Create one for each dependency and share it: in a `static`, by reference, or in an [`Arc`]. Threads and
+/// async tasks can use the same one.
 ///
 /// | to protect | use |
 /// |---|---|
 /// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
 /// | a function, at its definition | [`wrap`](Self::wrap), [`wrap_sync`](Self::wrap_sync) |
-/// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
-/// | anything else | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire), [`acquire_blocking`](Self::acquire_blocking) |
+/// | many call sites with one judge | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
+/// | other code | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire), [`acquire_blocking`](Self::acquire_blocking) |
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, State};
@@ -65,7 +65,7 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     crate::sync::const_unless_loom! {
-        /// A breaker with the default settings, which [`Builder`] lists.
+        /// Creates a breaker with the default settings. [`Builder`] lists them.
         ///
         /// ```
         /// use tripcoil::CircuitBreaker;
@@ -107,14 +107,14 @@ impl CircuitBreaker {
         &self.engine
     }
 
-    /// Asks for leave to make a call, and gets it at once or not at all.
+    /// Attempts to acquire a permit without waiting.
     ///
-    /// This is for code that is neither one closure nor one future. See [`Permit`] for what happens to
-    /// a permit that is dropped.
+    /// Use it for code that is neither one closure nor one future. See [`Permit`] for what happens when a
+    /// permit is dropped.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with all slots taken.
     ///
     /// # Examples
     ///
@@ -137,10 +137,10 @@ impl CircuitBreaker {
         self.engine.name()
     }
 
-    /// The state at this moment.
+    /// The current state.
     ///
-    /// A pure read: it never moves the breaker and never reads the clock, so an open breaker stays open,
-    /// however long ago its reset timeout was over, until a call comes.
+    /// This is a pure read. It never moves the breaker and never reads the clock. An open breaker stays open
+    /// until a call comes, however long ago its reset timeout was over.
     ///
     /// ```
     /// use std::time::Duration;
@@ -162,18 +162,19 @@ impl CircuitBreaker {
         self.engine.state()
     }
 
-    /// A snapshot of the counts.
+    /// Returns a snapshot of the counts.
     ///
-    /// It sums the stripes that the counts lie in, of which there are no more than three, and two for each core, however
-    /// many threads have used the breaker. It is made for a scrape and not for each call. It reads the clock while open, for [`retry_after`](Metrics::retry_after), and moves nothing.
+    /// It sums the stripes that hold the counts: at most three, and two for each core, however many threads
+    /// have used the breaker. Use it for a scrape, not for each call. It reads the clock while the breaker is
+    /// open, for [`retry_after`](Metrics::retry_after). It never moves the breaker.
     pub fn metrics(&self) -> Metrics {
         self.engine.metrics()
     }
 
-    /// A snapshot as [`metrics`](Self::metrics) takes it, but with totals and changes of state that
-    /// [`reset`](Self::reset) does not clear.
+    /// Like [`metrics`](Self::metrics), but with totals and a transition count that [`reset`](Self::reset) does
+    /// not clear.
     ///
-    /// For exporters, whose counters must never fall.
+    /// Use it for exporters, whose counters must never decrease.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -188,7 +189,7 @@ impl CircuitBreaker {
         self.engine.lifetime_metrics()
     }
 
-    /// Waits for the next change of state after this call: await it, or block on it with
+    /// Returns a future that waits for the next change of state after this call. Await it, or block on it with
     /// [`Changed::wait`].
     ///
     /// ```
@@ -205,14 +206,14 @@ impl CircuitBreaker {
         Changed::new(&self.engine)
     }
 
-    /// Moves the breaker to `state`, from whatever state it is in.
+    /// Moves the breaker to `state`, from any state.
     ///
-    /// To [`State::Open`]: for the current reset timeout, with backoff and jitter. To a forced state: until
-    /// another manual transition or [`reset`](Self::reset).
+    /// [`State::Open`] lasts for the current reset timeout, with backoff and jitter. A forced state lasts until
+    /// another manual transition or a [`reset`](Self::reset).
     ///
-    /// Like every transition, also one into the state that already holds, it begins anew: the counts of
-    /// the state are zero, and calls in flight will change nothing but the totals. Observers are told only
-    /// of changes of state.
+    /// Like every transition, including one into the current state, this starts a new epoch: the counts of the
+    /// state are zero, and calls in flight change the totals only. Observers are called only if the state
+    /// changes.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};
@@ -228,10 +229,10 @@ impl CircuitBreaker {
         self.engine.transition_to(state);
     }
 
-    /// Opens the breaker for `cool_down`, from whatever state it is in.
+    /// Opens the breaker for `cool_down`, from any state.
     ///
-    /// The time is counted to the millisecond, rounded up, and taken for this once, without backoff and
-    /// jitter. Afterwards the breaker probes as usual.
+    /// `cool_down` is rounded up to the next millisecond. It applies once, without backoff and jitter.
+    /// Afterwards the breaker probes as usual.
     ///
     /// ```
     /// use std::time::Duration;
@@ -246,9 +247,10 @@ impl CircuitBreaker {
         self.engine.open_for(cool_down);
     }
 
-    /// Rejects every call until another manual transition or [`reset`](Self::reset).
+    /// Rejects every call until another manual transition or a [`reset`](Self::reset).
     ///
-    /// The rejections carry no [`retry_after`](Rejected::retry_after): only the operator knows.
+    /// The rejections have no [`retry_after`](Rejected::retry_after), because nobody knows how long the state
+    /// lasts.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};
@@ -263,9 +265,9 @@ impl CircuitBreaker {
         self.transition_to(State::ForcedOpen);
     }
 
-    /// Admits every call and opens on nothing until another manual transition or [`reset`](Self::reset).
+    /// Admits every call and never opens, until another manual transition or a [`reset`](Self::reset).
     ///
-    /// Outcomes still go into the totals.
+    /// Outcomes still count in the totals.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};
@@ -282,22 +284,24 @@ impl CircuitBreaker {
         self.transition_to(State::ForcedClosed);
     }
 
-    /// Gives the breaker new settings, which hold from now on.
+    /// Replaces the settings of the breaker.
     ///
-    /// They are those that a new breaker of this `config` would have: what it does not give gets its default. Lay it over
-    /// other settings with [`Config::or`]. Name, clock and observers stay.
+    /// The new settings are those of a new breaker with this `config`: a setting that `config` leaves unset
+    /// gets its default. To keep other settings, layer `config` over them with [`Config::or`]. The name, the
+    /// clock and the observers stay.
     ///
-    /// The state and the counts stay too: the run of errors, how long the breaker is still open, what the
-    /// probes have found. No state changes by this; a threshold that has already been passed is met by the next failure.
-    /// Calls in flight are judged by the settings that they were admitted under, by whether they are slow and how a drop of
-    /// them counts; what follows from it, the new settings say.
+    /// The state and the counts stay too: the run of errors, the remaining open time, the successes and
+    /// failures of probes. Nothing changes state; if a count already exceeds a new threshold, the next failure
+    /// meets it. The settings that a call was admitted under decide whether it is slow and how a drop counts.
+    /// The new settings decide what follows from its outcome.
     ///
-    /// The window is kept unless one of the settings of the rates has changed, `window`, `minimum_calls`, `error_rate` and
-    /// those of slow calls. Then it begins empty, and calls in flight are in it when they end, but not seen to hang before.
+    /// The window is kept unless one of the rate settings changes: `window`, `minimum_calls`, `error_rate`,
+    /// `slow_call_rate` or `slow_call_duration`. Then it starts empty. Calls in flight enter it when they end,
+    /// and are not noticed if they hang before.
     ///
-    /// If nothing has changed, nothing is done. The windows of former settings are freed, but for those that the breaker was
-    /// made with. Of each former settings 64 bytes are kept while calls are in flight, of 1024 at most: a call that is in
-    /// flight for longer than that is judged by the settings in force.
+    /// If no setting changes, this does nothing. The windows of previous settings are freed, except those the
+    /// breaker was built with. While calls are in flight, 64 bytes are kept for each previous version, up to
+    /// 1024 versions. A call that outlives these is judged by the current settings.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Config, State};
@@ -316,17 +320,17 @@ impl CircuitBreaker {
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`](crate::Builder::build). Nothing changes then.
+    /// The same as [`Builder::build`](crate::Builder::build). On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         let Approved { rules, rates } = config.approve()?;
         self.engine.reconfigure(rules, rates.map(Arc::new).as_ref());
         Ok(())
     }
 
-    /// Closes the breaker and clears every count, every total and the last error.
+    /// Closes the breaker and clears all counts, all totals and the last error.
     ///
-    /// [`active_calls`](Metrics::active_calls) stays: those calls are still in flight. When they end, they
-    /// are in the totals and change nothing else.
+    /// [`active_calls`](Metrics::active_calls) stays, because those calls are still in flight. When they end,
+    /// they count in the totals and change nothing else.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};

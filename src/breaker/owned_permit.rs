@@ -10,10 +10,10 @@ use crate::engine::last_failure::Note;
 use crate::error::Rejected;
 use crate::outcome::Outcome;
 
-/// A [`Permit`](crate::Permit) that keeps its breaker alive and borrows nothing: for a call that is
-/// settled elsewhere, by a spawned task or another thread.
+/// A [`Permit`](crate::Permit) that keeps its breaker alive and borrows nothing, so that a spawned task or
+/// another thread can settle the call.
 ///
-/// Dropped unsettled, it counts as a [`Permit`](crate::Permit#a-permit-that-is-dropped) does.
+/// If you drop it unsettled, it counts like a dropped [`Permit`](crate::Permit#a-permit-that-is-dropped).
 ///
 /// ```
 /// use std::{sync::Arc, thread};
@@ -25,7 +25,7 @@ use crate::outcome::Outcome;
 /// assert_eq!(breaker.metrics().total_success_count, 1);
 /// # Ok::<(), tripcoil::Rejected>(())
 /// ```
-#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+#[must_use = "a dropped permit says nothing about the call; settle it"]
 pub struct OwnedPermit {
     hold: Hold<Shared<Arc<CircuitBreaker>>, Bare>,
 }
@@ -48,7 +48,7 @@ impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
     }
 }
 
-/// Asks for leave to make a call, which then keeps a handle to the breaker.
+/// Acquires a permit that keeps a handle to the breaker.
 pub(crate) fn acquire<B, D: OnDrop>(breaker: &B) -> Result<Hold<Shared<B>, D>, Rejected>
 where
     B: Deref<Target = CircuitBreaker> + Clone,
@@ -61,11 +61,11 @@ where
 settling!(OwnedPermit);
 
 impl CircuitBreaker {
-    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing; [`OwnedPermit`] shows it.
+    /// Like [`try_acquire`](Self::try_acquire), but the permit borrows nothing. See [`OwnedPermit`].
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with all slots taken.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Rejected> {
         Ok(OwnedPermit { hold: acquire(self)? })
     }

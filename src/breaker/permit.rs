@@ -11,7 +11,7 @@ use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
 use crate::outcome::Outcome;
 
-/// Leave to make one call, to be given back with the call's outcome.
+/// A permit to make one call. Give it back with the call's outcome.
 ///
 /// Settle it with [`success`](Self::success), [`failure`](Self::failure), [`ignore`](Self::ignore),
 /// [`record`](Self::record) or [`settle`](Self::settle).
@@ -36,18 +36,19 @@ use crate::outcome::Outcome;
 ///
 /// # A permit that is dropped
 ///
-/// A permit that is dropped unsettled gives its slot back. The call is neutral, unless
-/// [`dropped_calls`](crate::Builder::dropped_calls) makes it a failure.
-/// So beware of a `?` between acquiring and settling: it drops the permit, and **the failure is not
-/// counted**. [`settle`](Self::settle) takes the result and hands it on.
+/// If you drop a permit without settling it, its slot is released. The call is neutral, unless
+/// [`dropped_calls`](crate::Builder::dropped_calls) makes it a failure. Beware of a `?` between acquiring and
+/// settling: it drops the permit, and **the failure is not counted**. [`settle`](Self::settle) records the
+/// result and returns it.
 ///
-/// A permit that is dropped while its thread unwinds is a failure, whatever `dropped_calls` is. The permit cannot
-/// know which code panicked: a panic of your own code between acquiring and settling counts against the dependency,
-/// and so does one that was under way when the permit was taken, in a destructor. To count only panics of the
-/// operation itself, use [`call_sync`](crate::CircuitBreaker::call_sync) or [`call`](crate::CircuitBreaker::call).
+/// A permit that is dropped while its thread unwinds counts as a failure, whatever `dropped_calls` is. The
+/// permit cannot know which code panicked. A panic of your own code between acquiring and settling counts
+/// against the dependency, and so does a panic that was already unwinding when a destructor acquired the
+/// permit. To count only panics of the operation itself, use [`call_sync`](crate::CircuitBreaker::call_sync) or
+/// [`call`](crate::CircuitBreaker::call).
 ///
-/// A permit that is leaked ([`mem::forget`]) never gives its slot back; while half-open,
-/// [`probe_timeout`](crate::Builder::probe_timeout) gets round it.
+/// A leaked permit ([`mem::forget`]) never releases its slot. While half-open,
+/// [`probe_timeout`](crate::Builder::probe_timeout) lets the next caller replace it.
 ///
 /// ```
 /// # use tripcoil::{CircuitBreaker, Error};
@@ -70,7 +71,7 @@ use crate::outcome::Outcome;
 /// right(&breaker).unwrap_err();
 /// assert_eq!(breaker.metrics().total_error_count, 1);
 /// ```
-#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+#[must_use = "a dropped permit says nothing about the call; settle it"]
 pub struct Permit<'a> {
     hold: BorrowedHold<'a>,
 }
@@ -324,19 +325,19 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Drop for Inside<'_, E, D> {
 macro_rules! settling {
     ($permit:ty) => {
         impl $permit {
-            /// The call succeeded.
+            /// Records a success.
             #[inline]
             pub fn success(self) {
                 self.record(Outcome::Success);
             }
 
-            /// The call failed.
+            /// Records a failure.
             #[inline]
             pub fn failure(self) {
                 self.record(Outcome::Failure);
             }
 
-            /// The call failed, and this is why: the message shows up in
+            /// Records a failure with a message, which appears in
             /// [`Metrics::last_error`](crate::Metrics::last_error).
             pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
                 // Before the settlement: if this panics, the permit unwinds with it.
@@ -344,21 +345,21 @@ macro_rules! settling {
                 self.hold.fail_because(&Note::because(message.into()));
             }
 
-            /// The call says nothing about the health of the dependency.
+            /// Records that the call says nothing about the health of the dependency.
             #[inline]
             pub fn ignore(self) {
                 self.record(Outcome::Ignored);
             }
 
-            /// The call ended with this outcome.
+            /// Records `outcome`.
             #[inline]
             pub fn record(self, outcome: Outcome) {
                 self.hold.settle(outcome, || Note::UNTOLD_NAME);
             }
 
-            /// Takes the call's duration out of account, for a stream or another call that is meant to take
-            /// long: it is not slow, however long it takes, never hangs, and a drop of it is no
-            /// [`FailureAfter`](crate::Dropped::FailureAfter).
+            /// Stops timing, for a stream or another call that is meant to take long: the call can no longer
+            /// count as slow or hung, and [`Dropped::FailureAfter`](crate::Dropped::FailureAfter) no longer
+            /// makes a drop of it a failure.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -377,11 +378,11 @@ macro_rules! settling {
                 self
             }
 
-            /// Records `Ok` as a success and `Err` as a failure, and hands the result on.
+            /// Records `Ok` as a success and `Err` as a failure, and returns the result.
             ///
             /// # Errors
             ///
-            /// The error of `result`.
+            /// Returns the error of `result` unchanged.
             ///
             /// # Examples
             ///
