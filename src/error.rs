@@ -4,9 +4,9 @@ use std::time::Duration;
 use crate::name::Name;
 use crate::state::State;
 
-/// A call was not let through: by which breaker, why and, where known, for how long.
+/// The error of a rejected call: which breaker rejected it, in which state and, if known, for how long.
 ///
-/// The text is one of
+/// Its text is one of
 ///
 /// - ``circuit breaker `payments` is open; retry in 12.3s`` (rounded up to a tenth of a second, or
 ///   to a millisecond below one second),
@@ -32,10 +32,11 @@ pub struct Rejected {
     reason: Reason,
 }
 
-/// Why a call was not let through: for how many more nanoseconds the breaker is open, or one of two numbers that
-/// no deadline is away.
+/// Why a call was rejected: for how many more nanoseconds the breaker is open, or one of two numbers that no
+/// deadline reaches.
 ///
-/// It is one number, so that a rejection is copied out in as wide pieces as it was written in, and without a division.
+/// A single number, so that a rejection is copied in pieces as wide as those it was written in, and without a
+/// division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reason(u64);
 
@@ -76,14 +77,14 @@ impl Rejected {
         &self.name
     }
 
-    /// The state in which it did: open, half-open or forced open.
+    /// The state of the breaker at that moment: open, half-open or forced open.
     #[must_use]
     pub const fn state(&self) -> State {
         self.reason.state()
     }
 
-    /// How long it will stay open, as of the rejection. `None` while half-open and forced open, where
-    /// nobody knows.
+    /// How long the breaker stays open, counted from the rejection. `None` if it is half-open or forced open,
+    /// because nobody knows how long that lasts.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.reason.retry_after()
@@ -107,7 +108,7 @@ fn readable(left: Duration) -> Duration {
     u64::try_from(millis).map_or(left, Duration::from_millis)
 }
 
-/// Why a protected call has no value: the breaker did not let it through, or it ran and failed.
+/// The error of a protected call: either the breaker rejected it, or it ran and failed.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Error};
@@ -121,7 +122,7 @@ fn readable(left: Duration) -> Duration {
 /// }
 /// ```
 ///
-/// An application that has an error type of its own can take both into it:
+/// If you have your own error type, convert both into it with [`flatten`](Self::flatten):
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Rejected};
@@ -150,7 +151,7 @@ fn readable(left: Duration) -> Duration {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error<E> {
-    /// The breaker did not let the call through.
+    /// The breaker rejected the call, which did not run.
     #[error(transparent)]
     Rejected(#[from] Rejected),
     /// The call ran and returned this error.
@@ -159,13 +160,13 @@ pub enum Error<E> {
 }
 
 impl<E> Error<E> {
-    /// Whether the breaker did not let the call through.
+    /// Whether the breaker rejected the call.
     #[must_use]
     pub const fn is_rejected(&self) -> bool {
         matches!(self, Error::Rejected(_))
     }
 
-    /// The rejection, if it is one.
+    /// Returns the rejection, if the call was rejected.
     #[must_use]
     pub const fn rejected(&self) -> Option<&Rejected> {
         match self {
@@ -174,7 +175,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// The call's own error, if it ran.
+    /// Returns the call's own error, if it ran.
     #[must_use]
     pub const fn inner(&self) -> Option<&E> {
         match self {
@@ -183,7 +184,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// The call's own error by value, if it ran.
+    /// Returns the call's own error by value, if it ran.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
@@ -200,7 +201,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// Maps the call's own error and leaves a rejection as it is.
+    /// Maps the call's own error and leaves a rejection unchanged.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Error};
@@ -217,7 +218,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// How long the breaker will stay open, if it rejected the call and knows. See
+    /// How long the breaker stays open, if it rejected the call and the time is known. See
     /// [`Rejected::retry_after`].
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
@@ -227,7 +228,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// Takes both into an error type that has a place for rejections. [`Error`] shows how.
+    /// Converts both variants into an error type that implements `From<Rejected>`. [`Error`] has an example.
     #[must_use]
     pub fn flatten(self) -> E
     where

@@ -1,12 +1,12 @@
-//! What the expansion of `guarded` names. No part of the public interface.
+//! Items that the expansion of `guarded` names. Not part of the public interface.
 
 use crate::error::Error;
 
-/// A return type that says that the call may be rejected.
+/// A return type that can hold a rejection.
 #[diagnostic::on_unimplemented(
     message = "a guarded function returns `Result<_, tripcoil::Error<_>>`, not `{Self}`",
-    label = "has no place for a rejection",
-    note = "write `flatten` after the breaker if the error is `From<tripcoil::Rejected>`"
+    label = "cannot hold a rejection",
+    note = "write `flatten` after the breaker if the error implements `From<tripcoil::Rejected>`"
 )]
 pub trait Guardable {
     /// What the body of the function returns.
@@ -20,10 +20,10 @@ impl<T, E> Guardable for Result<T, Error<E>> {
     type Error = E;
 }
 
-/// A return type that has the error of the body itself, which has a place for a rejection.
+/// A return type whose error is that of the body and can hold a rejection.
 #[diagnostic::on_unimplemented(
     message = "a guarded function returns a `Result`, not `{Self}`",
-    label = "is no `Result`"
+    label = "not a `Result`"
 )]
 pub trait Flat {
     /// The error.

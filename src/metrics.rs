@@ -7,10 +7,10 @@ use crate::state::State;
 
 /// A snapshot of a breaker's counts.
 ///
-/// Taking it changes nothing. Calls that end while it is taken may be in some counts and not yet in
-/// others; each count by itself is exact. "Total" counts begin when the breaker is made or
-/// [`reset`](crate::CircuitBreaker::reset); every settled call is in exactly one of success, error,
-/// ignored and dropped.
+/// Taking a snapshot changes nothing. A call that ends at the same time may be in some counts and not yet in
+/// others; each count by itself is exact. Totals start at zero when the breaker is created or
+/// [`reset`](crate::CircuitBreaker::reset). Every settled call is in exactly one of success, error, ignored and
+/// dropped.
 ///
 /// ```
 /// use tripcoil::CircuitBreaker;
@@ -26,33 +26,33 @@ use crate::state::State;
 pub struct Metrics {
     /// The breaker's name.
     pub name: Name,
-    /// The state it is in.
+    /// The current state.
     pub state: State,
-    /// Calls admitted and not yet settled. `reset` does not touch it.
+    /// Calls admitted and not yet settled. `reset` does not change this count.
     pub active_calls: u64,
     /// Calls that succeeded.
     pub total_success_count: u64,
-    /// Calls that failed, panicked, tripped the breaker, or were dropped where drops count as failures.
+    /// Calls that failed, panicked or tripped the breaker, and dropped calls that count as failures.
     pub total_error_count: u64,
     /// Calls whose outcome was ignored.
     pub total_ignored_count: u64,
-    /// Calls that were dropped without an outcome, and count as neutral.
+    /// Dropped calls that count as neutral.
     pub total_dropped_count: u64,
-    /// Calls that were not let through.
+    /// Rejected calls.
     pub total_rejected_count: u64,
-    /// Calls that were slow; each is a success or an error too.
+    /// Slow calls. Each is also a success or an error.
     pub total_slow_count: u64,
-    /// While closed: failures since the last success. While half-open: failed probes. Else 0.
+    /// While closed: failures since the last success. While half-open: failed probes. Otherwise 0.
     pub consecutive_error_count: u64,
-    /// While half-open: successful probes since the last failed one. Otherwise 0.
+    /// While half-open: successful probes since the last failed probe. Otherwise 0.
     pub consecutive_success_count: u64,
     /// Changes of state.
     pub transition_count: u64,
-    /// While open: how long it will stay so, zero once a call would be a probe. Else `None`.
+    /// While open: how long the breaker stays open; zero once the next call would be a probe. Otherwise `None`.
     pub retry_after: Option<Duration>,
-    /// The last failure that counted.
+    /// The last call that counted as a failure.
     pub last_error: Option<LastError>,
-    /// What the rate rules see, if there are any. Empty unless the breaker is closed.
+    /// The window of the rate rules, if there are any. Empty unless the breaker is closed.
     pub window: Option<WindowMetrics>,
     /// What another policy would do, if one is on trial as a [`shadow`](crate::CircuitBreaker::shadow).
     pub shadow: Option<Box<ShadowMetrics>>,
@@ -124,7 +124,7 @@ pub struct ShadowRejections {
     pub dropped_count: u64,
 }
 
-/// What the window of the rate rules holds at one moment.
+/// A snapshot of the window that rate rules are evaluated over.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Window};
@@ -140,14 +140,14 @@ pub struct ShadowRejections {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowMetrics {
-    /// Calls that have been settled: they succeeded or failed.
+    /// Settled calls that succeeded or failed.
     pub calls: u64,
     /// Settled calls that failed.
     pub errors: u64,
     /// Settled calls that took at least the `slow_call_duration`.
     pub slow_calls: u64,
-    /// Calls that hang: they have been in flight for at least the `slow_call_duration`, to the accuracy of an eighth
-    /// of it. They are not among [`calls`](Self::calls).
+    /// Calls that hang: they have been in flight for at least the `slow_call_duration`, to the accuracy of an
+    /// eighth of it. They are not included in [`calls`](Self::calls).
     pub hanging_calls: u64,
 }
 
@@ -174,7 +174,7 @@ fn share(part: u64, calls: u64) -> f64 {
     if calls == 0 { 0.0 } else { part as f64 / calls as f64 }
 }
 
-/// What is known of the last failure.
+/// Information about the last failure.
 ///
 /// ```
 /// use tripcoil::CircuitBreaker;
@@ -189,12 +189,12 @@ fn share(part: u64, calls: u64) -> f64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastError {
-    /// The type of the error, or of the value that was judged a failure; `"panic"`, `"dropped"`, or
-    /// `"failure"` where a permit was settled without saying more.
+    /// The type of the error, or of the value that was judged a failure. It is `"panic"` for a panic,
+    /// `"dropped"` for a dropped call, and `"failure"` for a permit that was settled without an error.
     pub type_name: &'static str,
-    /// When it was, by the breaker's [`Clock`](crate::Clock), if the clock was read for it: a failure
-    /// that changes no state reads no clock.
+    /// When it happened, by the breaker's [`Clock`](crate::Clock). `None` if the clock was not read: a failure
+    /// that causes no transition reads no clock.
     pub at: Option<Duration>,
-    /// What [`Permit::failure_because`](crate::Permit::failure_because) was given.
+    /// The message passed to [`Permit::failure_because`](crate::Permit::failure_because).
     pub message: Option<Arc<str>>,
 }

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A breaker's name. Derefs to `str`; a clone allocates nothing.
+/// A breaker's name. It derefs to `str`, and cloning it allocates nothing.
 ///
 /// ```
 /// let breaker = tripcoil::CircuitBreaker::new("payments");

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a circuit breaker does with calls at the moment.
+/// The state of a circuit breaker.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, State};
@@ -11,15 +11,15 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Calls pass; their failures are counted.
+    /// Calls pass, and their failures are counted.
     Closed,
     /// Calls are rejected until the reset timeout is over.
     Open,
-    /// A few probes pass, to find out whether the dependency is well again.
+    /// A few probes pass, to find out whether the dependency has recovered.
     HalfOpen,
-    /// Calls are rejected until an operator says otherwise.
+    /// Calls are rejected until a manual transition or a reset.
     ForcedOpen,
-    /// Calls pass, whatever becomes of them, until an operator says otherwise.
+    /// Calls pass whatever their outcome, until a manual transition or a reset.
     ForcedClosed,
 }
 

@@ -7,7 +7,7 @@ use crate::outcome::Dropped;
 use crate::settings::Rules;
 use crate::window::{Rates, SlowRate, Span, Window};
 
-/// Settings that a breaker can be made with.
+/// Valid settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Approved {
     pub(crate) rules: Rules,
@@ -15,7 +15,7 @@ pub(crate) struct Approved {
 }
 
 impl Config {
-    /// The rules that these settings are, with the defaults where they say nothing.
+    /// The rules of these settings, with the defaults for unset fields.
     pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
         self.check()?;
         let rates = self.rates()?;
@@ -50,7 +50,7 @@ impl Config {
         Ok(Approved { rules, rates })
     }
 
-    /// Refuses what no further setting could put right.
+    /// Checks everything that no further setting could correct.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
             if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {

@@ -1,7 +1,9 @@
 use std::fmt;
 
-/// A setting that [`Builder::build`](crate::Builder::build) does not take, or that could not be read: which, its value,
-/// and what would be allowed.
+/// An invalid setting: its name, its value and the allowed range. Returned by
+/// [`Builder::build`](crate::Builder::build), by
+/// [`CircuitBreaker::reconfigure`](crate::CircuitBreaker::reconfigure) and by the functions that read a
+/// [`Config`](crate::Config).
 ///
 /// ```
 /// use tripcoil::CircuitBreaker;
@@ -14,11 +16,11 @@ use std::fmt;
 #[non_exhaustive]
 pub struct ConfigError {
     setting: &'static str,
-    /// What it was called where it came from, if not by its name.
+    /// Its name in its source, if that differs from the setting's name.
     called: Option<String>,
     value: String,
     allowed: String,
-    /// Whether there is no setting of that name, and `setting` is the nearest.
+    /// Whether no setting has that name, and `setting` is the nearest one.
     is_unknown: bool,
 }
 
@@ -27,7 +29,8 @@ impl ConfigError {
         ConfigError { setting, called: None, value: value.to_string(), allowed: allowed.into(), is_unknown: false }
     }
 
-    /// `called` is no setting; `nearest`, which would be called `instead`, is the one that was probably meant.
+    /// `called` is not the name of a setting. The nearest one is `nearest`, which its source would call
+    /// `instead`.
     pub(super) fn unknown(nearest: &'static str, called: String, instead: String) -> Self {
         ConfigError {
             setting: nearest,
@@ -38,24 +41,24 @@ impl ConfigError {
         }
     }
 
-    /// The setting was called so where it came from.
+    /// The setting has this name in its source.
     pub(super) fn called(self, name: String) -> Self {
         ConfigError { called: Some(name), ..self }
     }
 
-    /// The name of the setting, as the builder has it. Of a name that is no setting's, the nearest one.
+    /// The name of the setting, as in the builder. For an unknown name, the nearest setting.
     #[must_use]
     pub const fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// The value that was given. If there is no such setting, the name that was given.
+    /// The value. For an unknown setting, the name as written.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// The values that are allowed. If there is no such setting, the name that was probably meant.
+    /// The allowed values. For an unknown setting, the suggested name.
     #[must_use]
     pub fn allowed(&self) -> &str {
         &self.allowed

@@ -14,11 +14,11 @@ pub(crate) use approve::Approved;
 pub use error::ConfigError;
 use text::{Text, Value};
 
-/// The settings of a breaker as they were given, in code, in a file or in the environment. `None` is a setting that was
-/// not given, and so is left to what else was said, at last to the default.
+/// The settings of a breaker as set in code, in a file or in the environment. `None` is an unset field: another
+/// source decides, and finally the default.
 ///
-/// [`Builder`](crate::Builder) tells what each setting means, its default and what is allowed.
-/// [`Builder::config`](crate::Builder::config) takes one. A setting that comes as text has the same form everywhere:
+/// [`Builder`](crate::Builder) documents what each setting means, its default and its range. Pass a `Config` to
+/// [`Builder::config`](crate::Builder::config). A setting has the same textual form in every source:
 ///
 /// | setting | text | variable |
 /// |---|---|---|
@@ -38,11 +38,12 @@ use text::{Text, Value};
 /// | `probe_timeout` | `10s` | `PREFIX_PROBE_TIMEOUT` |
 /// | `dropped_calls` | `ignore`, `failure` or `failure after 2s` | `PREFIX_DROPPED_CALLS` |
 ///
-/// A duration is one number with its unit or several, the largest first: `250ms`, `1.5s`, `1m 30s`. The units are `d`,
-/// `h`, `m`, `s`, `ms`, `us` and `ns`. A number without a unit is refused.
+/// A duration is one or more numbers with units, the largest unit first: `250ms`, `1.5s`, `1m 30s`. The units
+/// are `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A number without a unit is an error.
 ///
-/// The prefix of the variables is your own: see [`from_env`](Self::from_env). With the feature `serde` a `Config` can be
-/// read from and written to every self-describing format; the numbers are numbers there, all else is text.
+/// You choose the prefix of the variables: see [`from_env`](Self::from_env). With the feature `serde` you can
+/// read a `Config` from and write it to every self-describing format. Numbers are numbers there, everything
+/// else is text.
 ///
 /// ```
 /// use std::time::Duration;
@@ -91,13 +92,13 @@ pub struct Config {
     pub dropped_calls: Option<Dropped>,
 }
 
-/// What is done to one setting after the other.
+/// What applies to every setting alike.
 macro_rules! settings {
     ($($setting:ident,)*) => {
         impl Config {
             const NAMES: &[&str] = &[$(stringify!($setting),)*];
 
-            /// These settings, and those of `other` where this has none.
+            /// Returns these settings, with those of `other` for fields that are unset here.
             ///
             /// ```
             /// use tripcoil::Config;
@@ -116,7 +117,7 @@ macro_rules! settings {
                 Config { $($setting: self.$setting.or(other.$setting),)* }
             }
 
-            /// Gives the setting `name`, one of [`NAMES`](Self::NAMES), as text; false if that makes no sense.
+            /// Sets `name`, one of [`NAMES`](Self::NAMES), from text. False if the text cannot be read.
             fn give(&mut self, name: &str, text: &str) -> bool {
                 match name {
                     $(stringify!($setting) => match Text::read(text) {
@@ -128,7 +129,7 @@ macro_rules! settings {
                 true
             }
 
-            /// What was given, by name.
+            /// The fields that are set, by name.
             #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only written with a format at hand"))]
             fn given(&self) -> impl Iterator<Item = (&'static str, Value)> {
                 [$((stringify!($setting), self.$setting.as_ref().map(Text::write)),)*]

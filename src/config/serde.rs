@@ -6,7 +6,7 @@ use serde_core::ser::{Serialize, SerializeMap, Serializer};
 use super::vars::nearest;
 use super::{Config, ConfigError, Value};
 
-/// Writes the settings that were given. Reading them back gives an equal [`Config`].
+/// Writes the fields that are set. Reading them back yields an equal [`Config`].
 impl Serialize for Config {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.given().count()))?;
@@ -21,8 +21,9 @@ impl Serialize for Config {
     }
 }
 
-/// Refuses unknown names, and values that are out of range or contradict each other, with the text of [`ConfigError`].
-/// A number may be given as text too, and null gives nothing. The format has to be self-describing.
+/// Returns an error with the text of [`ConfigError`] for an unknown name, and for values that are out of range
+/// or contradict each other. Numbers may also be text, and null leaves a field unset. The format has to be
+/// self-describing.
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_struct("Config", Config::NAMES, Settings)

@@ -4,18 +4,19 @@ use std::ffi::OsStr;
 use super::{Config, ConfigError, approve};
 
 impl Config {
-    /// Reads the settings that the environment variables with this prefix give: with the prefix `PAYMENTS_BREAKER_`,
-    /// `PAYMENTS_BREAKER_RESET_TIMEOUT=10s` is the `reset_timeout`. [`Config`] lists the names and the forms.
+    /// Reads the settings from the environment variables with this prefix. With the prefix `PAYMENTS_BREAKER_`,
+    /// `PAYMENTS_BREAKER_RESET_TIMEOUT=10s` sets the `reset_timeout`. [`Config`] lists the names and the forms.
     ///
-    /// Names are matched exactly, in capitals. Let the prefix be the breaker's own: what else begins with it is
-    /// refused. Variables that are not set give nothing, so there may be none.
+    /// Names match exactly, in upper case. Give each breaker its own prefix, because any other variable that
+    /// starts with it is an error. A variable that is not set leaves its field unset, so there may be none at
+    /// all.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Config};
     ///
     /// # fn main() -> Result<(), tripcoil::ConfigError> {
     /// let payments = CircuitBreaker::builder("payments")
-    ///     .error_threshold(3) // unless PAYMENTS_BREAKER_ERROR_THRESHOLD says else
+    ///     .error_threshold(3) // overridden by PAYMENTS_BREAKER_ERROR_THRESHOLD
     ///     .config(Config::from_env("PAYMENTS_BREAKER_")?)
     ///     .build()?;
     /// # Ok(())
@@ -24,15 +25,16 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] that names the variable if its value makes no sense, is out of range or contradicts another one,
-    /// and if there is no such setting; it then tells the nearest. What contradicts a setting from elsewhere is
-    /// found by [`Builder::build`](crate::Builder::build).
+    /// [`ConfigError`] if a value cannot be read, is out of range or contradicts another variable, and if there
+    /// is no such setting. The error names the variable; for an unknown setting it suggests the nearest one. A
+    /// contradiction with a setting from another source is reported by
+    /// [`Builder::build`](crate::Builder::build).
     pub fn from_env(prefix: &str) -> Result<Config, ConfigError> {
         Config::from_vars(prefix, env::vars_os())
     }
 
-    /// As [`from_env`](Self::from_env), from pairs of a name and a value; of two with the same name the later one
-    /// counts. What does not begin with the prefix is passed over.
+    /// Like [`from_env`](Self::from_env), but from pairs of a name and a value. If a name occurs twice, the
+    /// later value overrides the earlier one. Names without the prefix are skipped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -54,7 +56,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env).
+    /// The same as [`from_env`](Self::from_env).
     pub fn from_vars<N, V>(prefix: &str, vars: impl IntoIterator<Item = (N, V)>) -> Result<Config, ConfigError>
     where
         N: AsRef<OsStr>,
@@ -80,7 +82,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Gives the setting `name`, one of [`NAMES`](Self::NAMES), as text.
+    /// Sets `name`, one of [`NAMES`](Self::NAMES), from text.
     pub(super) fn read(&mut self, name: &'static str, text: &str) -> Result<(), ConfigError> {
         if self.give(name, text) {
             Ok(())
@@ -90,8 +92,8 @@ impl Config {
     }
 }
 
-/// The setting whose name is nearest to `text`: by the insertions, removals, replacements and swaps of neighbours that
-/// it takes; beyond two of them a name that is a part of the text, or that the text is a part of, comes first.
+/// The setting whose name is nearest to `text`, by the number of insertions, removals, replacements and swaps
+/// of neighbours. Beyond two of them, a name that contains the text or is contained in it comes first.
 pub(super) fn nearest(text: &str) -> &'static str {
     let rank = |name: &&&str| {
         let slips = distance(text.as_bytes(), name.as_bytes());
@@ -102,7 +104,7 @@ pub(super) fn nearest(text: &str) -> &'static str {
 }
 
 fn distance(from: &[u8], to: &[u8]) -> usize {
-    // Of the last rows of the table, the newest last; each tells what it takes from a beginning of `from`.
+    // The last rows of the table, the newest last. Each holds the distances from a prefix of `from`.
     let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=to.len()).collect()];
     for (i, &a) in from.iter().enumerate() {
         let [_, before, last] = rows;

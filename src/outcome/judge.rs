@@ -2,9 +2,9 @@ use super::Outcome;
 
 /// Decides how a result of type `R` counts.
 ///
-/// Every `FnOnce(&R) -> Outcome` is one. The trait is a bound of
-/// [`Call`](crate::Call) and [`Guarded`](crate::Guarded); there is seldom a need to name it. A judge that
-/// panics makes the call a failure, and the panic goes on.
+/// Every `FnOnce(&R) -> Outcome` is a judge. The trait is a bound of [`Call`](crate::Call) and
+/// [`Guarded`](crate::Guarded), and you seldom need to name it. If a judge panics, the call is a failure and
+/// the panic propagates.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Outcome};
@@ -22,7 +22,7 @@ use super::Outcome;
     note = "a judge is an `Fn(&Result<T, E>) -> Outcome`, with the `T` and `E` of the call; name them in a closure's argument"
 )]
 pub trait Judge<R> {
-    /// How `result` counts.
+    /// Decides how `result` counts.
     fn judge(self, result: &R) -> Outcome;
 }
 
@@ -50,8 +50,8 @@ impl<T, E> Judge<Result<T, E>> for ByResult {
     }
 }
 
-/// The judge of [`ignoring`](crate::CircuitBreaker::ignoring): errors that the predicate matches are
-/// ignored, others are failures.
+/// The judge of [`ignoring`](crate::CircuitBreaker::ignoring): errors that match the predicate are ignored,
+/// others are failures.
 ///
 /// ```
 /// use std::io::{Error, ErrorKind};

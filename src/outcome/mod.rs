@@ -8,7 +8,7 @@ pub use judge::{ByResult, Ignoring, Judge};
 ///
 /// By default `Ok` is a [`Success`](Outcome::Success) and `Err` a [`Failure`](Outcome::Failure);
 /// [`call_with`](crate::CircuitBreaker::call_with), [`judging`](crate::CircuitBreaker::judging) and
-/// [`Permit::record`](crate::Permit::record) let a caller decide.
+/// [`Permit::record`](crate::Permit::record) let you decide.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,26 +34,26 @@ pub use judge::{ByResult, Ignoring, Judge};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The dependency did its work.
+    /// The call succeeded.
     Success,
-    /// The dependency failed.
+    /// The call failed.
     Failure,
-    /// The call says nothing about the dependency's health: not found, bad input, cancelled.
+    /// The call says nothing about the dependency's health, for example because of bad input.
     Ignored,
-    /// A failure that opens the breaker at once, whatever the counts: the dependency itself
-    /// said for how long it wants to be left alone.
+    /// A failure that opens the breaker at once, whatever the counts. Use it when the dependency itself says
+    /// how long to leave it alone, for example with a `Retry-After`.
     Trip {
-        /// For how long the breaker stays open; counted to the millisecond, rounded up.
+        /// How long the breaker stays open, rounded up to the next millisecond.
         open_for: Duration,
     },
 }
 
-/// How a call counts that was dropped before it had an outcome: a cancelled future, or a permit
-/// that was never settled. The default is [`Ignore`](Dropped::Ignore).
+/// How a call counts that was dropped before it finished: a cancelled future, or a permit that was not settled.
+/// The default is [`Ignore`](Dropped::Ignore).
 ///
-/// A call that ends in a panic of its own, of the guarded closure, future or judge, is a failure under every setting,
-/// and so is a permit that is dropped while its thread unwinds. A guarded future that is dropped by somebody else's
-/// panic is a dropped call.
+/// A panic of the guarded closure, future or judge is a failure under every setting, and so is a permit that is
+/// dropped while its thread unwinds. A guarded future that is dropped because other code panics is a dropped
+/// call.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,12 +68,12 @@ pub enum Outcome {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// It is neutral: its slot comes back, and it is in
+    /// It is neutral: its slot is released, and it counts in
     /// [`total_dropped_count`](crate::Metrics::total_dropped_count) only.
     Ignore,
     /// It is a failure.
     Failure,
-    /// It is a failure if it had been in flight for at least this long, and neutral otherwise.
-    /// The clock is read once at the admission and once at the drop of each call.
+    /// It is a failure if it was in flight for at least this long, otherwise neutral. The limit has to be above
+    /// zero. Each call reads the clock once at its admission and once at its drop.
     FailureAfter(Duration),
 }
