@@ -12,7 +12,7 @@ pub(crate) fn guarded(options: TokenStream, function: TokenStream) -> Result<Tok
         Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => body,
         last => {
             let at = last.map_or_else(Span::call_site, |token| token.span());
-            return Err(Problem::new(at, "a guarded function has a body"));
+            return Err(Problem::new(at, "a guarded function needs a body"));
         }
     };
     let mut guarded = Group::new(Delimiter::Brace, protect(&options, &signature, body.clone())?);
@@ -32,10 +32,10 @@ impl Signature {
         let is_word =
             |token: &TokenTree, word: &str| matches!(token, TokenTree::Ident(ident) if ident.to_string() == word);
         let Some(function) = tokens.iter().position(|token| is_word(token, "fn")) else {
-            return Err(Problem::new(Span::call_site(), "`guarded` stands on a function"));
+            return Err(Problem::new(Span::call_site(), "`guarded` applies to functions only"));
         };
         if let Some(word) = tokens[..function].iter().find(|token| is_word(token, "const")) {
-            return Err(Problem::new(word.span(), "a `const fn` cannot be guarded: a breaker has a memory"));
+            return Err(Problem::new(word.span(), "a `const fn` cannot be guarded, because a breaker has state"));
         }
         let is_async = tokens[..function].iter().any(|token| is_word(token, "async"));
         let after = after_arguments(&tokens[function..]);
@@ -45,7 +45,7 @@ impl Signature {
                 let end = rest.iter().position(|token| is_word(token, "where")).unwrap_or(rest.len());
                 Ok(Signature { is_async, returns: rest[..end].to_vec() })
             }
-            _ => Err(Problem::new(tokens[function + 1].span(), "a guarded function returns a `Result`")),
+            _ => Err(Problem::new(tokens[function + 1].span(), "a guarded function has to return a `Result`")),
         }
     }
 
@@ -100,7 +100,7 @@ fn protect(options: &Options, signature: &Signature, body: Group) -> Result<Toke
     let sync = if signature.is_async { "" } else { "_sync" };
     let call = if let Some(predicate) = &options.ignoring {
         if !is_named {
-            let text = "with `ignoring` the return type has no `impl`, which cannot be named";
+            let text = "with `ignoring` the return type cannot contain `impl`, because it has to be named";
             return Err(Problem::new(signature.returns[0].span(), text));
         }
         parts.push(("PREDICATE", part(predicate)));

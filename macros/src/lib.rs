@@ -1,15 +1,17 @@
-//! The attribute of [`tripcoil`](https://docs.rs/tripcoil), which re-exports it under its feature `macros`.
+//! The attribute `guarded` of [`tripcoil`](https://docs.rs/tripcoil), which re-exports it with its feature
+//! `macros`.
 
 mod expand;
 mod options;
 
 use proc_macro::TokenStream;
 
-/// Protects a function with a circuit breaker: each call of it is a `call_sync`, or a `call` if it is `async`.
+/// Protects a function with a circuit breaker. Each call of the function is a `call_sync`, or a `call` if it is
+/// `async`.
 ///
-/// The signature stays as it is written, and so has a place for a rejection: `Result<T, tripcoil::Error<E>>`, or an alias
-/// of that. In the body, errors are plain `E`: a `?` takes what converts into `E`, and `Ok` and `Err` are those of
-/// `Result<T, E>`.
+/// The signature stays as you write it. Its return type has to hold a rejection: `Result<T,
+/// tripcoil::Error<E>>`, or an alias of it. In the body, errors are plain `E`: a `?` accepts what converts into
+/// `E`, and `Ok` and `Err` are those of `Result<T, E>`.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Error, State};
@@ -30,9 +32,9 @@ use proc_macro::TokenStream;
 /// assert!(matches!(double("21"), Err(Error::Rejected(_))));
 /// ```
 ///
-/// The breaker is any expression that derefs to a `CircuitBreaker`: a `static`, an argument, a field of `self`. It is
-/// evaluated at each call, before the arguments move into the body; so an argument or a `&mut self` that it borrows from
-/// cannot be changed there. An `Arc` may be cloned: `self.breaker.clone()`.
+/// The breaker is any expression that derefs to a `CircuitBreaker`: a `static`, an argument, a field of `self`.
+/// It is evaluated at each call, before the arguments move into the body. So the body cannot change an argument
+/// or a `&mut self` that the breaker borrows from. To avoid that, clone an `Arc`: `self.breaker.clone()`.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Error};
@@ -58,9 +60,9 @@ use proc_macro::TokenStream;
 ///
 /// After the breaker, in any order:
 ///
-/// - `ignoring = predicate`: errors that match count as nothing, as with `CircuitBreaker::ignoring`.
-/// - `judge = judge`: decides how each result counts, as with `CircuitBreaker::call_with`.
-/// - `flatten`: the error of the function is `E` itself, and takes rejections too: `E: From<tripcoil::Rejected>`.
+/// - `ignoring = predicate`: errors that match are ignored, like with `CircuitBreaker::ignoring`.
+/// - `judge = judge`: decides how each result counts, like with `CircuitBreaker::call_with`.
+/// - `flatten`: the function returns `E` itself, which implements `From<tripcoil::Rejected>`.
 ///
 /// ```
 /// use std::io::{self, ErrorKind};
@@ -101,12 +103,12 @@ use proc_macro::TokenStream;
 ///
 /// # Panics
 ///
-/// If the body does; that counts as a failure.
+/// If the body panics, which counts as a failure.
 ///
 /// # Cancel safety
 ///
-/// As `CircuitBreaker::call`: the future of an `async` function can be dropped at any time, and counts as
-/// `dropped_calls` says. So put a time-out into the body.
+/// You can drop the future of an `async` function at any time; `dropped_calls` decides how that counts. **A
+/// time-out has to reach the breaker as an error**, so put it into the body.
 #[proc_macro_attribute]
 pub fn guarded(options: TokenStream, function: TokenStream) -> TokenStream {
     expand::guarded(options, function).unwrap_or_else(Problem::into_tokens)

@@ -29,7 +29,7 @@ impl Options {
         }
         if let (Some(_), Some(ignoring)) = (&options.judge, &options.ignoring) {
             let at = ignoring.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
-            return Err(Problem::new(at, "`judge` and `ignoring` are two answers to one question: give one of them"));
+            return Err(Problem::new(at, "`judge` and `ignoring` exclude each other"));
         }
         Ok(options)
     }
@@ -47,7 +47,7 @@ impl Options {
                 return Ok(());
             }
             _ => {
-                let text = format!("no option `{text}`; there are `judge`, `ignoring` and `flatten`");
+                let text = format!("unknown option `{text}`; the options are `judge`, `ignoring` and `flatten`");
                 return Err(Problem::new(name.span(), text));
             }
         };
@@ -55,7 +55,7 @@ impl Options {
             return Err(Problem::new(name.span(), format!("`{text}` takes a value: `{text} = ...`")));
         }
         if place.replace(value.iter().cloned().collect()).is_some() {
-            return Err(Problem::new(name.span(), format!("`{text}` is given twice")));
+            return Err(Problem::new(name.span(), format!("`{text}` is set twice")));
         }
         Ok(())
     }
