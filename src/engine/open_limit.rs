@@ -28,10 +28,10 @@ pub(crate) trait OpenLimit: Send + Sync {
     fn suppressed(&self, opening: &SuppressedOpening);
 }
 
-/// A rule that was met without opening the breaker, because too many breakers of the registry were open; told to
-/// [`on_suppressed_opening`](crate::RegistryBuilder::on_suppressed_opening).
+/// A rule that was met without opening the breaker, because too many breakers of the registry were open. Passed
+/// to the observers of [`on_suppressed_opening`](crate::RegistryBuilder::on_suppressed_opening).
 ///
-/// It is displayed as ``circuit breaker `db7`: not opened (error_threshold)``.
+/// Its text is ``circuit breaker `db7`: not opened (error_threshold)``.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SuppressedOpening {
@@ -41,9 +41,9 @@ pub struct SuppressedOpening {
     pub cause: Cause,
     /// When it was met, by the breaker's [`Clock`](crate::Clock).
     pub at: Duration,
-    /// Failures since the last success, this one included.
+    /// Failures since the last success, including this one.
     pub consecutive_error_count: u64,
-    /// What the window held, if there are rate rules.
+    /// The window, if there are rate rules.
     pub window: Option<WindowMetrics>,
 }
 

@@ -17,7 +17,7 @@ use crate::sync::Mutex;
 pub(super) const DEFAULT_CAPACITY: usize = 1024;
 const LARGEST: usize = Membership::PLACES;
 
-/// Makes a [`Registry`]; made by [`Registry::builder`].
+/// Builds a [`Registry`]. Created by [`Registry::builder`].
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct RegistryBuilder<K, S = DefaultHashBuilder> {
     pub(super) template: Builder,
@@ -29,9 +29,9 @@ pub struct RegistryBuilder<K, S = DefaultHashBuilder> {
 }
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
-    /// The most breakers that are listed: 1 to 16 777 216. Default: 1024.
+    /// The maximum number of listed breakers: 1 to 16 777 216. Default: 1024.
     ///
-    /// A new key beyond that [evicts](Registry#eviction) another one.
+    /// A key beyond that [evicts](Registry#eviction) another one.
     pub fn capacity(mut self, breakers: usize) -> Self {
         self.capacity = breakers;
         self
@@ -39,8 +39,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
 
     /// Hashes the keys with `hash_builder`. Default: [`DefaultHashBuilder`].
     ///
-    /// A weak hash is fine as long as it tells keys apart, even the number itself. It must not give one hash to dozens of
-    /// keys: the table of the registry would grow without bound.
+    /// A weak hash is fine as long as it distinguishes keys; for numbers, the number itself will do. It must
+    /// not map dozens of keys to the same hash, or the registry's table grows without bound.
     ///
     /// ```
     /// use std::hash::RandomState;
@@ -56,21 +56,23 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         RegistryBuilder { template, capacity, name_of, hash_builder, max_open_share, observers }
     }
 
-    /// Lets at most this share of the listed breakers be open or half-open by their own rules, above 0.0 up to 1.0. One
-    /// may always be. Default: off.
+    /// Limits the share of listed breakers that may be open or half-open by their own rules. Above 0.0, up to
+    /// 1.0. One breaker always may. Default: off.
     ///
-    /// Where many dependencies seem to fail at the same time, the fault is probably on this side: a lost network, a broken
-    /// certificate. Then it may be better to go on calling. Envoy has this as `max_ejection_percent`.
+    /// If many dependencies seem to fail at the same time, the fault is probably on your side, for example a
+    /// lost network or an expired certificate. Then it may be better to keep calling. Envoy calls this
+    /// `max_ejection_percent`.
     ///
-    /// The limit is `max(1, floor(share × breakers))`, with the breakers that are listed at that moment. A rule of a closed
-    /// breaker that is met beyond it does not open the breaker. Its run of errors and its window begin anew, as after a
-    /// [`reset`](crate::CircuitBreaker::reset) without clearing totals; calls in flight go into the totals only.
-    /// [`suppressed_open_count`](crate::RegistryMetrics::suppressed_open_count) counts it, and
-    /// [`on_suppressed_opening`](Self::on_suppressed_opening) is told.
+    /// The limit is `max(1, floor(share × breakers))`, with the number of breakers listed at that moment.
+    /// Beyond the limit, a rule that is met does not open a closed breaker. The breaker's run of errors and its
+    /// window start over, as after a [`reset`](crate::CircuitBreaker::reset) that keeps the totals, and calls
+    /// in flight change the totals only.
+    /// [`suppressed_open_count`](crate::RegistryMetrics::suppressed_open_count) counts these cases, and
+    /// observers added with [`on_suppressed_opening`](Self::on_suppressed_opening) are called.
     ///
-    /// [`Outcome::Trip`](crate::Outcome::Trip), a half-open breaker that opens again, and an order such as
-    /// [`open_for`](crate::CircuitBreaker::open_for) are never suppressed, and the breakers that they open are among those
-    /// that are counted. A breaker that is forced is not, and neither is one that is not listed.
+    /// An [`Outcome::Trip`](crate::Outcome::Trip), the reopening of a half-open breaker and a manual transition
+    /// such as [`open_for`](crate::CircuitBreaker::open_for) are never suppressed. The breakers they open count
+    /// towards the limit. Forced breakers and unlisted ones do not.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Registry, State};
@@ -93,10 +95,10 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
-    /// Adds an observer, which is told of each rule that was met without opening a breaker. Default: none.
+    /// Adds an observer that is called when a rule was met without opening its breaker. Default: none.
     ///
-    /// Observers are called outside of locks, in the order in which they were added, by the thread whose call met the rule.
-    /// Threads may call one at the same time. A panic in one is caught.
+    /// Observers are called outside every lock, in the order in which you added them, by the thread whose call
+    /// met the rule. Several threads may call an observer at the same time. Panics in observers are caught.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Registry};
@@ -112,11 +114,11 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
-    /// Names a breaker by its key. Default: as the key is displayed.
+    /// Derives a breaker's name from its key. Default: the key's `Display` text.
     ///
-    /// Threads that ask for a new key at the same time may each call `name_of`. A breaker is made of one result only.
+    /// If several threads use a new key at the same time, each may call `name_of`. Only one result is used.
     ///
-    /// A name that shares the key's text takes no memory for it:
+    /// A name that shares the key's text takes no extra memory:
     ///
     /// ```
     /// use std::sync::Arc;
@@ -132,11 +134,11 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
-    /// Makes the registry.
+    /// Builds the registry.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the capacity, the share or a setting of the template is out of its range.
+    /// [`ConfigError`] if the capacity, the share or a setting of the template is out of range.
     pub fn build(self) -> Result<Registry<K, S>, ConfigError> {
         if !(1..=LARGEST).contains(&self.capacity) {
             let allowed = format!("1 to {LARGEST}");

@@ -18,16 +18,17 @@ use crate::outcome::judge::{ByResult, Judge};
 impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// Runs `op` if the breaker of `key` admits it. `Ok` is a success, `Err` a failure.
     ///
-    /// The breaker is made if there is none.
+    /// The breaker is created on the key's first use.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if `op` was not run, [`Error::Inner`] with its own error if it was.
+    /// [`Error::Rejected`] if the breaker did not admit the call, so `op` was not run. [`Error::Inner`] with
+    /// the error of `op` otherwise.
     ///
     /// # Panics
     ///
-    /// If `op` does; that counts as a failure. If hashing, comparing, cloning or naming the key does; then nothing is
-    /// counted.
+    /// If `op` panics, which counts as a failure. If hashing, comparing, cloning or naming the key panics,
+    /// which counts as nothing.
     ///
     /// # Examples
     ///
@@ -52,11 +53,11 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     ///
     /// # Errors
     ///
-    /// As [`call_sync`](Self::call_sync).
+    /// See [`call_sync`](Self::call_sync).
     ///
     /// # Panics
     ///
-    /// As [`call_sync`](Self::call_sync), and if `judge` does, which counts as a failure.
+    /// See [`call_sync`](Self::call_sync); also if `judge` panics, which counts as a failure.
     ///
     /// # Examples
     ///
@@ -86,25 +87,26 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.local(key).judged_sync(op, judge)
     }
 
-    /// Protects a future by the breaker of `key`: `Ok` is a success, `Err` a failure.
+    /// Protects a future with the breaker of `key`. `Ok` is a success, `Err` a failure.
     ///
-    /// Nothing happens before the first poll, which looks the key up, makes the breaker if there is none, and asks for
-    /// admission. The returned future allocates nothing for a key that is listed, and borrows registry and key. It is
-    /// `Send` if `op` is.
+    /// Nothing happens before the first poll, which looks up the key, creates the breaker on the key's first
+    /// use, and admits or rejects the call. The returned future allocates nothing if the key is listed, and
+    /// borrows the registry and the key. It is `Send` if `op` is.
     ///
     /// # Errors
     ///
-    /// The future yields [`Error::Rejected`] if `op` was not polled, [`Error::Inner`] with its own error if it was.
+    /// The future yields [`Error::Rejected`] if the breaker did not admit the call, so `op` was not polled. It
+    /// yields [`Error::Inner`] with the error of `op` otherwise.
     ///
     /// # Panics
     ///
-    /// If `op` does, which counts as a failure; if hashing, comparing, cloning or naming the key does, and then nothing is
-    /// counted; and if it is polled after it has finished.
+    /// If `op` panics, which counts as a failure. If hashing, comparing, cloning or naming the key panics,
+    /// which counts as nothing. If the future is polled after it has finished.
     ///
     /// # Cancel safety
     ///
-    /// As [`CircuitBreaker::call`](crate::CircuitBreaker::call): it can be dropped at any time, and **a time-out belongs
-    /// inside**.
+    /// See [`CircuitBreaker::call`](crate::CircuitBreaker::call). You can drop the future at any time. **A
+    /// time-out has to reach the breaker as an error**, so put it inside.
     ///
     /// # Examples
     ///
@@ -131,19 +133,19 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.judged(key, op, ByResult)
     }
 
-    /// Protects a future by the breaker of `key`; `judge` decides how its result counts.
+    /// Like [`call`](Self::call), but `judge` decides how the result counts.
     ///
     /// # Errors
     ///
-    /// As [`call`](Self::call).
+    /// See [`call`](Self::call).
     ///
     /// # Panics
     ///
-    /// As [`call`](Self::call), and if `judge` does, which counts as a failure.
+    /// See [`call`](Self::call); also if `judge` panics, which counts as a failure.
     ///
     /// # Cancel safety
     ///
-    /// As [`call`](Self::call).
+    /// See [`call`](Self::call).
     ///
     /// # Examples
     ///
@@ -181,15 +183,16 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         KeyedCall { future: op.into_future(), registry: self, key, judge: Some(judge), hold: None }
     }
 
-    /// Attempts to acquire a permit of the breaker of `key` without waiting. The breaker is made if there is none.
+    /// Attempts to acquire a permit of the breaker of `key` without waiting. The breaker is created on the
+    /// key's first use.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the breaker is open, forced open, or half-open with every slot taken.
+    /// [`Rejected`] if the breaker is open, forced open, or half-open with all slots taken.
     ///
     /// # Panics
     ///
-    /// If hashing, comparing, cloning or naming the key does.
+    /// If hashing, comparing, cloning or naming the key panics.
     ///
     /// # Examples
     ///
@@ -222,12 +225,12 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     }
 }
 
-/// A [`Permit`](crate::Permit) of a breaker in a [`Registry`], made by [`Registry::try_acquire`]. It borrows nothing, and
-/// can be settled by another task or thread.
+/// A [`Permit`](crate::Permit) of a breaker in a [`Registry`]. Created by [`Registry::try_acquire`]. It borrows
+/// nothing, so another task or thread can settle it.
 ///
-/// Dropped unsettled, it counts as a [`Permit`](crate::Permit#a-permit-that-is-dropped) does. The breaker is not evicted
-/// meanwhile.
-#[must_use = "a permit that is dropped says nothing about the call; settle it"]
+/// If you drop it unsettled, it counts like a dropped [`Permit`](crate::Permit#a-permit-that-is-dropped). The
+/// breaker is not evicted while the permit exists.
+#[must_use = "a dropped permit says nothing about the call; settle it"]
 pub struct KeyedPermit {
     hold: Hold<Shared<BreakerHandle>, Bare>,
 }
@@ -235,10 +238,11 @@ pub struct KeyedPermit {
 settling!(KeyedPermit);
 
 pin_project! {
-    /// A protected future; made by [`Registry::call`] and [`Registry::call_with`].
+    /// A protected future. Created by [`Registry::call`] and [`Registry::call_with`].
     ///
-    /// It yields the result of the future within, or [`Error::Rejected`]. From its first poll to its end it holds a permit,
-    /// and the breaker is not evicted. See [`call`](crate::CircuitBreaker::call) for what becomes of one that is dropped.
+    /// It yields the result of the inner future, or [`Error::Rejected`]. From its first poll until it finishes
+    /// it holds a permit, and the breaker is not evicted. See
+    /// [`call`](crate::CircuitBreaker::call#cancel-safety) for what happens when it is dropped.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct KeyedCall<'a, K, Q: ?Sized, F, J = ByResult, S = DefaultHashBuilder> {
         #[pin]

@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::outcome::judge::{Ignoring, Judge};
 
 impl<K, S> Registry<K, S> {
-    /// The registry, with errors that match `predicate` counting as [`Outcome::Ignored`].
+    /// Returns the registry with a judge: errors that match `predicate` count as [`Outcome::Ignored`].
     ///
     /// ```
     /// use tripcoil::Registry;
@@ -25,9 +25,9 @@ impl<K, S> Registry<K, S> {
         GuardedRegistry { registry: self, judge: Ignoring::new(predicate) }
     }
 
-    /// The registry, with `judge` deciding how each result counts.
+    /// Returns the registry with a judge that decides how each result counts.
     ///
-    /// `R` is the whole `Result<T, E>` of the calls; a call with another result does not compile.
+    /// `R` is the `Result<T, E>` of the calls. A call with another result type does not compile.
     ///
     /// ```
     /// use tripcoil::{Outcome, Registry};
@@ -46,25 +46,25 @@ impl<K, S> Registry<K, S> {
     }
 }
 
-/// A registry together with a decision on which results count; made by [`Registry::ignoring`] and [`Registry::judging`].
+/// A registry together with a judge. Created by [`Registry::ignoring`] and [`Registry::judging`].
 ///
-/// Bind it to a name before you keep a future made from it: the future borrows it.
-#[must_use = "it does nothing until something is called through it"]
+/// Futures made from it borrow it, so bind it to a variable if you keep them.
+#[must_use = "it does nothing until you make a call through it"]
 pub struct GuardedRegistry<'a, K, J, S = DefaultHashBuilder> {
     registry: &'a Registry<K, S>,
     judge: J,
 }
 
 impl<K: Eq + Hash + Clone, J, S: BuildHasher> GuardedRegistry<'_, K, J, S> {
-    /// As [`Registry::call_sync`].
+    /// Like [`Registry::call_sync`], with this judge.
     ///
     /// # Errors
     ///
-    /// As [`Registry::call_sync`].
+    /// See [`Registry::call_sync`].
     ///
     /// # Panics
     ///
-    /// As [`Registry::call_sync`], and if the judge does, which counts as a failure.
+    /// See [`Registry::call_sync`]; also if the judge panics, which counts as a failure.
     #[inline]
     pub fn call_sync<'g, Q, T, E>(&'g self, key: &Q, op: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>>
     where
@@ -75,15 +75,15 @@ impl<K: Eq + Hash + Clone, J, S: BuildHasher> GuardedRegistry<'_, K, J, S> {
         self.registry.local(key).judged_sync(op, &self.judge)
     }
 
-    /// As [`Registry::call`], its cancel safety included.
+    /// Like [`Registry::call`], with this judge. Its cancel safety is the same.
     ///
     /// # Errors
     ///
-    /// As [`Registry::call`].
+    /// See [`Registry::call`].
     ///
     /// # Panics
     ///
-    /// As [`Registry::call`], and if the judge does, which counts as a failure.
+    /// See [`Registry::call`]; also if the judge panics, which counts as a failure.
     ///
     /// # Examples
     ///

@@ -99,10 +99,12 @@ impl Hasher for Known {
     }
 }
 
-/// How a [`Registry`](crate::Registry) hashes its keys by default: fast, and with a seed of its own for each registry.
+/// The default hasher of a [`Registry`](crate::Registry): fast, and with a separate seed for each registry.
 ///
-/// It is not made to hold against somebody who learns hashes, or times look-ups, to find dozens of keys of one hash. Such
-/// keys would make the registry's table grow without bound. Where that is a concern, give [`hasher`](crate::RegistryBuilder::hasher) a [`std::hash::RandomState`], which takes 16 to 18 ns for each look-up.
+/// It does not resist an attacker who learns hashes, or times look-ups, to find dozens of keys with the same
+/// hash. Such keys would make the registry's table grow without bound. If that is a concern, pass a
+/// [`std::hash::RandomState`] to [`hasher`](crate::RegistryBuilder::hasher). It takes 16 to 18 ns for each
+/// look-up.
 ///
 /// ```
 /// use std::hash::BuildHasher;

@@ -2,10 +2,10 @@ use crate::engine::membership::Counts;
 use crate::name::Name;
 use crate::state::State;
 
-/// The breakers of a [`Registry`](crate::Registry) by their states, and the sums of their counts.
+/// The breakers of a [`Registry`](crate::Registry) by state, and the sums of their counts.
 ///
-/// The total counts are those since the registry was made: no `reset` of a breaker clears them, and what breakers counted
-/// that are gone is in them.
+/// Totals count since the registry was created. No `reset` of a breaker clears them, and they include the
+/// counts of breakers that are gone.
 ///
 /// ```
 /// use tripcoil::Registry;
@@ -35,15 +35,16 @@ pub struct RegistryMetrics {
     pub forced_open: u64,
     /// Breakers that are forced closed.
     pub forced_closed: u64,
-    /// Breakers that were evicted or taken out by hand, since the registry was made.
+    /// Breakers that were evicted or removed since the registry was created.
     pub gone: u64,
-    /// Of those, the breakers that were evicted while closed.
+    /// Of `gone`, the breakers that were evicted while closed.
     pub evicted_closed: u64,
-    /// Of those, the breakers that were evicted while open or half-open. Their keys got a closed breaker at the next use.
+    /// Of `gone`, the breakers that were evicted while open or half-open. Their keys get a closed breaker at
+    /// the next use.
     pub evicted_open: u64,
-    /// Breakers that were made and not listed because no breaker could be evicted, since the registry was made.
+    /// Breakers that were not listed because no breaker could be evicted, since the registry was created.
     pub unlisted: u64,
-    /// Rules that were met without opening a breaker, because of
+    /// How often a rule was met without opening its breaker, because of
     /// [`max_open_share`](crate::RegistryBuilder::max_open_share).
     pub suppressed_open_count: u64,
     /// Calls admitted and not yet settled.
@@ -54,11 +55,11 @@ pub struct RegistryMetrics {
     pub total_error_count: u64,
     /// Calls whose outcome was ignored.
     pub total_ignored_count: u64,
-    /// Calls that were dropped without an outcome, and count as neutral.
+    /// Dropped calls that count as neutral.
     pub total_dropped_count: u64,
-    /// Calls that were not let through.
+    /// Rejected calls.
     pub total_rejected_count: u64,
-    /// Calls that were slow.
+    /// Slow calls. Each is also a success or an error.
     pub total_slow_count: u64,
     /// Changes of state.
     pub transition_count: u64,

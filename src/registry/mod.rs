@@ -38,7 +38,7 @@ pub use own_handle::BreakerHandle;
 use ring::Ring;
 use totals::Totals;
 
-/// A breaker for each key, made on the key's first use, all with the same settings.
+/// One breaker for each key, created on the key's first use, all with the same settings.
 ///
 /// ```
 /// use tripcoil::{CircuitBreaker, Registry, State};
@@ -61,45 +61,45 @@ use totals::Totals;
 /// |---|---|
 /// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
-/// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
-/// | anything else | [`try_acquire`](Self::try_acquire) |
-/// | a service of tower | [`tower::RegistryLayer`](crate::tower::RegistryLayer) |
+/// | many call sites with one judge | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
+/// | other code | [`try_acquire`](Self::try_acquire) |
+/// | a tower service | [`tower::RegistryLayer`](crate::tower::RegistryLayer) |
 ///
-/// [`get`](Self::get) hands out the breaker itself, for everything else that a [`CircuitBreaker`] can do.
+/// [`get`](Self::get) returns the breaker itself, for everything else that a [`CircuitBreaker`] can do.
 ///
-/// A look-up of a key that is listed takes no lock and writes nothing that another thread's look-up reads. A thread that
-/// calls for one key more than 640 times a second keeps a handle of its own to that breaker, for up to 64 breakers, so that
-/// threads which call for the same key do not slow each other down. Such a handle takes 152 bytes and keeps an evicted
+/// Looking up a listed key takes no lock and writes nothing that another thread's look-up reads. A thread that
+/// uses a key more than 640 times a second keeps its own handle to that breaker, for up to 64 breakers, so that
+/// threads with the same key do not slow each other down. Such a handle takes 152 bytes. It keeps an evicted
 /// breaker's memory until the thread earns another handle or ends.
 ///
-/// A breaker is named as its key is displayed, unless [`name_by`](RegistryBuilder::name_by) is given. Observers and
-/// rejections carry that name.
+/// A breaker is named by its key's `Display` text, unless you set [`name_by`](RegistryBuilder::name_by).
+/// Transitions and rejections carry that name.
 ///
 /// # Eviction
 ///
-/// A registry lists at most [`capacity`](RegistryBuilder::capacity) breakers. A new key beyond that looks at the next 16
-/// listed breakers, one after the other in a ring, and evicts the first of this order:
+/// A registry lists at most [`capacity`](RegistryBuilder::capacity) breakers. A key beyond that samples the
+/// next 16 listed breakers in a ring, and evicts the first in this order:
 ///
-/// 1. closed, and not used since the ring was there last; then any other closed one
-/// 2. open past its deadline, longest first; then half-open
-/// 3. open, nearest deadline first
+/// 1. closed, and not used since the ring's last pass; then any other closed one 2. open past its deadline,
+///    longest first; then half-open 3. open, nearest deadline first
 ///
-/// These are **never evicted**: a breaker that is forced open or forced closed, one with calls in flight, and one that
-/// [`get`](Self::get) or [`find`](Self::find) has handed out and that is still held.
+/// These are **never evicted**: a breaker that is forced open or forced closed, one with calls in flight, and
+/// one whose handle from [`get`](Self::get) or [`find`](Self::find) is still held.
 ///
-/// If all 16 are of that kind, the new key gets a breaker that is not listed. It works, and so does everything that holds
-/// it, but the next use of the key makes another one. [`unlisted`](RegistryMetrics::unlisted) counts them. So a registry
-/// whose handles are kept by its users, or whose breakers are forced, needs a capacity well above their number.
+/// If none of the 16 can be evicted, the new key gets a breaker that is not listed. It works for everyone who
+/// holds it, but the next use of the key creates another one. [`unlisted`](RegistryMetrics::unlisted) counts
+/// these breakers. If you keep handles or force breakers, choose a capacity well above their number.
 ///
-/// A key whose breaker was evicted gets a new one, which is closed and has counted nothing.
-/// [`evicted_closed`](RegistryMetrics::evicted_closed) and [`evicted_open`](RegistryMetrics::evicted_open) count what was
-/// lost. Its memory is freed when the threads that were in a look-up have gone on. A call that begins at the very moment of the eviction ends on the evicted breaker. Its outcome is in the
-/// [`metrics`](Self::metrics) of the registry like any other.
+/// A key whose breaker was evicted gets a new one, closed and with all counts at zero.
+/// [`evicted_closed`](RegistryMetrics::evicted_closed) and [`evicted_open`](RegistryMetrics::evicted_open)
+/// count evictions. The memory is freed once all look-ups in progress have ended. A call that begins at the
+/// moment of the eviction ends on the evicted breaker. Its outcome counts in the [`metrics`](Self::metrics) of
+/// the registry like any other.
 ///
 /// # Export
 ///
-/// With the feature `metrics` or `opentelemetry` a `Exporter` takes them all, and gives a bounded number of names series of
-/// their own:
+/// With the feature `metrics` or `opentelemetry`, an `Exporter` exports all breakers, with separate series for
+/// a bounded number of names:
 ///
 /// ```
 /// # #[cfg(feature = "metrics")] {
@@ -136,11 +136,11 @@ pub struct Registry<K, S = DefaultHashBuilder> {
 type NameOf<K> = Box<dyn Fn(&K) -> Name + Send + Sync>;
 
 impl<K: Eq + Hash + Clone + Display> Registry<K> {
-    /// At most 1024 breakers with the default settings.
+    /// Creates a registry of at most 1024 breakers with the default settings.
     ///
     /// # Panics
     ///
-    /// Never: the defaults are in their ranges.
+    /// Never, because the defaults are in range.
     ///
     /// # Examples
     ///
@@ -158,7 +158,7 @@ impl<K: Eq + Hash + Clone + Display> Registry<K> {
 }
 
 impl<K: Eq + Hash + Clone> Registry<K> {
-    /// Begins a registry whose breakers have the settings of `template`, and which has its name.
+    /// Starts building a registry. Its breakers get the settings of `template`, and the registry gets its name.
     pub fn builder(template: Builder) -> RegistryBuilder<K>
     where
         K: Display,
@@ -176,19 +176,20 @@ impl<K: Eq + Hash + Clone> Registry<K> {
 }
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
-    /// The name of the registry itself.
+    /// The name of the registry.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The breaker of `key`, which is made if there is none. Threads that ask at the same time get the same one.
+    /// Returns the breaker of `key`, created on the key's first use. Threads that ask at the same time get the
+    /// same one.
     ///
-    /// The breaker is not evicted as long as the handle is held. To make a call, [`call`](Self::call) and its siblings are
-    /// faster: threads that clone and drop one `Arc` slow each other down.
+    /// The breaker is not evicted while you hold the handle. To make a call, use [`call`](Self::call) and
+    /// similar methods, which are faster: threads that clone and drop the same `Arc` slow each other down.
     ///
-    /// `&str` finds the breaker of a `String`. For keys that are `Arc<str>` use [`find`](Self::find) first where
-    /// there is only a `&str` at hand.
+    /// A `&str` finds the breaker of a `String` key. If your keys are `Arc<str>` and you have only a `&str`,
+    /// try [`find`](Self::find) first.
     pub fn get<Q>(&self, key: &Q) -> Arc<CircuitBreaker>
     where
         K: Borrow<Q>,
@@ -201,7 +202,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         }
     }
 
-    /// The breaker of `key`, if there is one.
+    /// Returns the breaker of `key`, if it is listed.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -224,9 +225,10 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.terms.lock().clone()
     }
 
-    /// Gives every listed breaker new settings, as [`CircuitBreaker::reconfigure`] does, and those that will be made.
+    /// Replaces the settings of all listed breakers, like [`CircuitBreaker::reconfigure`], and of those created
+    /// later.
     ///
-    /// A listed breaker takes the memory that is told there. One that is made later takes no more than before.
+    /// A listed breaker takes the memory described there. A breaker created later takes no more than before.
     ///
     /// ```
     /// use tripcoil::{Config, Registry, State};
@@ -246,7 +248,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     ///
     /// # Errors
     ///
-    /// As [`CircuitBreaker::reconfigure`]. Nothing changes then.
+    /// See [`CircuitBreaker::reconfigure`]. On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         let Approved { rules, rates } = config.approve()?;
         let rates = rates.map(Arc::new);
@@ -259,10 +261,10 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         Ok(())
     }
 
-    /// Takes out the breaker of `key`, whatever its state. Those who hold it may go on using it, but the next
-    /// [`get`](Self::get) makes another.
+    /// Removes the breaker of `key`, whatever its state. You can still use handles to it, but the next
+    /// [`get`](Self::get) creates another breaker.
     ///
-    /// What it counts, before and after, stays in the [`metrics`](Self::metrics) of the registry.
+    /// Its counts, from before and after, stay in the [`metrics`](Self::metrics) of the registry.
     pub fn remove<Q>(&self, key: &Q) -> Option<Arc<CircuitBreaker>>
     where
         K: Borrow<Q>,
@@ -277,9 +279,10 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         }
     }
 
-    /// Takes out every breaker that `keeps` does not keep, as [`remove`](Self::remove) does.
+    /// Removes every breaker for which `keeps` returns false, like [`remove`](Self::remove).
     ///
-    /// `keeps` is called outside of locks and may use the registry. A breaker that is made meanwhile may be kept unseen.
+    /// `keeps` is called outside every lock and may use the registry. A breaker that is created at the same
+    /// time may be kept without being passed to it.
     ///
     /// ```
     /// use tripcoil::{Registry, State};
@@ -298,29 +301,31 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         }
     }
 
-    /// How many breakers are listed. While threads add and evict, this may lag behind them.
+    /// The number of listed breakers. While other threads add and evict, it may lag behind.
     #[must_use]
     pub fn len(&self) -> usize {
         self.listed.len()
     }
 
-    /// Whether no breaker is listed.
+    /// Returns true if no breaker is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// Every key and its breaker, in no order. What is made or taken out meanwhile may be among them or not.
+    /// Iterates over the keys and their breakers, in no particular order. Breakers that are created or removed
+    /// at the same time may be included or not.
     ///
-    /// Only the breaker that is handed out last is held, and so not evicted. The list of keys is made at once.
+    /// The list of keys is built up front. Only the breaker that was returned last is held, and so not evicted.
     pub fn iter(&self) -> impl Iterator<Item = (K, Arc<CircuitBreaker>)> + '_ {
         let keys: Vec<_> = self.listed.pin().keys().map(|listed| listed.key.clone()).collect();
         keys.into_iter().filter_map(|key| self.peek(&key).map(|breaker| (key, breaker)))
     }
 
-    /// The breakers by their states, and the sums of their counts.
+    /// Returns the breakers by state, and the sums of their counts.
     ///
-    /// It looks at every breaker, so it is made for a scrape. A key that is not listed waits meanwhile; all others do not.
+    /// It reads every breaker, so use it for a scrape, not for each call. Meanwhile calls of unlisted keys
+    /// wait; others do not.
     #[must_use]
     pub fn metrics(&self) -> RegistryMetrics {
         let mut metrics = RegistryMetrics::none(self.name.clone());
@@ -336,8 +341,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         metrics
     }
 
-    /// The metrics of the `most` breakers that are worst off: first those that are not closed, then those with the longest
-    /// runs of errors, then those with the most errors in all.
+    /// Returns the metrics of the `most` breakers in the worst state: first those that are not closed, then
+    /// those with the longest runs of errors, then those with the most errors in total.
     #[must_use]
     pub fn worst(&self, most: usize) -> Vec<Metrics> {
         let mut all = HashMap::new();

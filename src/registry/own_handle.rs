@@ -73,9 +73,9 @@ impl Deref for LocalHandle {
     }
 }
 
-/// What keeps the breaker of a [`Registry`](crate::Registry) alive while a call is in flight.
+/// Keeps the breaker of a [`Registry`](crate::Registry) alive while a call is in flight.
 ///
-/// It stands in the type of the futures of [`tower::RegistryService`](crate::tower::RegistryService).
+/// It appears in the type of the futures of [`tower::RegistryService`](crate::tower::RegistryService).
 pub struct BreakerHandle(Handle);
 
 enum Handle {
