@@ -1,8 +1,8 @@
-//! Judges for responses of HTTP and gRPC, and an answer to rejected calls. Behind the feature `http`.
+//! Judges for HTTP and gRPC responses, and a response for rejected calls. Requires the feature `http`.
 //!
-//! They work on the types of the crate [`http`], which hyper, axum, reqwest and tonic share. With the feature
-//! `tower` a judge is given to `BreakerLayer::judging`, and [`unavailable()`] to `BreakerLayer::answering`. Without it,
-//! where the response is a [`Response`](::http::Response):
+//! They use the types of the crate [`http`], which hyper, axum, reqwest and tonic share. With the feature
+//! `tower`, pass a judge to `BreakerLayer::judging`, and [`unavailable()`] to `BreakerLayer::answering`.
+//! Without tower, if the response is a [`Response`](::http::Response):
 //!
 //! ```
 //! use http::{Response, StatusCode};
@@ -21,7 +21,7 @@
 //! # });
 //! ```
 //!
-//! And where it is not, as in reqwest, by [`ByStatus::outcome`] of its status and headers.
+//! If the response has another type, as in reqwest, pass its status and headers to [`ByStatus::outcome`].
 
 mod grpc;
 mod retry_after;

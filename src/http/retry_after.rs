@@ -3,10 +3,10 @@ use std::time::{Duration, SystemTime};
 use ::http::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use httpdate::parse_http_date;
 
-/// For how long the sender of `headers` wants to be left alone, if it says so in a way that can be understood. Of
-/// several waits, as where a proxy adds its own, the longest counts.
+/// The wait that `headers` ask for, if they contain one that can be parsed. If there are several, for example
+/// because a proxy adds one, the longest applies.
 ///
-/// A date is taken relative to the sender's own clock, so that it does not matter what ours shows.
+/// A date is taken relative to the sender's clock, so that ours does not matter.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get_all(RETRY_AFTER).iter().filter_map(|wait| understand(text(wait)?, headers)).max()
 }

@@ -6,23 +6,23 @@ use super::retry_after::retry_after;
 use crate::outcome::Outcome;
 use crate::outcome::judge::Judge;
 
-/// Judges an HTTP response by its status. An error, which is no response at all, is a failure.
+/// Judges an HTTP response by its status. An error instead of a response is a failure.
 ///
 /// | status | counts as |
 /// |---|---|
 /// | 1xx, 2xx, 3xx | success |
-/// | 4xx but 429 | ignored: the fault is the caller's |
+/// | 4xx except 429 | ignored: the caller's fault |
 /// | 429, 503 with a `Retry-After` | [`Outcome::Trip`]: the breaker opens at once, for that long |
 /// | 429, 503 without; all other 5xx; 600 and above | failure |
 ///
-/// A breaker that is half-open and sees only ignored responses stays so, with as many calls at a time as there are
-/// slots: where a 404 is an everyday answer, judge it a success yourself. And where 429 is meant for one client alone,
-/// do not let a breaker that all share see it.
+/// If a half-open breaker receives only ignored responses, it stays half-open and admits only as many calls at
+/// a time as it has slots. If 404 is a normal response of your server, judge it as a success yourself. If a 429
+/// concerns a single client, do not pass it to a breaker that all clients share.
 ///
-/// `Retry-After` may be seconds or a date. A date counts from the `Date` of the same response, which every server with
-/// a clock sends, and is not understood without one. A wait that is over, and one that cannot be understood, is none:
-/// the response is a plain failure. Of several `Retry-After` headers the longest wait counts. A server cannot close the
-/// way to itself for longer than [`max_retry_after`](Self::max_retry_after).
+/// `Retry-After` may be a number of seconds or a date. A date is relative to the `Date` of the same response,
+/// which every server with a clock sends; without it the date is ignored. If the wait is over or cannot be
+/// parsed, the response is a plain failure. If there are several `Retry-After` headers, the longest wait
+/// applies. A server cannot keep the breaker open for longer than [`max_retry_after`](Self::max_retry_after).
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,16 +45,16 @@ pub struct ByStatus {
 }
 
 impl ByStatus {
-    /// The judge, with a maximum of 5 minutes for `Retry-After`.
+    /// Creates the judge, with a maximum of 5 minutes for `Retry-After`.
     #[must_use]
     pub const fn new() -> Self {
         ByStatus { max_retry_after: Duration::from_secs(300) }
     }
 
-    /// The longest time that a `Retry-After` opens the breaker for; 5 minutes by default.
+    /// Sets the longest time for which a `Retry-After` opens the breaker. Default: 5 minutes.
     ///
-    /// A longer one is cut to this; after it the breaker probes. With zero no response trips it: each is a plain
-    /// failure.
+    /// A longer wait is shortened to this maximum; then the breaker probes. With zero no response trips the
+    /// breaker, and each is a plain failure.
     ///
     /// ```
     /// use std::time::Duration;
@@ -67,7 +67,7 @@ impl ByStatus {
         ByStatus { max_retry_after: max }
     }
 
-    /// How a response with this status and these headers counts.
+    /// Returns how a response with this status and these headers counts.
     #[must_use]
     pub fn outcome(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
         match status.as_u16() {

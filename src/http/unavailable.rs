@@ -5,9 +5,11 @@ use ::http::{Response, StatusCode};
 
 use crate::error::Rejected;
 
-/// The HTTP response to a rejected call: status 503 and an empty body, with `Retry-After` if the breaker is open.
+/// Creates the HTTP response to a rejected call: status 503 and an empty body, with `Retry-After` if the
+/// breaker is open.
 ///
-/// The seconds are rounded up. While half-open and forced open nobody knows for how long, and the header is missing.
+/// The seconds are rounded up. If the breaker is half-open or forced open, nobody knows how long that lasts,
+/// and there is no such header.
 ///
 /// ```
 /// use std::time::Duration;

@@ -14,19 +14,19 @@ use crate::error::Rejected;
 use crate::outcome::judge::Judge;
 
 pin_project! {
-    /// The response of a [`BreakerService`](super::BreakerService).
+    /// The response future of a [`BreakerService`](super::BreakerService).
     ///
-    /// The call was admitted or rejected when this was made, and the slot is held until it has finished.
+    /// The call was admitted or rejected when this future was created. It holds its slot until it finishes.
     ///
     /// # Panics
     ///
-    /// If the service's own future or the judge does, which counts as a failure; and if it is polled after it has
-    /// finished.
+    /// If the service's future or the judge panics, which counts as a failure, and if the future is polled
+    /// after it has finished.
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any time: the slot comes back, and the call counts as
-    /// [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral.
+    /// You can drop it at any time. Its slot is released, and [`dropped_calls`](crate::Builder::dropped_calls)
+    /// decides how the call counts; by default it is neutral.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct BreakerFuture<F, B, J, M, A = AtHead>
     where

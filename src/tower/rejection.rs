@@ -2,10 +2,10 @@ use std::fmt;
 
 use crate::error::{Error, Rejected};
 
-/// What becomes of a call that a [`BreakerService`](super::BreakerService) rejects: [`Refusing`], [`Boxing`] or
-/// [`Answering`].
+/// Decides what a call yields that a [`BreakerService`](super::BreakerService) rejects: [`Refusing`],
+/// [`Boxing`] or [`Answering`].
 ///
-/// It is sealed: there is no need to name it but in a bound.
+/// The trait is sealed. You need it only in bounds.
 pub trait OnRejection<T, E>: sealed::Sealed {
     /// The error of the service.
     type Error;
@@ -23,7 +23,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A rejected call is an [`Error::Rejected`].
+/// A rejected call yields an [`Error::Rejected`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Refusing;
 
@@ -41,7 +41,7 @@ impl<T, E> OnRejection<T, E> for Refusing {
     }
 }
 
-/// A rejected call is a boxed [`Rejected`], and the other errors are boxed too; made by
+/// A rejected call yields a boxed [`Rejected`], and other errors are boxed too. Set by
 /// [`BreakerLayer::boxing`](super::BreakerLayer::boxing).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Boxing;
@@ -62,7 +62,8 @@ impl<T, E: Into<BoxError>> OnRejection<T, E> for Boxing {
     }
 }
 
-/// A rejected call is answered by a function; made by [`BreakerLayer::answering`](super::BreakerLayer::answering).
+/// A rejected call yields the response of a function. Set by
+/// [`BreakerLayer::answering`](super::BreakerLayer::answering).
 #[derive(Clone, Copy)]
 pub struct Answering<A> {
     answer: A,

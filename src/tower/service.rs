@@ -10,9 +10,9 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::owned_permit::acquire;
 use crate::outcome::judge::{ByResult, Judge};
 
-/// A service behind a breaker; made by [`BreakerLayer`](super::BreakerLayer).
+/// A service behind a breaker. Created by [`BreakerLayer`](super::BreakerLayer).
 ///
-/// The type has a name, so that it can be a field. It is `Clone` and `Send` if the service within is.
+/// You can name the type, for example for a field. It is `Clone` and `Send` if the inner service is.
 ///
 /// ```
 /// use tower_layer::Layer;
