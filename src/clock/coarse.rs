@@ -5,22 +5,22 @@ use std::time::Duration;
 #[cfg(feature = "coarse-clock")]
 use super::Clock;
 
-/// A clock of the operating system that ticks every few milliseconds, and is read several times as fast as
-/// [`MonotonicClock`](super::MonotonicClock): for breakers that count millions of calls a second in a window of time. On
-/// Linux and Android a rejection is no cheaper with it: there a breaker with the default clock reads the coarse one by
-/// itself.
+/// A clock of the operating system that ticks every few milliseconds. Reading it is several times faster than
+/// reading [`MonotonicClock`](super::MonotonicClock). Use it for breakers that count millions of calls a second
+/// in a window of time. On Linux and Android it makes rejections no cheaper, because a breaker with the default
+/// clock already uses the coarse one for them.
 ///
-/// | on | it is | and ticks every |
+/// | platform | clock | tick |
 /// |---|---|---|
-/// | Linux, Android | `CLOCK_MONOTONIC_COARSE` | 1 ms to 10 ms, mostly 4 ms: `CONFIG_HZ` of the kernel |
+/// | Linux, Android | `CLOCK_MONOTONIC_COARSE` | 1 ms to 10 ms, usually 4 ms: `CONFIG_HZ` of the kernel |
 /// | Windows | `GetTickCount64` | 10 ms to 16 ms |
-/// | macOS | `CLOCK_MONOTONIC_RAW_APPROX` | few milliseconds |
+/// | macOS | `CLOCK_MONOTONIC_RAW_APPROX` | a few milliseconds |
 /// | FreeBSD | `CLOCK_MONOTONIC_FAST` | 10 ms at most |
 /// | other systems | `MonotonicClock` | |
 ///
-/// It never steps back, and no thread keeps it going. It shows the time of its last tick, so it is late by up to one: what
-/// it times, a wait or a call, may really be shorter or longer by as much. A call that is over within a tick may have
-/// taken no time, and a [`slow_call_duration`](crate::Builder::slow_call_duration) should last for many ticks.
+/// It never steps back and needs no thread. It shows the time of its last tick, so it is late by up to one
+/// tick. A wait or a call may really be shorter or longer by as much. A call that ends within a tick may
+/// measure as zero, so choose a [`slow_call_duration`](crate::Builder::slow_call_duration) of many ticks.
 ///
 /// ```
 /// use std::time::Duration;

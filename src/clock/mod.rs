@@ -1,4 +1,4 @@
-//! Where a breaker gets the time from.
+//! Clocks: where a breaker gets the time from.
 //!
 //! ```
 //! use std::time::Duration;
@@ -39,20 +39,26 @@ pub use self::coarse::CoarseClock;
 #[cfg(feature = "tokio")]
 pub use self::tokio::TokioClock;
 
-/// A source of time: how long it has been since an origin of the clock's own.
+/// A source of time. It measures the time since an origin that the clock chooses.
 ///
-/// It should be monotonic. One that stands still or steps back makes an open breaker wait longer. Where it steps back by
-/// more than a slice, a [window of time](crate::Window::time) begins anew. It does no other harm. Origins as far back as 1970 are fine; readings beyond 139 years count as 139 years.
+/// A clock should be monotonic. If it stands still or steps back, an open breaker waits longer. If it steps
+/// back by more than a slice, a [window of time](crate::Window::time) starts over. There is no other harm.
+/// Origins as far back as 1970 are fine; readings beyond 139 years count as 139 years.
 ///
-/// A breaker reads its clock only where time matters: when it opens, at each call and each
-/// [`metrics`](crate::CircuitBreaker::metrics) while it is open, at each call while it is half-open, to tell
-/// observers when a change of state was, and on each call if
-/// [`Dropped::FailureAfter`](crate::Dropped::FailureAfter), a slow rule or a window of time is set, by the
-/// metrics too with the latter two. It never reads it under a lock. A clock must not panic and must not call
-/// the breaker.
+/// A breaker reads its clock only where time matters:
 ///
-/// On Linux and Android a breaker with the default clock rejects by the kernel's coarse clock until 30 ms before the
-/// deadline. A breaker with any other clock reads that one only.
+/// - when it opens,
+/// - at each call and each [`metrics`](crate::CircuitBreaker::metrics) while it is open,
+/// - at each call while it is half-open,
+/// - at a change of state, if there is an observer,
+/// - at each call, if [`Dropped::FailureAfter`](crate::Dropped::FailureAfter), a slow-call rule or a window of
+///   time is set,
+/// - at each `metrics`, if a slow-call rule or a window of time is set.
+///
+/// It never reads the clock under a lock. A clock must not panic and must not call the breaker.
+///
+/// On Linux and Android a breaker with the default clock rejects by the kernel's coarse clock until 30 ms
+/// before the deadline. A breaker with any other clock reads only that clock.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -70,7 +76,7 @@ pub use self::tokio::TokioClock;
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The time since the clock's origin.
+    /// Returns the time since the clock's origin.
     fn now(&self) -> Duration;
 }
 
@@ -80,7 +86,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The default: the operating system's monotonic clock, [`Instant`].
+/// The default clock: the operating system's monotonic clock, [`Instant`].
 ///
 /// Its origin is its first reading in the process.
 ///
@@ -117,17 +123,17 @@ pub(crate) fn coarse_now() -> Option<Duration> {
     now
 }
 
-/// A clock that moves only when it is told to, for tests.
+/// A clock for tests that moves only when you move it.
 ///
-/// Clones are handles to the same clock. It begins at zero and counts nanoseconds, up to 584 years.
-/// Moving it wakes nobody who waits on a breaker. See the [module](self) for an example.
+/// Clones are handles to the same clock. It starts at zero and counts nanoseconds, up to 584 years. Moving it
+/// does not wake anyone who waits on a breaker. See the [module](self) for an example.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
     nanos: Arc<AtomicU64>,
 }
 
 impl ManualClock {
-    /// A clock that stands at zero.
+    /// Creates a clock at zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -140,7 +146,7 @@ impl ManualClock {
         let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |nanos| Some(nanos.saturating_add(step)));
     }
 
-    /// Sets the clock to `time` after its origin, forward or back, saturating.
+    /// Sets the clock to `time` after its origin, forwards or backwards, saturating.
     ///
     /// ```
     /// use std::time::Duration;

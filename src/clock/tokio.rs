@@ -3,11 +3,12 @@ use std::time::{Duration, Instant};
 use super::Clock;
 use crate::sync::unmodelled::OnceLock;
 
-/// The clock of tokio's timers, so that `tokio::time::pause` and `advance` in a test move the breaker too.
+/// The clock of tokio's timers. With it, `tokio::time::pause` and `advance` also move the breaker.
 ///
-/// Where time is not paused, and outside of a runtime, it is the real time, as [`MonotonicClock`](super::MonotonicClock)
-/// has it, from another origin. A runtime whose time is paused has a time of its own: who uses one breaker from there and
-/// from elsewhere, another thread for instance, sees the time jump back and forth.
+/// If time is not paused, and outside a runtime, it shows the real time, like
+/// [`MonotonicClock`](super::MonotonicClock) but with another origin. A runtime whose time is paused has its
+/// own time. A breaker shared with code outside the paused runtime, for example with another thread, sees time
+/// jump back and forth.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The breakers that are exported, and what is exported of them.
+//! The exported breakers and their series.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,17 +11,18 @@ use crate::metrics::Metrics;
 use crate::sync::Mutex;
 use crate::transition::Transition;
 
-/// The breakers that are exported, to `metrics` or to OpenTelemetry (features `metrics` and `opentelemetry`).
+/// Exports the counts of breakers to the `metrics` facade or to OpenTelemetry. Requires the feature `metrics`
+/// or `opentelemetry`.
 ///
-/// List breakers once; everything is read from their counts when it is asked for, so that calls pay
-/// nothing. A clone is another handle to the same exporter.
+/// Add each breaker once. The exporter reads their counts when it is asked, so calls pay nothing. A clone is
+/// another handle to the same exporter.
 ///
 /// | `metrics` | OpenTelemetry | labels | what it is |
 /// |---|---|---|---|
 /// | `circuit_breaker_calls_total` | `circuit_breaker.calls` | `name`, `outcome` | counter: calls by outcome, one of `success`, `error`, `ignored`, `dropped`, `rejected` |
-/// | `circuit_breaker_slow_calls_total` | `circuit_breaker.slow_calls` | `name` | counter: slow calls, which are successes or errors too |
-/// | `circuit_breaker_transitions_total` | `circuit_breaker.transitions` | `name`, `from`, `to` | counter: changes of state that an [`observer`](Self::observer) was told of |
-/// | `circuit_breaker_state` | `circuit_breaker.state` | `name`, `state` | 1 for the state that holds and 0 for the others; with several breakers of one name, how many are in it |
+/// | `circuit_breaker_slow_calls_total` | `circuit_breaker.slow_calls` | `name` | counter: slow calls, each also a success or an error |
+/// | `circuit_breaker_transitions_total` | `circuit_breaker.transitions` | `name`, `from`, `to` | counter: changes of state that an [`observer`](Self::observer) received |
+/// | `circuit_breaker_state` | `circuit_breaker.state` | `name`, `state` | 1 for the current state and 0 for the others; if several breakers have the same name, how many are in each state |
 /// | `circuit_breaker_active_calls` | `circuit_breaker.active_calls` | `name` | calls in flight |
 /// | `circuit_breaker_shadow_rejections_total` | `circuit_breaker.shadow.rejections` | `name`, `outcome` | counter: calls that a [shadow](CircuitBreaker::shadow) would have rejected, by how they ended |
 /// | `circuit_breaker_shadow_transitions_total` | `circuit_breaker.shadow.transitions` | `name`, `cause` | counter: changes of state that a shadow would have made |
@@ -29,15 +30,16 @@ use crate::transition::Transition;
 ///
 /// The series of shadows exist only under names that have had one.
 ///
-/// The counters never fall: they go on over a [`reset`](CircuitBreaker::reset), and when a breaker is
-/// dropped and another of its name is made.
+/// Counters never decrease. They continue across a [`reset`](CircuitBreaker::reset), and when a breaker is
+/// dropped and another one with its name is created.
 ///
-/// # How many series
+/// # Number of series
 ///
-/// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have series of their own, 16 to 32 each, and keep
-/// them for good. The breakers of all further names are summed under the name `other`. So a breaker for each host or tenant
-/// cannot flood the database behind, however many come and go. Breakers that are listed one by one have their
-/// place from then on; those of [`add_each`](Self::add_each) when they are first seen.
+/// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have their own series, 16 to 32
+/// each, and keep them permanently. The breakers of all further names are summed under the name `other`. So a
+/// breaker for each host or tenant cannot flood your metrics database, however many come and go. A breaker
+/// added by itself gets its name's series at once; those of [`add_each`](Self::add_each) when they first
+/// appear.
 ///
 /// # Examples
 ///
@@ -67,38 +69,39 @@ struct Shared {
 }
 
 impl Exporter {
-    /// An empty exporter.
+    /// Creates an empty exporter.
     #[must_use]
     pub fn new() -> Self {
         Self::with_max_names(100)
     }
 
-    /// An empty exporter that gives up to so many names series of their own; 0 puts all breakers under `other`.
+    /// Creates an empty exporter with separate series for up to this many names. With 0, all breakers are
+    /// summed under `other`.
     #[must_use]
     pub fn with_max_names(names: usize) -> Self {
         Exporter(Arc::new(Shared { sources: Mutex::new(Vec::new()), table: Mutex::new(SeriesTable::new(names)) }))
     }
 
-    /// Lists a breaker for as long as it lives; a second time does nothing.
+    /// Adds a breaker for as long as it exists. Adding it again does nothing.
     ///
-    /// The exporter does not keep it alive. What it counts between the last time that the exporter is read and its end
-    /// is in no counter.
+    /// The exporter does not keep the breaker alive. What the breaker counts after the exporter's last reading
+    /// and before it is dropped is lost.
     pub fn add(&self, breaker: &Arc<CircuitBreaker>) {
         self.list(Source::shared(breaker), breaker.name());
     }
 
-    /// Lists a breaker that lives for ever; a second time does nothing.
+    /// Adds a breaker with a static lifetime. Adding it again does nothing.
     pub fn add_static(&self, breaker: &'static CircuitBreaker) {
         self.list(Source::lasting(breaker), breaker.name());
     }
 
-    /// Lists breakers that come and go: `walk` is called whenever the exporter is read, and hands out a name and a
-    /// snapshot for each that there is.
+    /// Adds breakers that come and go. Whenever the exporter is read, it calls `walk`, which passes on a name
+    /// and a snapshot of each breaker.
     ///
-    /// Within one walk each name should come once, as those of one name are summed. A breaker of whose counts one has fallen since the walk before is
-    /// taken for a new one of the same name, so [`lifetime_metrics`](CircuitBreaker::lifetime_metrics) are better
-    /// than [`metrics`](CircuitBreaker::metrics). The exporter remembers the counts of every breaker of the
-    /// last walk. `walk` must not use the exporter.
+    /// Within one walk each name should appear once; breakers with the same name are summed. If a count has
+    /// decreased since the last walk, the exporter assumes a new breaker with the same name. Therefore pass
+    /// [`lifetime_metrics`](CircuitBreaker::lifetime_metrics) instead of [`metrics`](CircuitBreaker::metrics).
+    /// The exporter remembers the counts of every breaker of the last walk. `walk` must not use the exporter.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -118,7 +121,8 @@ impl Exporter {
         self.0.sources.lock().push(Source::each(walk));
     }
 
-    /// An observer that counts transitions for the exporter, by name, `from` and `to`; one fits all breakers.
+    /// Returns an observer that counts transitions for the exporter, by name, `from` and `to`. The same
+    /// observer works for all breakers.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Exporter};

@@ -12,12 +12,12 @@ const SHADOW_REJECTIONS: &str = "circuit_breaker_shadow_rejections_total";
 const SHADOW_TRANSITIONS: &str = "circuit_breaker_shadow_transitions_total";
 const SHADOW_STATE: &str = "circuit_breaker_shadow_state";
 
-/// With feature `metrics`.
+/// Requires the feature `metrics`.
 impl Exporter {
-    /// Publishes what the breakers have counted to the recorder of the `metrics` facade.
+    /// Publishes the counts of the breakers to the recorder of the `metrics` facade.
     ///
-    /// Call it when the recorder is about to be scraped, or now and then from a timer of your own: the exporter has
-    /// none. A recorder that is installed later gets the whole counts.
+    /// Call it before the recorder is scraped, or periodically from your own timer; the exporter has none. A
+    /// recorder that you install later receives the full counts.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Exporter};
@@ -38,12 +38,12 @@ impl Exporter {
 
 fn describe() {
     describe_counter!(CALLS, Unit::Count, "Calls of the circuit breaker by outcome.");
-    describe_counter!(SLOW_CALLS, Unit::Count, "Slow calls of the circuit breaker; each is a success or an error too.");
-    describe_counter!(TRANSITIONS, Unit::Count, "Changes of the circuit breaker's state.");
+    describe_counter!(SLOW_CALLS, Unit::Count, "Slow calls of the circuit breaker; each is also a success or an error.");
+    describe_counter!(TRANSITIONS, Unit::Count, "State changes of the circuit breaker.");
     describe_gauge!(
         STATE,
         Unit::Count,
-        "Circuit breakers of this name that are in this state: 1 or 0 for a single one."
+        "Circuit breakers with this name in this state; 1 or 0 for a single one."
     );
     describe_gauge!(ACTIVE_CALLS, Unit::Count, "Calls of the circuit breaker in flight.");
     describe_counter!(

@@ -1,4 +1,4 @@
-//! What dashboards and logs are told: series for `metrics` and OpenTelemetry, events for `tracing`.
+//! Exports to dashboards and logs: series for `metrics` and OpenTelemetry, events for `tracing`.
 
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod exporter;

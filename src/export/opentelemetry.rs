@@ -4,13 +4,14 @@ use opentelemetry::metrics::Meter;
 use super::exporter::Exporter;
 use super::series::{OUTCOMES, Series};
 
-/// With feature `opentelemetry`.
+/// Requires the feature `opentelemetry`.
 impl Exporter {
-    /// Makes the exporter's instruments of `meter`, all of them observable ones: they are read when the meter
-    /// provider collects, and never during a call.
+    /// Creates the exporter's instruments on `meter`. All are observable: they are read when the meter provider
+    /// collects, and never during a call.
     ///
-    /// Once for each meter provider; they stay for as long as it does, and keep the exporter alive. The attributes are named as the labels
-    /// of the `metrics` feature, so a Prometheus that is fed through OpenTelemetry shows the same names.
+    /// Call it once for each meter provider. The instruments exist as long as the provider does, and keep the
+    /// exporter alive. The attributes have the names of the labels of the feature `metrics`, so Prometheus
+    /// shows the same names when fed through OpenTelemetry.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Exporter};
@@ -39,7 +40,7 @@ impl Exporter {
         meter
             .u64_observable_counter("circuit_breaker.slow_calls")
             .with_unit("{call}")
-            .with_description("Slow calls of the circuit breaker; each is a success or an error too.")
+            .with_description("Slow calls of the circuit breaker; each is also a success or an error.")
             .with_callback(move |instrument| {
                 for series in exporter.read() {
                     instrument.observe(series.counts.slow, &[name(&series)]);
@@ -50,7 +51,7 @@ impl Exporter {
         meter
             .u64_observable_counter("circuit_breaker.transitions")
             .with_unit("{transition}")
-            .with_description("Changes of the circuit breaker's state.")
+            .with_description("State changes of the circuit breaker.")
             .with_callback(move |instrument| {
                 for series in exporter.read() {
                     for (from, to, count) in series.transitions() {
@@ -64,7 +65,7 @@ impl Exporter {
         meter
             .i64_observable_up_down_counter("circuit_breaker.state")
             .with_unit("{circuit_breaker}")
-            .with_description("Circuit breakers of this name that are in this state: 1 or 0 for a single one.")
+            .with_description("Circuit breakers with this name in this state; 1 or 0 for a single one.")
             .with_callback(move |instrument| {
                 for series in exporter.read() {
                     for (state, breakers) in series.states() {

@@ -30,7 +30,7 @@ pub(crate) const STRIPES: usize = 35;
 /// So many of them, the first ones, are one thread's each.
 pub(crate) const OWNED: usize = 2;
 
-/// What the rate rules are taken over.
+/// The window that rates are computed over: a number of calls, or a span of time.
 ///
 /// The default is the last 100 calls.
 ///
@@ -54,27 +54,28 @@ pub(crate) enum Span {
 }
 
 impl Window {
-    /// The last `calls` calls that succeeded or failed: 1 to 1 000 000.
+    /// The last `calls` calls that succeeded or failed. 1 to 1 000 000.
     ///
-    /// Calls that hang are counted beside it and displace nothing.
+    /// Calls that hang are counted separately and displace nothing.
     ///
     /// Its memory does not grow with the threads. Each of the two rates takes 512 bytes, and 8 bytes for each
-    /// failure or slow call that it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
-    /// Without an error rate the errors, which the metrics show all the same, take 8 bytes for each of `calls`.
+    /// failure or slow call it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
+    /// Without an error rate, the errors still appear in the metrics and take 8 bytes for each of `calls`.
     #[must_use]
     pub const fn calls(calls: u32) -> Self {
         Window(Span::Calls(calls))
     }
 
-    /// The calls that ended within the last `time`: 16 ms to 365 days.
+    /// The calls that ended within the last `time`. 16 ms to 365 days.
     ///
-    /// It rolls in sixteen slices, counted from the first call of a closed episode. A call older than the
-    /// window is out, one younger than the window less one slice is in. Where the clock steps back by more than a
-    /// slice, the window begins anew.
+    /// It slides in sixteen slices, counted from the first call of a closed episode. A call older than the
+    /// window is out, and one younger than the window minus one slice is in. If the clock steps back by more
+    /// than a slice, the window starts over.
     ///
-    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 152 bytes, 136 more once it
-    /// has seen an error, and 136 more once it has seen a slow call. A breaker has at most three stripes, and one more
-    /// for each core, their number rounded up to a power of two and at most 32; the fourth one takes 272 bytes besides.
+    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 152 bytes, 136 more
+    /// once it has recorded an error, and 136 more once it has recorded a slow call. A breaker has at most
+    /// three stripes, and one more for each core; the number of cores is rounded up to a power of two, at most
+    /// 32. The fourth stripe takes another 272 bytes.
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
