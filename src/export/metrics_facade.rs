@@ -38,13 +38,13 @@ impl Exporter {
 
 fn describe() {
     describe_counter!(CALLS, Unit::Count, "Calls of the circuit breaker by outcome.");
-    describe_counter!(SLOW_CALLS, Unit::Count, "Slow calls of the circuit breaker; each is also a success or an error.");
-    describe_counter!(TRANSITIONS, Unit::Count, "State changes of the circuit breaker.");
-    describe_gauge!(
-        STATE,
+    describe_counter!(
+        SLOW_CALLS,
         Unit::Count,
-        "Circuit breakers with this name in this state; 1 or 0 for a single one."
+        "Slow calls of the circuit breaker; each is also a success or an error."
     );
+    describe_counter!(TRANSITIONS, Unit::Count, "State changes of the circuit breaker.");
+    describe_gauge!(STATE, Unit::Count, "Circuit breakers with this name in this state; 1 or 0 for a single one.");
     describe_gauge!(ACTIVE_CALLS, Unit::Count, "Calls of the circuit breaker in flight.");
     describe_counter!(
         SHADOW_REJECTIONS,
