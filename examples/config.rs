@@ -1,4 +1,4 @@
-//! Settings from a file, with the environment over it.
+//! Settings from a file, overridden by the environment.
 //!
 //! ```sh
 //! PAYMENTS_BREAKER_RESET_TIMEOUT=1m cargo run --features serde --example config

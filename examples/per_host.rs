@@ -1,4 +1,4 @@
-//! Threads that crawl two hosts, with a breaker for each: one is down, and the other goes on as if nothing were.
+//! Threads that crawl two hosts, with a breaker for each. One host is down, and calls to the other continue.
 //!
 //! ```sh
 //! cargo run --features registry --example per_host

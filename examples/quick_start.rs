@@ -1,4 +1,4 @@
-//! A server that goes away and comes back, seen through a breaker.
+//! A breaker in front of a server that goes away and comes back.
 //!
 //! ```sh
 //! cargo run --example quick_start

@@ -1,4 +1,4 @@
-//! Measures tripcoil beside its peers and the machine itself; `--help` tells how.
+//! Measures tripcoil beside other libraries and the machine itself; see `--help`.
 
 mod axis;
 mod budget;
@@ -29,19 +29,19 @@ use results::{Effort, Results};
 use scale::Growth;
 
 const HELP: &str = "\
-Measures tripcoil beside its peers, and prints the figures as Markdown.
+Measures tripcoil beside other libraries, and prints the figures as Markdown.
 
 cargo run --release -p benches -- [OPTION]...
 
-  --quick           fewer rounds and a short storm: a look, no result
-  --rounds N        how often each takes its turn, if the time suffices; default 201
-  --storm SECONDS   how long each storm of rejections lasts; default 10
-  --registry        only what breakers take in a registry, a million of them
-  --scale           only what grows with threads and with keys
-  --check           with --scale: fails if a breaker or a key takes more bytes than it may
-  --svg FILE        where the chart goes; default docs/speed.svg, and nowhere if --quick
-  --scale-svg FILE  where the picture of what grows goes; default docs/scale.svg, and nowhere if --quick
-  --markdown FILE   puts the summary into FILE too, between the markers <!-- speed --> and <!-- /speed -->
+  --quick           fewer rounds and a short storm, for a first impression
+  --rounds N        number of rounds, if time permits; default 201
+  --storm SECONDS   length of each storm of rejections; default 10
+  --registry        only the memory of a million breakers in a registry
+  --scale           only cost and memory against threads and keys
+  --check           with --scale: fail if a breaker or a key exceeds its memory bound
+  --svg FILE        file for the chart; default docs/speed.svg, none with --quick
+  --scale-svg FILE  file for the chart of --scale; default docs/scale.svg, none with --quick
+  --markdown FILE   also write the summary into FILE, between the markers <!-- speed --> and <!-- /speed -->
 ";
 
 const BEGIN: &str = "<!-- speed -->\n";
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if let Some(file) = options.markdown {
         let text = fs::read_to_string(&file)?;
-        let (before, rest) = text.split_once(BEGIN).ok_or("the file has no <!-- speed --> line")?;
+        let (before, rest) = text.split_once(BEGIN).ok_or("the file has no line <!-- speed -->")?;
         let (_, after) = rest.split_once(END).ok_or("the file has no <!-- /speed -->")?;
         let summary = report::summary(&results, &machine);
         fs::write(file, format!("{before}{BEGIN}\n{summary}\n{END}{after}"))?;
@@ -132,7 +132,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             "--scale-svg" => options.scale_svg = Some(value()?.into()),
             "--markdown" => options.markdown = Some(value()?.into()),
             "--help" => return Ok(None),
-            _ => return Err(format!("{word} is no option; --help lists them").into()),
+            _ => return Err(format!("unknown option {word}; --help lists the options").into()),
         }
     }
     if options.check && !options.scale {

@@ -1,6 +1,7 @@
-//! How many calls meet a broken dependency before the breaker opens, rule by rule, in simulated time.
+//! Measures how many calls reach a broken dependency before the breaker opens, for each rule, in simulated
+//! time.
 //!
-//! `docs/choosing-rules.md` has the tables that it prints and the picture that it draws.
+//! `docs/choosing-rules.md` contains the tables that it prints and the picture that it draws.
 
 mod options;
 mod outage;
@@ -52,8 +53,11 @@ mod tests {
         let page = include_str!("../../docs/choosing-rules.md").replace("\r\n", "\n");
         let drawing = include_str!("../../docs/choosing-rules.svg").replace("\r\n", "\n");
         let command = "cargo run --example rules -- --svg docs/choosing-rules.svg";
-        assert!(page.contains(&openings.tables()), "docs/choosing-rules.md is to have the tables of `{command}`");
-        assert!(drawing == picture::svg(&openings), "docs/choosing-rules.svg is to be drawn anew by `{command}`");
+        assert!(page.contains(&openings.tables()), "docs/choosing-rules.md has to contain the tables of `{command}`");
+        assert!(
+            drawing == picture::svg(&openings),
+            "docs/choosing-rules.svg has changed: run `{command}` and then `.ci/embed-pictures`"
+        );
     }
 
     #[test]

@@ -3,12 +3,12 @@ use crate::rule::{RULES, Rule};
 pub(crate) const USAGE: &str = "\
 usage: cargo run --example rules -- [OPTIONS]
 
-Prints in Markdown, for each outage, how many calls meet it before the breaker opens, and after how long.
+Prints, for each outage, how many calls get through before the breaker opens, and after how long, as Markdown.
 
-  --rule NAME  print how many failed calls reach a dead server under this rule, and under the default:
+  --rule NAME  print how many failed calls reach a dead server with this rule and with the default:
                consecutive, error-calls, error-time, slow-calls, slow-time or combined
   --svg PATH   write a picture of the tables to this file
-  --seed N     draw the calls' moments of arrival from this seed, 0 to 2^64 - 1 (default 1)
+  --seed N     seed of the calls' arrival times, 0 to 2^64 - 1 (default 1)
   --help       print this";
 
 /// What the program is to do.

@@ -1,4 +1,4 @@
-//! The other end of the examples: a small HTTP server on the loopback interface that can be made to fail.
+//! The server of the examples: a small HTTP server on the loopback interface that can be made to fail.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// A server that answers every request as it is told to; it runs until the process ends.
+/// A server that runs until the process ends.
 #[derive(Clone, Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -20,7 +20,7 @@ struct Shared {
 }
 
 impl Server {
-    /// A server that is well, and answers `200 OK` with `well`.
+    /// Starts a healthy server, which answers `200 OK` with `well`.
     ///
     /// # Panics
     ///
@@ -40,31 +40,31 @@ impl Server {
         Server { address, shared }
     }
 
-    /// Whether it answers `503 Service Unavailable` from now on.
+    /// Sets whether it answers `503 Service Unavailable` from now on.
     pub fn set_failing(&self, fails: bool) {
         self.shared.fails.store(fails, Ordering::SeqCst);
     }
 
-    /// The requests that have reached it.
+    /// The number of requests that have reached it.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same as a URL.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 }
 
-/// Answers HTTP requests by their path, with a status and a text; returns where.
+/// Answers HTTP requests by their path with a status and a text. Returns the address.
 ///
 /// # Panics
 ///
@@ -82,7 +82,7 @@ pub fn serve(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> 
     address
 }
 
-/// Answers one request after the other, until the client goes away.
+/// Answers one request after the other until the client disconnects.
 fn converse(stream: &TcpStream, answer: &dyn Fn(&str) -> (u16, String)) -> io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     while let Some(request) = lines.next().transpose()? {

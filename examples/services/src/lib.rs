@@ -1,4 +1,4 @@
-//! What the examples and tests here have in common: servers on the loopback interface that fail when they are told to.
+//! Shared by the examples and tests: servers on the loopback interface that can be made to fail.
 
 mod conduct;
 mod health;

@@ -13,8 +13,8 @@ const KILLS: RangeInclusive<u32> = 1..=1000;
 const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
 
 pub(crate) const HELP: &str = "\
-Kills a real HTTP service again and again, with threads and tasks calling it through
-one breaker, and checks what the breaker promised. Exit code 1 if a promise is broken.
+Kills a real HTTP service repeatedly while threads and tasks call it through one
+breaker, and checks the breaker's promises. Exit code 1 if a promise is broken.
 
 Usage: soak [--kills N] [--rule NAME] [--seed N]
 
@@ -23,7 +23,7 @@ Options:
   --rule NAME   what opens the breaker [default: consecutive]
                   consecutive  5 failures in a row
                   rates        half of the calls of the last second failed or took 150 ms
-  --seed N      of what the callers and the killer do, 0 to 18446744073709551615
+  --seed N      seed of the callers and the killer, 0 to 18446744073709551615
                 [default: 1]
   -h, --help    print this
 ";

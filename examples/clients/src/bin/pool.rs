@@ -1,5 +1,5 @@
-//! A pool of connections behind a breaker. The breaker stands outside: a call that is rejected takes no connection
-//! out of the pool, and none is opened for it.
+//! A connection pool behind a breaker. The breaker is outside the pool, so a rejected call neither takes a
+//! connection from the pool nor opens one.
 //!
 //! ```sh
 //! cargo run -p clients --bin pool
@@ -22,7 +22,7 @@ use tripcoil::{CircuitBreaker, Error};
 static STORE: LazyLock<CircuitBreaker> =
     LazyLock::new(|| CircuitBreaker::builder("store").error_threshold(3).build().expect("the settings are in range"));
 
-/// Opens connections, and counts them.
+/// Opens connections and counts them.
 struct Connections {
     server: SocketAddr,
     opened: AtomicUsize,
@@ -43,7 +43,7 @@ impl Manager for Connections {
     }
 }
 
-/// One request, with a time-out of its own.
+/// One request with a time-out.
 async fn ask(connection: &mut TcpStream) -> io::Result<()> {
     let mut answer = [0; 1024];
     let conversation = async {
@@ -55,14 +55,14 @@ async fn ask(connection: &mut TcpStream) -> io::Result<()> {
 }
 
 async fn query(pool: &Pool<Connections>) -> Result<(), Error<PoolError<io::Error>>> {
-    // That every connection is busy is our own load, and says nothing against the server.
+    // If every connection is busy, the load is our own, and the server may be healthy.
     let has_no_connection_free = |error: &PoolError<_>| matches!(error, PoolError::Timeout(TimeoutType::Wait));
     STORE
         .ignoring(has_no_connection_free)
         .call(async {
             let mut connection = pool.get().await?;
             ask(&mut connection).await.map_err(|error| {
-                drop(Object::take(connection)); // it is of no use to the next one
+                drop(Object::take(connection)); // do not return a broken connection to the pool
                 PoolError::Backend(error)
             })
         })

@@ -1,4 +1,4 @@
-//! A page that Prometheus scrapes. What the breakers have counted is published when the page is asked for; calls do
+//! A page that Prometheus scrapes. Each request of the page publishes the counts of the breakers; calls pay
 //! nothing for it.
 //!
 //! ```sh

@@ -1,5 +1,5 @@
-//! A time-out belongs inside the call. Outside, it drops the call, and a call that was dropped says nothing about
-//! the server.
+//! A time-out has to reach the breaker as an error, so put it inside the call. Outside, it drops the call, and
+//! a dropped call says nothing about the server.
 //!
 //! ```sh
 //! cargo run -p clients --bin timeouts
@@ -23,7 +23,7 @@ async fn ask(server: SocketAddr) -> io::Result<u8> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
-    // Nobody accepts: the system connects, and no byte is ever sent.
+    // Nobody accepts: the operating system completes the connection, and no byte is ever sent.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let server = silent.local_addr()?;
 
@@ -43,7 +43,7 @@ async fn main() -> io::Result<()> {
         }
     }
 
-    // Where the time-out cannot be moved inside, say how a call counts that was dropped.
+    // If you cannot put the time-out inside, set how dropped calls count.
     let counted = CircuitBreaker::builder("counted")
         .dropped_calls(Dropped::FailureAfter(PATIENCE / 2))
         .build()

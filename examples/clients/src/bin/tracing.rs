@@ -1,4 +1,4 @@
-//! What a log says of an outage: one line for each change of state, however many calls there were.
+//! The log of an outage: one line for each change of state, however many calls there were.
 //!
 //! ```sh
 //! cargo run -p clients --bin tracing

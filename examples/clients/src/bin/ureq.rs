@@ -1,4 +1,5 @@
-//! `ureq` from threads that share one breaker: an outage is over for all of them at once, and so is the recovery.
+//! `ureq` from threads that share one breaker: all of them stop calling at once in an outage, and all of them
+//! resume at once.
 //!
 //! ```sh
 //! cargo run -p clients --bin ureq

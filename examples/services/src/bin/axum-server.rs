@@ -1,4 +1,4 @@
-//! An axum server whose search depends on something that fails. It ends by itself.
+//! An axum server whose search depends on an index that fails. The program ends by itself.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! hyper's client as a service, with a time-out inside of the breaker; the server is killed and comes back. It ends by
-//! itself.
+//! hyper's client as a service, with a time-out inside the breaker. The server is killed and comes back. The
+//! program ends by itself.
 
 use std::sync::Arc;
 use std::time::Duration;

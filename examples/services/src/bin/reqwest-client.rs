@@ -1,4 +1,4 @@
-//! reqwest behind a breaker: failures, a `Retry-After`, recovery. It ends by itself.
+//! reqwest behind a breaker: a `Retry-After` and the recovery. The program ends by itself.
 
 use std::error::Error;
 use std::time::Duration;

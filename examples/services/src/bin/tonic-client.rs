@@ -1,4 +1,5 @@
-//! A gRPC client behind a breaker; a rejected call is an `UNAVAILABLE` like any other. It ends by itself.
+//! A gRPC client behind a breaker. A rejected call becomes an ordinary `UNAVAILABLE`. The program ends by
+//! itself.
 
 use std::error::Error;
 use std::time::Duration;
