@@ -10,23 +10,22 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The code of a failure that has no other.
 const UNKNOWN: i32 = 2;
 
-/// Judges a gRPC response by its code. An error, which is no response at all, is a failure.
+/// Judges a gRPC response by its code. An error instead of a response is a failure.
 ///
 /// | code | counts as |
 /// |---|---|
 /// | 0 `OK` | success |
 /// | 2 `UNKNOWN`, 4 `DEADLINE_EXCEEDED`, 8 `RESOURCE_EXHAUSTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`, 15 `DATA_LOSS` | failure |
-/// | 1 `CANCELLED`, 3 `INVALID_ARGUMENT`, 5 `NOT_FOUND`, 6 `ALREADY_EXISTS`, 7 `PERMISSION_DENIED`, 9 `FAILED_PRECONDITION`, 10 `ABORTED`, 11 `OUT_OF_RANGE`, 12 `UNIMPLEMENTED`, 16 `UNAUTHENTICATED` | ignored: the fault is the caller's, or nobody's |
+/// | 1 `CANCELLED`, 3 `INVALID_ARGUMENT`, 5 `NOT_FOUND`, 6 `ALREADY_EXISTS`, 7 `PERMISSION_DENIED`, 9 `FAILED_PRECONDITION`, 10 `ABORTED`, 11 `OUT_OF_RANGE`, 12 `UNIMPLEMENTED`, 16 `UNAUTHENTICATED` | ignored: the caller's fault, or nobody's |
 /// | anything else | failure, as `UNKNOWN` |
 ///
 /// A code is written in decimal digits, without a sign and without leading zeros: `00` and `+0` are unknown codes.
 ///
-/// The code of a response is in its headers if the call failed before it sent a message (a "trailers-only" response,
-/// as most errors of unary calls are). **A code that comes after a message, in the trailers, is not seen by this judge**:
-/// such a response is a success. To see those too, use `BreakerLayer::until_body_end`, or judge what a generated client
-/// returns, by [`outcome`](Self::outcome). A
-/// response without a code and with another HTTP status than 200 comes from a proxy, and is judged as [`ByStatus`]
-/// does.
+/// The code is in the headers of the response if the call failed before it sent a message. Most errors of unary
+/// calls are such "trailers-only" responses. **A code after a message, in the trailers, is not visible here**,
+/// so such a response is a success. To judge those too, use `BreakerLayer::until_body_end`, or pass the code of
+/// a generated client's result to [`outcome`](Self::outcome). A response without a code and with an HTTP status
+/// other than 200 comes from a proxy and is judged by [`ByStatus`].
 ///
 /// ```
 /// use tripcoil::Outcome;
@@ -42,13 +41,13 @@ pub struct ByGrpcStatus {
 }
 
 impl ByGrpcStatus {
-    /// The judge, with [`ByStatus::new`] for the responses of proxies.
+    /// Creates the judge, with [`ByStatus::new`] for the responses of proxies.
     #[must_use]
     pub const fn new() -> Self {
         ByGrpcStatus { proxy: ByStatus::new() }
     }
 
-    /// The judge, with `judge` for the responses of proxies.
+    /// Sets the judge for the responses of proxies.
     ///
     /// ```
     /// use std::time::Duration;
@@ -62,7 +61,7 @@ impl ByGrpcStatus {
         ByGrpcStatus { proxy: judge }
     }
 
-    /// How a call that ended with this code counts.
+    /// Returns how a call with this code counts.
     #[must_use]
     pub const fn outcome(&self, code: i32) -> Outcome {
         match code {

@@ -15,7 +15,7 @@ use crate::breaker::permit::{Hold, Suspended};
 use crate::http::{ByGrpcStatus, grpc_code};
 use crate::outcome::Outcome;
 
-/// A call is settled when the body of its response ends; see
+/// Settles a call when the body of its response ends. See
 /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AtBodyEnd;
@@ -54,14 +54,14 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 pin_project! {
-    /// The body of a response, which holds its call until it ends; made by
+    /// The body of a response, which holds its call until it ends. Created by
     /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end).
     ///
     /// It passes every frame on unchanged.
     ///
     /// # Panics
     ///
-    /// If the body within panics, the call counts as a failure and the panic goes on.
+    /// If the inner body panics, the call counts as a failure and the panic propagates.
     ///
     /// # Cancel safety
     ///

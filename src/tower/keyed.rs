@@ -13,11 +13,13 @@ use crate::error::Rejected;
 use crate::outcome::judge::{ByResult, Ignoring, Judge};
 use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 
-/// Protects services with the breakers of a [`Registry`]: one for each host, tenant or method, as `key_of` says.
+/// Protects services with the breakers of a [`Registry`]: one for each host, tenant or method, as chosen by
+/// `key_of`.
 ///
-/// `R` is a handle to the registry, a `&'static` or an [`Arc`](std::sync::Arc), `K` its key and `S` how it hashes keys,
-/// `P` the function from the request to the key, `J` the judge of the results, `M` what becomes of rejected calls, `A`
-/// when a call is settled. What counts, and what becomes of a call, is as the [module](super) says of [`BreakerLayer`](super::BreakerLayer).
+/// `R` is a handle to the registry, a `&'static` or an [`Arc`](std::sync::Arc). `K` is its key and `S` its
+/// hasher. `P` is the function from the request to the key, `J` the judge. `M` decides what a rejected call
+/// yields, and `A` when a call is settled. Otherwise it behaves like [`BreakerLayer`](super::BreakerLayer); see
+/// the [module](super).
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -58,7 +60,7 @@ use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 /// for _ in 0..5 {
 ///     assert_eq!(client.call(("down.example", "/")).await, Ok(502));
 /// }
-/// assert_eq!(client.call(("down.example", "/")).await, Ok(503)); // by its breaker, which is open now
+/// assert_eq!(client.call(("down.example", "/")).await, Ok(503)); // its breaker is open now
 /// assert_eq!(client.call(("up.example", "/")).await, Ok(200));
 /// # });
 /// ```
@@ -73,24 +75,25 @@ pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBui
 }
 
 impl<R: Deref<Target = Registry<K, S>>, K, P, S> RegistryLayer<R, K, P, ByResult, Refusing, S> {
-    /// A layer over the registry that `registry` is a handle to.
+    /// Creates a layer over the registry that `registry` is a handle to.
     ///
-    /// `key_of` is an `Fn(&Request) -> Key`. It is called once for each call, before the admission, and cloned for each
-    /// service. Keys that are cheap to clone, such as an `Arc<str>` or a number, spare each call an allocation. A panic in it is handed on and counts as nothing, for there was no call.
+    /// `key_of` is an `Fn(&Request) -> Key`. It is called once for each call, before the admission, and cloned
+    /// for each service. Keys that are cheap to clone, such as an `Arc<str>` or a number, save an allocation
+    /// for each call. A panic of `key_of` propagates and counts as nothing, because there was no call.
     pub const fn new(registry: R, key_of: P) -> Self {
         RegistryLayer { registry, key_of, judge: ByResult, mode: Refusing, settle_at: AtHead, types: PhantomData }
     }
 }
 
 impl<R, K, P, J, M, S, A> RegistryLayer<R, K, P, J, M, S, A> {
-    /// The layer, with `judge` deciding how each result counts, as
-    /// [`BreakerLayer::judging`](super::BreakerLayer::judging) has it.
+    /// Sets the judge, which decides how each result counts, like
+    /// [`BreakerLayer::judging`](super::BreakerLayer::judging).
     pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S, A> {
         let RegistryLayer { registry, key_of, judge: _, mode, settle_at, types } = self;
         RegistryLayer { registry, key_of, judge, mode, settle_at, types }
     }
 
-    /// The layer, with errors that match `predicate` counting as [`Outcome::Ignored`](crate::Outcome::Ignored).
+    /// Ignores errors that match `predicate`: they count as [`Outcome::Ignored`](crate::Outcome::Ignored).
     ///
     /// ```
     /// # use tripcoil::Registry;
@@ -105,19 +108,19 @@ impl<R, K, P, J, M, S, A> RegistryLayer<R, K, P, J, M, S, A> {
         self.judging(Ignoring::new(predicate))
     }
 
-    /// The layer, with every error boxed, as [`BreakerLayer::boxing`](super::BreakerLayer::boxing) has it.
+    /// Boxes every error, like [`BreakerLayer::boxing`](super::BreakerLayer::boxing).
     pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S, A> {
         self.with_mode(Boxing)
     }
 
-    /// The layer, with `answer` making the response to a call that is rejected, as
-    /// [`BreakerLayer::answering`](super::BreakerLayer::answering) has it.
+    /// Answers rejected calls with the response of `answer`, like
+    /// [`BreakerLayer::answering`](super::BreakerLayer::answering).
     pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> RegistryLayer<R, K, P, J, Answering<F>, S, A> {
         self.with_mode(Answering::new(answer))
     }
 
-    /// The layer, with each call settled when the body of its response ends, as
-    /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end) has it. Needs the feature `http`.
+    /// Settles each call when the body of its response ends, like
+    /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end). Requires the feature `http`.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
     pub fn until_body_end(self) -> RegistryLayer<R, K, P, J, M, S, super::AtBodyEnd> {
@@ -158,9 +161,9 @@ impl<R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryLayer<R, K, P, J, M
     }
 }
 
-/// A service behind the breakers of a registry; made by [`RegistryLayer`].
+/// A service behind the breakers of a registry. Created by [`RegistryLayer`].
 ///
-/// It is `Clone` and `Send` if the service within, the handle to the registry and the functions are.
+/// It is `Clone` and `Send` if the inner service, the handle to the registry and the functions are.
 pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead> {
     inner: I,
     layer: RegistryLayer<R, K, P, J, M, S, A>,

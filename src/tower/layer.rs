@@ -11,8 +11,8 @@ use crate::outcome::judge::{ByResult, Ignoring};
 
 /// Protects services with one breaker.
 ///
-/// `B` is the handle to the breaker, `J` the judge of the results, `M` what becomes of rejected calls, `A` when a call is
-/// settled. The [module](super) describes how it behaves.
+/// `B` is the handle to the breaker and `J` the judge. `M` decides what a rejected call yields, and `A` when a
+/// call is settled. The [module](super) documents the behaviour.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::outcome::judge::{ByResult, Ignoring};
 /// static SEARCH: CircuitBreaker = CircuitBreaker::new("search");
 /// let search: BreakerLayer<&CircuitBreaker> = BreakerLayer::new(&SEARCH);
 ///
-/// let payments = Arc::new(CircuitBreaker::new("payments")); // with settings read at the start, say
+/// let payments = Arc::new(CircuitBreaker::new("payments")); // for example, with settings read at the start
 /// let payments: BreakerLayer = BreakerLayer::new(payments);
 /// ```
 #[derive(Clone, Copy)]
@@ -35,18 +35,18 @@ pub struct BreakerLayer<B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A =
 }
 
 impl<B: Deref<Target = CircuitBreaker> + Clone> BreakerLayer<B> {
-    /// A layer over the breaker that `breaker` is a handle to.
+    /// Creates a layer over the breaker that `breaker` is a handle to.
     pub const fn new(breaker: B) -> Self {
         BreakerLayer { breaker, judge: ByResult, mode: Refusing, settle_at: AtHead }
     }
 }
 
 impl<B, J, M, A> BreakerLayer<B, J, M, A> {
-    /// The layer, with `judge` deciding how each result counts.
+    /// Sets the judge, which decides how each result counts.
     ///
-    /// `judge` is an `Fn(&Result<T, E>) -> Outcome`, with the service's own response and error, or one of the
-    /// ready-made judges of `tripcoil::http`. It is cloned for each call. [`Service`](tower_service::Service) is
-    /// implemented only if it judges what the service yields.
+    /// `judge` is an `Fn(&Result<T, E>) -> Outcome` with the service's response and error types, or one of the
+    /// judges of `tripcoil::http`. It is cloned for each call. [`Service`](tower_service::Service) is
+    /// implemented only if the judge accepts the service's result.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;
@@ -65,7 +65,7 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
         BreakerLayer { breaker: self.breaker, judge, mode: self.mode, settle_at: self.settle_at }
     }
 
-    /// The layer, with errors that match `predicate` counting as [`Outcome::Ignored`](crate::Outcome::Ignored).
+    /// Ignores errors that match `predicate`: they count as [`Outcome::Ignored`](crate::Outcome::Ignored).
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;
@@ -79,11 +79,11 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
         self.judging(Ignoring::new(predicate))
     }
 
-    /// The layer, with every error boxed, as many of tower's own layers have it.
+    /// Boxes every error, as many of tower's own layers do.
     ///
-    /// The service's error is then a `Box<dyn Error + Send + Sync>`: a boxed [`Rejected`], or what the service within
-    /// yields. Use it where the service within boxes its errors already, as one with a time-out does: an
-    /// `Error<Box<dyn Error>>` is no `std::error::Error`, which many layers outside ask for.
+    /// The service's error is then a `Box<dyn Error + Send + Sync>`: a boxed [`Rejected`], or the error of the
+    /// inner service. Use it if the inner service already boxes its errors, as tower's time-out does. An
+    /// `Error<Box<dyn Error>>` does not implement `std::error::Error`, which many outer layers require.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;
@@ -102,11 +102,11 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
         self.with_mode(Boxing)
     }
 
-    /// The layer, with `answer` making the response to a call that is rejected.
+    /// Answers rejected calls with the response of `answer`.
     ///
-    /// The service then has the error type of the service within. That is what a service that must not fail needs, such
-    /// as one of axum. `tripcoil::http::unavailable`, behind the feature `http`, is such a function: status 503, with
-    /// `Retry-After`. `answer` is cloned for each rejected call.
+    /// The service then has the error type of the inner service. Services that must not fail need this, such as
+    /// those of axum. `tripcoil::http::unavailable`, with the feature `http`, is such a function: status 503,
+    /// with `Retry-After`. `answer` is cloned for each rejected call.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;
@@ -123,11 +123,11 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
         BreakerLayer { breaker: self.breaker, judge: self.judge, mode, settle_at: self.settle_at }
     }
 
-    /// The layer, with each call settled when the body of its response ends. Needs the feature `http`.
+    /// Settles each call when the body of its response ends. Requires the feature `http`.
     ///
-    /// The responses must be an [`http::Response`] with a body of the crate [`http_body`]. A head that is judged a
-    /// failure, ignored or a trip settles its call at once, as it does without this. A head that is judged a success
-    /// leaves the call open, and its body decides:
+    /// Each response has to be an [`http::Response`] with a body of the crate [`http_body`]. A head that is
+    /// judged a failure, ignored or a trip settles its call at once. A head that is judged a success leaves the
+    /// call open, and the body decides:
     ///
     /// | the body | counts as |
     /// |---|---|
@@ -135,11 +135,11 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     /// | yields an error, for example because the connection broke | failure |
     /// | ends with a `grpc-status` in its trailers | as [`ByGrpcStatus::outcome`](crate::http::ByGrpcStatus::outcome) judges the code |
     /// | belongs to a gRPC response and ends without a `grpc-status` | failure |
-    /// | is dropped before its end | a dropped call, as [`dropped_calls`](crate::Builder::dropped_calls) says |
+    /// | is dropped before its end | a dropped call, according to [`dropped_calls`](crate::Builder::dropped_calls) |
     ///
-    /// A body whose announced length has been read to the last byte has ended. The call's duration ends with the head:
-    /// a stream that takes long is not slow, does not count as hanging, and its drop is no
-    /// [`FailureAfter`](crate::Dropped::FailureAfter). A half-open probe keeps its place until its body ends.
+    /// A body whose announced length has been read to the last byte has ended. The call's duration ends with
+    /// the head: a stream that takes long is not slow, does not count as hanging, and its drop is no
+    /// [`FailureAfter`](crate::Dropped::FailureAfter). A half-open probe keeps its slot until its body ends.
     ///
     /// ```
     /// # use tripcoil::CircuitBreaker;

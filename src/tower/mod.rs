@@ -1,10 +1,10 @@
-//! A [`tower`](https://docs.rs/tower) layer, for clients and servers made of services: hyper, axum, reqwest, tonic.
-//! Behind the feature `tower`.
+//! A [`tower`](https://docs.rs/tower) layer, for clients and servers made of services: hyper, axum, reqwest,
+//! tonic. Requires the feature `tower`.
 //!
-//! The breaker is made outside of the layer, which takes a handle to it: a `&'static`, an [`Arc`](std::sync::Arc), a
-//! reference. axum and others call `layer` more than once; all services made by one layer share its breaker, and
-//! anybody else may use it too. An `Arc` is counted up and down by each call, which is a shared write; a reference is
-//! not.
+//! You create the breaker outside the layer and pass a handle to it: a `&'static`, an [`Arc`](std::sync::Arc)
+//! or a reference. axum and others call `layer` more than once. All services made by one layer share its
+//! breaker, and other code can use it too. Each call increments and decrements the count of an `Arc`, which is
+//! a shared write; a reference has no such cost.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -45,37 +45,38 @@
 //! for _ in 0..5 {
 //!     assert_eq!(backend.call("/").await, Ok(502));
 //! }
-//! assert_eq!(backend.call("/").await, Ok(503)); // by the breaker, which is open now
+//! assert_eq!(backend.call("/").await, Ok(503)); // the breaker is open now
 //! # });
 //! ```
 //!
-//! With the feature `registry`, `RegistryLayer` gives each host, tenant or method a breaker of its own.
+//! With the feature `registry`, `RegistryLayer` uses a separate breaker for each host, tenant or method.
 //!
 //! # What counts
 //!
-//! By default an error is a failure and a response is a success. **A service whose error is `Infallible`, as in axum,
-//! never fails by that rule**: tell its responses apart with [`judging`](BreakerLayer::judging). `tripcoil::http`,
-//! behind the feature `http`, has judges for the status of HTTP and of gRPC. A judge sees the head of a response. By
-//! default an error while its body streams is not seen; with the feature `http`, `BreakerLayer::until_body_end` keeps
-//! the call until the body ends. The time that the body takes is never part of the call's duration.
+//! By default an error is a failure and a response is a success. **A service whose error is `Infallible`, as in
+//! axum, never fails by that rule.** Judge its responses with [`judging`](BreakerLayer::judging).
+//! `tripcoil::http`, with the feature `http`, has judges for HTTP and gRPC statuses. A judge receives the head
+//! of a response. By default an error while the body streams does not count; with the feature `http`,
+//! `BreakerLayer::until_body_end` keeps the call open until the body ends. The time that the body takes is
+//! never part of the call's duration.
 //!
-//! # What becomes of a call
+//! # The life of a call
 //!
-//! - **Admission is in `call`**, never in `poll_ready`: to be ready takes no slot, and a service that is polled and
-//!   then not called holds none. A call that is admitted goes to the very service that was polled ready.
-//! - A rejected call does not reach the service within. It is an [`Error::Rejected`](crate::Error), a boxed
-//!   [`Rejected`](crate::Rejected) with [`boxing`](BreakerLayer::boxing), or the response that
-//!   [`answering`](BreakerLayer::answering) makes. What the service within had reserved when it was polled ready,
-//!   such as the permit of a concurrency limit, stays reserved for the next call of this clone, or until it is
-//!   dropped.
-//! - A service within that is not ready is waited for, also while the breaker is open. An error of its `poll_ready` is
-//!   handed on and counts as nothing, for there was no call.
-//! - A response future that is dropped unfinished is a dropped call, as a [`Call`](crate::Call) would be: the slot
-//!   comes back, and [`dropped_calls`](crate::Builder::dropped_calls) says how it counts. A server drops it when its
-//!   client goes away.
-//! - A `call` or a future that panics is a failure, and the panic goes on.
-//! - **Put a time-out inside**, below the breaker's layer, where its error counts; outside, it drops the call. Put a
-//!   retry outside, so that each attempt goes through the breaker.
+//! - **Admission happens in `call`**, never in `poll_ready`. Being ready takes no slot, and a service that is
+//!   polled but not called holds none. An admitted call goes to the same service that was polled ready.
+//! - A rejected call does not reach the inner service. It yields an [`Error::Rejected`](crate::Error), a boxed
+//!   [`Rejected`](crate::Rejected) with [`boxing`](BreakerLayer::boxing), or the response of
+//!   [`answering`](BreakerLayer::answering). Whatever the inner service reserved when it was polled ready, such
+//!   as the permit of a concurrency limit, stays reserved for the next call of this clone, or until the clone
+//!   is dropped.
+//! - `poll_ready` waits for the inner service, even while the breaker is open. An error of its `poll_ready` is
+//!   returned and counts as nothing, because there was no call.
+//! - A response future that is dropped before it finishes is a dropped call, like a [`Call`](crate::Call): the
+//!   slot is released, and [`dropped_calls`](crate::Builder::dropped_calls) decides how it counts. A server
+//!   drops it when its client disconnects.
+//! - A panic of `call` or of the future is a failure, and it propagates.
+//! - **Put a time-out inside**, below the breaker's layer, where its error counts. Outside, it drops the call.
+//!   Put a retry outside, so that each attempt goes through the breaker.
 
 #[cfg(feature = "http")]
 mod body;
