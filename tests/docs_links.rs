@@ -136,7 +136,7 @@ fn links_between_pages_of_the_guide_lead_somewhere_in_the_documentation_too() {
         let name = page.file_name().unwrap().to_str().unwrap();
         let entry = guide.lines().find(|line| line.contains(&format!("\"{name}\"")));
         let entry = entry.unwrap_or_else(|| panic!("{name} is not in {GUIDE}"));
-        defined.extend(entry.split('"').filter(|part| part.ends_with(".svg")).map(String::from));
+        defined.extend(pictures(entry).map(String::from));
 
         for line in prose(&text) {
             for target in inline_targets(&line) {
@@ -174,7 +174,7 @@ fn a_reference_in_a_page_is_defined_in_it() {
 #[test]
 fn the_documentation_embeds_the_pictures_as_they_are() {
     let guide = read(GUIDE);
-    let pictures: Vec<_> = guide.split('"').filter(|part| part.ends_with(".svg")).collect();
+    let pictures: Vec<_> = pictures(&guide).collect();
     assert!(pictures.len() >= 2, "{pictures:?}");
     for name in pictures {
         let embedded = read(format!("src/guide/{name}.md"));
@@ -182,6 +182,11 @@ fn the_documentation_embeds_the_pictures_as_they_are() {
         let expected = format!("[{name}]: data:image/svg+xml;base64,{picture}\n");
         assert!(embedded == expected, "docs/{name} has changed: run .ci/embed-pictures");
     }
+}
+
+/// The names of pictures in a source.
+fn pictures(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').filter(|part| Path::new(part).extension().is_some_and(|extension| extension == "svg"))
 }
 
 fn base64(bytes: &[u8]) -> String {
