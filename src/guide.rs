@@ -1,4 +1,4 @@
-//! The guide: what you want to know beyond the documentation of the items.
+//! The guide: concepts, recipes and background, beyond the documentation of the items.
 //!
 //! | page | what you find there |
 //! |---|---|
