@@ -71,9 +71,9 @@ fn prometheus_scrapes_every_series_of_a_breaker() {
     let expected = [
         "# HELP circuit_breaker_active_calls Calls of the circuit breaker in flight.",
         "# HELP circuit_breaker_calls_total Calls of the circuit breaker by outcome.",
-        "# HELP circuit_breaker_slow_calls_total Slow calls of the circuit breaker; each is a success or an error too.",
-        "# HELP circuit_breaker_state Circuit breakers of this name that are in this state: 1 or 0 for a single one.",
-        "# HELP circuit_breaker_transitions_total Changes of the circuit breaker's state.",
+        "# HELP circuit_breaker_slow_calls_total Slow calls of the circuit breaker; each is also a success or an error.",
+        "# HELP circuit_breaker_state Circuit breakers with this name in this state; 1 or 0 for a single one.",
+        "# HELP circuit_breaker_transitions_total State changes of the circuit breaker.",
         "# TYPE circuit_breaker_active_calls gauge",
         "# TYPE circuit_breaker_calls_total counter",
         "# TYPE circuit_breaker_slow_calls_total counter",
