@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What made a breaker change its state.
+/// The cause of a transition.
 ///
 /// ```
 /// use tripcoil::Cause;
@@ -10,21 +10,21 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// `error_threshold` calls in a row failed.
+    /// `error_threshold` consecutive calls failed.
     ErrorThreshold,
     /// At least `error_rate` of the window's calls failed.
     ErrorRate,
-    /// At least `slow_call_rate` of the window's calls were slow.
+    /// At least `slow_call_rate` of the window's calls were slow or hung.
     SlowCallRate,
     /// A call ended in [`Outcome::Trip`](crate::Outcome::Trip).
     Tripped,
     /// `half_open_error_threshold` probes failed.
     ProbeFailed,
-    /// `success_threshold` probes in a row succeeded.
+    /// `success_threshold` consecutive probes succeeded.
     SuccessThreshold,
-    /// The reset timeout was over when a call came.
+    /// A call came after the reset timeout.
     ResetTimeout,
-    /// An operator said so.
+    /// A manual transition.
     Manual,
     /// [`reset`](crate::CircuitBreaker::reset) was called.
     Reset,

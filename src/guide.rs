@@ -9,7 +9,7 @@
 //! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |
 //! | [`testing`] | clocks that you move, paused time, injected breakers |
 //! | [`observability`] | observers, counts, metrics, tracing |
-//! | [`reconfiguration`] | new settings at run time, manual control |
+//! | [`reconfiguration`] | new settings at run time, shadows, manual control |
 //! | [`proof`] | what is checked, and how to check it yourself |
 //! | [`design`] | the atomic word, memory ordering, costs, limits |
 //! | [`compare`] | other breakers, speed, migration |

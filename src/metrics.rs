@@ -54,7 +54,7 @@ pub struct Metrics {
     pub last_error: Option<LastError>,
     /// The window of the rate rules, if there are any. Empty unless the breaker is closed.
     pub window: Option<WindowMetrics>,
-    /// What another policy would do, if one is on trial as a [`shadow`](crate::CircuitBreaker::shadow).
+    /// What other settings would do, if there is a [`shadow`](crate::CircuitBreaker::shadow).
     pub shadow: Option<Box<ShadowMetrics>>,
 }
 
@@ -73,34 +73,34 @@ pub struct Metrics {
 /// let shadow = breaker.metrics().shadow.unwrap();
 /// assert_eq!((breaker.state(), shadow.state), (State::Closed, State::Open));
 /// assert_eq!(shadow.transitions, [(Cause::ErrorThreshold, 1)]);
-/// assert_eq!(shadow.rejections.error_count, 2); // it would have turned away two calls that failed
+/// assert_eq!(shadow.rejections.error_count, 2); // it would have rejected two calls that failed
 /// # Ok::<(), tripcoil::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShadowMetrics {
-    /// The state that the breaker would be in.
+    /// The state of the shadow.
     pub state: State,
-    /// While it would be open: how long it would stay so.
+    /// While it would be open: how long it would stay open.
     pub retry_after: Option<Duration>,
-    /// Calls that the shadow has seen: those that the breaker admitted.
+    /// Calls that the shadow has judged: those that the breaker admitted.
     pub seen_calls: u64,
-    /// Calls that the shadow has not seen, because the breaker rejected them.
+    /// Calls that the shadow has not judged, because the breaker rejected them.
     pub unseen_calls: u64,
-    /// Changes of state that it would have made, by cause. Causes without any are left out.
+    /// State changes that it would have made, by cause. Causes without any are omitted.
     pub transitions: Vec<(Cause, u64)>,
     /// Calls that it would have rejected, in flight or ended.
     pub rejected_count: u64,
     /// How those calls ended.
     pub rejections: ShadowRejections,
-    /// What its rate rules see, if there are any. Empty unless it would be closed.
+    /// The window of its rate rules, if there are any. Empty unless it would be closed.
     pub window: Option<WindowMetrics>,
 }
 
 impl ShadowMetrics {
-    /// The share of the calls asked for that the shadow has seen, from 0.0 to 1.0; 1.0 if there were none.
+    /// The share of all calls that the shadow has judged, from 0.0 to 1.0; 1.0 if there were none.
     ///
-    /// With a low coverage you know little: a shadow sees nothing of what the breaker rejects.
+    /// With a low coverage the metrics say little, because a shadow does not judge rejected calls.
     #[must_use]
     pub fn coverage(&self) -> f64 {
         let asked = self.seen_calls + self.unseen_calls;
@@ -110,13 +110,13 @@ impl ShadowMetrics {
 
 /// How the calls ended that a [shadow](ShadowMetrics) would have rejected.
 ///
-/// Errors are rejections that would have been right, successes are calls that the policy would have lost.
+/// Errors are rejections that would have been right. Successes are calls that these settings would have lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShadowRejections {
     /// Calls that succeeded.
     pub success_count: u64,
-    /// Calls that failed, panicked, or asked for a trip.
+    /// Calls that failed, panicked, or tripped the breaker.
     pub error_count: u64,
     /// Calls whose outcome was ignored.
     pub ignored_count: u64,

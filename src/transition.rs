@@ -6,12 +6,12 @@ use crate::metrics::WindowMetrics;
 use crate::name::Name;
 use crate::state::State;
 
-/// A change of state, as [observers](crate::Builder::on_transition) are told of it.
+/// A change of state, as passed to [observers](crate::Builder::on_transition).
 ///
-/// The counts are those of the state that was left, the outcome that ended it among them: five errors
+/// The counts are those of the state that the breaker left, including the outcome that ended it: five errors
 /// where an `error_threshold` of 5 was met.
 ///
-/// It is displayed as ``circuit breaker `payments`: closed -> open (error_threshold)``.
+/// Its text is ``circuit breaker `payments`: closed -> open (error_threshold)``.
 ///
 /// ```
 /// use tripcoil::{Cause, CircuitBreaker, State};
@@ -33,27 +33,26 @@ use crate::state::State;
 pub struct Transition {
     /// The breaker's name.
     pub name: Name,
-    /// The state that was left.
+    /// The previous state.
     pub from: State,
-    /// The state that was entered.
+    /// The new state.
     pub to: State,
-    /// What caused it.
+    /// What caused the transition.
     pub cause: Cause,
-    /// 1 for the breaker's first change of state, 2 for its second, and so on; `reset` does not
-    /// start it anew.
+    /// 1 for the breaker's first change of state, 2 for its second, and so on. `reset` does not restart it.
     pub sequence: u64,
-    /// When it was, by the breaker's [`Clock`](crate::Clock).
+    /// When it happened, by the breaker's [`Clock`](crate::Clock).
     pub at: Duration,
-    /// For how long it will stay open, if it became [`State::Open`].
+    /// How long the breaker stays open, if the new state is [`State::Open`].
     pub open_for: Option<Duration>,
-    /// Failures since the last success if it was closed, failed probes if it was half-open, else 0.
+    /// Failures since the last success if it was closed, failed probes if it was half-open, otherwise 0.
     pub consecutive_error_count: u64,
-    /// Successful probes since the last failed one if it was half-open, else 0.
+    /// Successful probes since the last failed one if it was half-open, otherwise 0.
     pub consecutive_success_count: u64,
-    /// Calls that were rejected since the breaker was last closed: on a close, what the outage turned away. One
-    /// that was being turned away at that very moment may be missing.
+    /// Calls rejected since the breaker was last closed. On a close this is how many calls the outage rejected.
+    /// A call that is being rejected at the same moment may be missing.
     pub rejected_count: u64,
-    /// What the window held, if there are rate rules and the breaker was closed.
+    /// The window, if there are rate rules and the breaker was closed.
     pub window: Option<WindowMetrics>,
 }
 

@@ -13,7 +13,7 @@ use crate::outcome::Dropped;
 use crate::transition::Transition;
 use crate::window::Window;
 
-/// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
+/// Builds a [`CircuitBreaker`] with custom settings. Created by [`CircuitBreaker::builder`].
 ///
 /// | setting | default | allowed |
 /// |---|---|---|
@@ -35,9 +35,10 @@ use crate::window::Window;
 /// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
 /// | [`on_transition`](Self::on_transition) | none | any number |
 ///
-/// Which rules to set, and what each lets through: [choosing rules](crate::guide::choosing_rules).
+/// The guide explains [each setting](crate::guide::settings) and [which rules to
+/// choose](crate::guide::choosing_rules).
 ///
-/// Durations count to the millisecond, rounded up, and saturate; `Duration::MAX` is as good as for ever.
+/// Durations are rounded up to the next millisecond and saturate; `Duration::MAX` means without end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +68,7 @@ pub struct Builder {
 }
 
 impl CircuitBreaker {
-    /// Begins a breaker with settings of its own, which [`Builder`] lists.
+    /// Starts building a breaker with custom settings. [`Builder`] lists them.
     pub fn builder(name: impl Into<Cow<'static, str>>) -> Builder {
         Builder {
             name: name.into(),
@@ -82,15 +83,15 @@ impl CircuitBreaker {
 }
 
 impl Builder {
-    /// How many calls in a row have to fail for the breaker to open. Default: 5, or none once a rate rule is
-    /// set.
+    /// Opens the breaker after this many consecutive failures. Default: 5, or none once a rate rule is set.
     ///
-    /// `None` turns the rule off, which [`build`](Self::build) refuses if nothing else could open the breaker.
+    /// `None` turns the rule off. [`build`](Self::build) returns an error if no other rule could open the
+    /// breaker.
     ///
     /// ```
     /// use tripcoil::CircuitBreaker;
     ///
-    /// // Opens on half of the calls failing, and on ten failures in a row.
+    /// // Opens when half of the calls fail, or after ten consecutive failures.
     /// let breaker = CircuitBreaker::builder("payments").error_rate(0.5).error_threshold(10).build()?;
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
@@ -99,184 +100,191 @@ impl Builder {
         self
     }
 
-    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls failed, above 0.0 up to
-    /// 1.0. Default: off.
+    /// Opens the breaker when at least this share of the calls in the [`window`](Self::window) failed. Above
+    /// 0.0, up to 1.0. Default: off.
     ///
-    /// The share is exact: 0.7 of 10 calls is 7.
+    /// The share is exact: 0.7 of 10 calls is 7. Below [`minimum_calls`](Self::minimum_calls) the rate is not
+    /// evaluated.
     pub fn error_rate(mut self, share: f64) -> Self {
         self.config.error_rate = Some(share);
         self
     }
 
-    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls took at least the
-    /// [`slow_call_duration`](Self::slow_call_duration), above 0.0 up to 1.0. Default: off.
+    /// Opens the breaker when at least this share of the calls in the [`window`](Self::window) took at least
+    /// the [`slow_call_duration`](Self::slow_call_duration). Above 0.0, up to 1.0. Default: off.
     ///
-    /// Calls are timed from their admission to their settlement by the breaker's clock. A slow success counts as
-    /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if
-    /// it took that long; a neutral one is not.
+    /// The breaker's clock times each call from its admission to its settlement. A slow success counts as slow,
+    /// a slow failure counts as slow and as failed, and a slow probe counts as a failed probe. A dropped call
+    /// is slow if it counts as a failure and took that long; a neutral one is not.
     ///
-    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it counts in
-    /// this rate, (slow + hanging) / (settled + hanging), and is a slow call of the window when it ends. Calls in flight are counted by slices, each an
-    /// eighth of the `slow_call_duration`, or a millisecond if that is longer. They are looked at whenever a
-    /// call fails or is slow, and by the first admission in a slice, of whichever thread. So under steady traffic a call
-    /// is seen to hang up to two slices late, and never early. A call that is meant to take long opts out with
-    /// [`Permit::untimed`](crate::Permit::untimed). Where the clock steps back by more than a slice, calls in flight are
-    /// no longer seen to hang, and those that begin afterwards are.
+    /// **A call that hangs counts while it hangs.** Once it has been in flight for the `slow_call_duration` it
+    /// counts in this rate, (slow + hanging) / (settled + hanging). When it ends it becomes a slow call of the
+    /// window. Calls in flight are counted in slices of an eighth of the `slow_call_duration`, but at least a
+    /// millisecond. The breaker evaluates them whenever a call fails or is slow, and at the first admission in
+    /// a slice by any thread. Under steady traffic a hanging call is noticed up to two slices late, and never
+    /// early. A call that is meant to take long opts out with [`Permit::untimed`](crate::Permit::untimed). If
+    /// the clock steps back by more than a slice, calls in flight at that moment are no longer noticed when
+    /// they hang; later calls are.
     ///
-    /// This takes 152 bytes for each stripe of the breaker's counts that is in use; see [`Window::time`].
+    /// The rule takes 152 bytes for each stripe of the breaker's counts that is in use; see [`Window::time`].
     pub fn slow_call_rate(mut self, share: f64) -> Self {
         self.config.slow_call_rate = Some(share);
         self
     }
 
-    /// From how long on a call is slow; above zero. Has to be set together with
+    /// A call that takes at least this long is slow. Above zero. Set it together with
     /// [`slow_call_rate`](Self::slow_call_rate).
     pub fn slow_call_duration(mut self, duration: Duration) -> Self {
         self.config.slow_call_duration = Some(duration);
         self
     }
 
-    /// What the rates are taken over: a number of calls, or a span of time. Default: 100 calls.
+    /// The window that rates are computed over: a number of calls, or a span of time. Default: 100 calls.
     ///
-    /// A window begins empty whenever the breaker closes. Ignored calls and neutral drops are not in it.
+    /// The window starts empty each time the breaker closes. Ignored calls and neutral drops do not enter it.
     pub fn window(mut self, window: Window) -> Self {
         self.config.window = Some(window);
         self
     }
 
-    /// On fewer calls in the window no rate is judged. Default: 20, or the window's calls if they are fewer.
+    /// With fewer calls in the window, rates are not evaluated. Default: 20, or the size of a window of fewer
+    /// calls.
     pub fn minimum_calls(mut self, calls: u32) -> Self {
         self.config.minimum_calls = Some(calls);
         self
     }
 
-    /// For how long the breaker stays open before it probes. Default: 30 s.
+    /// How long the breaker stays open before it admits a probe. Default: 30 s.
     ///
-    /// No timer ends it: the first call at or after the deadline is the first probe.
+    /// There is no timer: the first call at or after the deadline is the first probe.
     pub fn reset_timeout(mut self, timeout: Duration) -> Self {
         self.config.reset_timeout = Some(timeout);
         self
     }
 
-    /// Each opening out of half-open, without a close in between, lasts `factor` times as long as the one
-    /// before, up to `max`. Default: 1.0, always the reset timeout.
+    /// Each reopening without a close in between lasts `factor` times as long as the opening before, up to
+    /// `max`. Default: 1.0, so every opening lasts for the reset timeout.
     ///
-    /// A close, also one by hand, and a [`reset`](CircuitBreaker::reset) start it anew.
+    /// A close, including a manual one, and a [`reset`](CircuitBreaker::reset) start over with the reset
+    /// timeout.
     pub fn reset_backoff(mut self, factor: f64, max: Duration) -> Self {
         self.config.reset_backoff = Some((factor, max));
         self
     }
 
-    /// Each opening lasts longer by a random part of up to this share, so that the replicas of a service do
-    /// not probe all at once. Default: 0.0.
+    /// Lengthens each opening by a random part of up to this share, so that the replicas of a service do not
+    /// probe all at once. 0.0 to 1.0. Default: 0.0.
     ///
-    /// It is added after the backoff: with a share of 0.1 an opening lasts up to 1.1 times the backoff's `max`.
-    /// It never shortens a wait.
+    /// Jitter applies after the backoff: with a share of 0.1 an opening lasts up to 1.1 times the backoff's
+    /// `max`. It never shortens an opening.
     pub fn reset_jitter(mut self, share: f64) -> Self {
         self.config.reset_jitter = Some(share);
         self
     }
 
-    /// How many probes in a row have to succeed for the breaker to close. Default: 2.
+    /// Closes the breaker after this many consecutive probe successes. Default: 2.
     pub fn success_threshold(mut self, successes: u32) -> Self {
         self.config.success_threshold = Some(successes);
         self
     }
 
-    /// How many probes of one half-open episode have to fail for the breaker to open again. Default: 1.
+    /// Reopens the breaker after this many probe failures in one half-open episode. Default: 1.
     pub fn half_open_error_threshold(mut self, errors: u32) -> Self {
         self.config.half_open_error_threshold = Some(errors);
         self
     }
 
-    /// How many probes may be in flight at the same time. Default: 1.
+    /// The number of probes that may be in flight at the same time. Default: 1.
     pub fn half_open_capacity(mut self, probes: u32) -> Self {
         self.config.half_open_capacity = Some(probes);
         self
     }
 
-    /// Slow start: each probe that succeeds raises the capacity of this half-open episode by one, up to
-    /// this. Default: the `half_open_capacity`, so no raise.
+    /// Slow start: each probe success raises the capacity of this half-open episode by one, up to this maximum.
+    /// Default: the `half_open_capacity`, so the capacity stays the same.
     pub fn half_open_max_capacity(mut self, probes: u32) -> Self {
         self.config.half_open_max_capacity = Some(probes);
         self
     }
 
-    /// For how long the newest probe may be silent before the probes in flight no longer block new ones.
+    /// How long the newest probe may go without an outcome before the probes in flight stop blocking new ones.
     /// Default: the reset timeout.
     ///
-    /// If all slots are taken when this time is over, the next caller begins a new round of probes. It is the first probe
-    /// of that round, and all other slots are free again: up to `half_open_capacity`, without the raise of slow start.
-    /// The counts of successes and errors stay as they are, and observers hear nothing. A probe that never ends therefore
-    /// costs one such wait, however many successes are needed, and blocks the breaker never for good.
+    /// If all slots are taken when this time is over, the next caller starts a new round of probes. It becomes
+    /// the first probe of that round, and all other slots are free again: up to `half_open_capacity`, without
+    /// the raise of slow start. The counts of successes and errors stay, and observers are not called. A probe
+    /// that never ends therefore costs one such wait, however many successes are needed, and never blocks the
+    /// breaker permanently.
     ///
-    /// A silent probe of an earlier round still counts when it ends: a success counts towards `success_threshold`, and a
-    /// failure as an error. It frees no slot. A dependency that always takes longer than the `probe_timeout` can
-    /// therefore close the breaker.
+    /// A silent probe of an earlier round still counts when it ends: a success counts towards
+    /// `success_threshold`, a failure as an error. It frees no slot. So a dependency that always takes longer
+    /// than the `probe_timeout` can still close the breaker.
     pub fn probe_timeout(mut self, timeout: Duration) -> Self {
         self.config.probe_timeout = Some(timeout);
         self
     }
 
-    /// How a call counts that was dropped unfinished. Default: [`Dropped::Ignore`].
+    /// How a call counts that was dropped before it finished. Default: [`Dropped::Ignore`].
     pub fn dropped_calls(mut self, dropped: Dropped) -> Self {
         self.config.dropped_calls = Some(dropped);
         self
     }
 
-    /// Takes over every setting that `config` gives; the others stay as they are.
+    /// Applies every setting that `config` contains; the others keep their values.
     ///
-    /// What is given last counts: settings before this are defaults that `config` may change, settings after it are fixed.
-    /// [`Config`] shows it.
+    /// Later sources override earlier ones: `config` overrides settings made before this call, and settings
+    /// made after it override `config`.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config.or(self.config);
         self
     }
 
-    /// Where the breaker gets the time from. Default: [`MonotonicClock`](crate::clock::MonotonicClock).
+    /// The clock that the breaker reads. Default: [`MonotonicClock`](crate::clock::MonotonicClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Box::new(clock));
         self
     }
 
-    /// Adds an observer, which is told of each change of state. Default: none.
+    /// Adds an observer that is called at each change of state. Default: none. You can add several.
     ///
-    /// Observers are called one at a time, in the order of the transitions and of their registration, each
-    /// transition exactly once, outside every lock. They run on a thread that used the breaker, so they
-    /// should be quick; they may call the breaker, and a transition that they cause is told after this one.
-    /// A panic in one is caught: it harms neither the breaker nor the other observers.
+    /// Observers are called one at a time, once for each transition, in the order of the transitions and of
+    /// their registration, outside every lock. They run on a thread that used the breaker, so keep them short.
+    /// They may call the breaker; a transition that they cause is reported after the current one. Panics in
+    /// observers are caught and affect neither the breaker nor other observers.
     ///
-    /// While a thread runs the observers, other threads do not wait for it: they put their transitions in a backlog,
-    /// and the thread that runs the observers goes on until the backlog is empty. No transition is left out, so the
-    /// backlog has no bound: if transitions come faster than the observers return, it grows by each of them, by at most
-    /// 320 bytes on a 64-bit machine, and shrinks when the observers have caught up. An observer that may be slow should
-    /// hand the transition to a channel of your own, which can drop what is too much.
+    /// While one thread runs the observers, other threads do not wait. They append their transitions to a
+    /// backlog, and the thread that runs the observers continues until the backlog is empty. No transition is
+    /// skipped, so the backlog has no bound: if transitions come faster than the observers return, each adds at
+    /// most 320 bytes on a 64-bit machine. The backlog shrinks again when the observers catch up. If your
+    /// observer may be slow, send the transition to a bounded channel.
     pub fn on_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.observers.push(Box::new(observer));
         self
     }
 
-    /// Tries another policy beside the breaker's own, from the start: as [`CircuitBreaker::shadow`] does for a breaker
-    /// at work. Default: none.
+    /// Tries other settings beside the breaker's own from the start, like [`CircuitBreaker::shadow`] does for a
+    /// running breaker. Default: none.
     pub fn shadow(mut self, config: Config) -> Self {
         self.shadow = Some(config);
         self
     }
 
-    /// Adds an observer of the changes of state that a shadow would make. Default: none.
+    /// Adds an observer of the state changes that a shadow would make. Default: none.
     ///
-    /// The observers of [`on_transition`](Self::on_transition) are not called for them, so a shadow pages nobody. Each
-    /// shadow counts its transitions from 1. What holds for other observers holds for these.
+    /// Observers added with [`on_transition`](Self::on_transition) are not called for these, so a shadow
+    /// triggers no alerts. Each shadow counts its transitions from 1. Otherwise these observers are like
+    /// others.
     pub fn on_shadow_transition(mut self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.shadow_observers.push(Box::new(observer));
         self
     }
 
-    /// Makes a breaker that rejects no call and shows what it would do: it begins forced closed, with its own settings
-    /// as its [shadow](Self::shadow). Use it to roll a breaker out.
+    /// Makes the breaker observe only: it rejects no call and shows what it would do. It starts forced closed,
+    /// with its own settings as its [shadow](Self::shadow). Use this to roll out a breaker.
     ///
-    /// An observer of [`on_transition`](Self::on_transition) is called for the change to [`State::ForcedClosed`](crate::State::ForcedClosed). To
-    /// put the breaker to work, close it and end the shadow.
+    /// An observer of [`on_transition`](Self::on_transition) is called for the change to
+    /// [`State::ForcedClosed`](crate::State::ForcedClosed). To activate the breaker, close it and end the
+    /// shadow.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};
@@ -297,12 +305,12 @@ impl Builder {
         self
     }
 
-    /// Makes the breaker.
+    /// Builds the breaker.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a setting is out of its range or contradicts another; it names the setting, the
-    /// value and what is allowed. Nothing is adjusted in silence.
+    /// [`ConfigError`] if a setting is out of range or contradicts another one. The error names the setting,
+    /// the value and the allowed range. Values are never adjusted silently.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
         let (name, terms) = self.terms()?;
         Ok(CircuitBreaker::with(name, Arc::new(terms)))

@@ -5,30 +5,31 @@ use crate::config::{Approved, Config, ConfigError};
 use crate::metrics::ShadowMetrics;
 
 impl CircuitBreaker {
-    /// Tries `config` beside the breaker's own settings, without consequences: a shadow rejects no call.
+    /// Tries `config` beside the breaker's own settings, without consequences. A shadow rejects no call.
     ///
-    /// The shadow is a whole policy. It has a state, windows and probes of its own, and judges every call that the
-    /// breaker admits, also while that is forced closed. Calls that were in flight before are not in it. Calls that it
-    /// would have rejected go on as usual, and it counts how they end. Where it would be half-open, the next admitted
-    /// calls are its probes, as many as its `half_open_capacity` allows; it would reject all others.
+    /// The shadow is a complete policy with its own state, windows and probes. It judges every call that the
+    /// breaker admits, even while the breaker is forced closed, except those that were already in flight. Calls
+    /// that it would have rejected continue as usual, and it counts how they end. While it would be half-open,
+    /// the next admitted calls are its probes, as many as its `half_open_capacity` allows; it would reject all
+    /// others.
     ///
-    /// A shadow sees nothing of the calls that the breaker rejects; [`ShadowMetrics::coverage`] says how much it has
-    /// seen. [`Metrics::shadow`](crate::Metrics::shadow) shows what it would have done, and
-    /// [`on_shadow_transition`](crate::Builder::on_shadow_transition) takes observers. Orders, [`reset`](Self::reset)
-    /// and [`reconfigure`](Self::reconfigure) do not touch it. A panic of the clock or of an observer while it is shown
-    /// a call is caught; the call itself does not notice.
+    /// A shadow does not judge calls that the breaker rejects; [`ShadowMetrics::coverage`] is the share it has
+    /// judged. [`Metrics::shadow`](crate::Metrics::shadow) shows what it would have done, and
+    /// [`on_shadow_transition`](crate::Builder::on_shadow_transition) adds observers. Manual transitions,
+    /// [`reset`](Self::reset) and [`reconfigure`](Self::reconfigure) do not affect it. Panics of the clock or
+    /// of an observer in the shadow are caught and do not affect the call.
     ///
-    /// `config` gives all settings of the shadow; what it does not give has its default. A further shadow takes the
-    /// place of this one and begins anew.
+    /// The shadow's settings are those of `config`; an unset field has its default. A further shadow replaces
+    /// this one and starts from zero.
     ///
     /// # Cost
     ///
-    /// A breaker without a shadow pays nothing. With one, each call reads the clock, takes a lock three times for a
-    /// moment and settles twice; each call in flight takes some 100 bytes.
+    /// A breaker without a shadow pays nothing. With a shadow, each call reads the clock, takes a lock three
+    /// times briefly and settles twice; each call in flight takes about 100 bytes.
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`](crate::Builder::build). Nothing changes then.
+    /// The same as [`Builder::build`](crate::Builder::build). On an error nothing changes.
     ///
     /// # Examples
     ///
@@ -47,7 +48,7 @@ impl CircuitBreaker {
     /// assert_eq!(BREAKER.state(), State::Closed);
     /// assert_eq!(BREAKER.metrics().shadow.unwrap().state, State::Open);
     ///
-    /// BREAKER.promote(); // from now on the stricter policy is the breaker's own
+    /// BREAKER.promote(); // the breaker now uses the stricter settings
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shadow(&self, config: Config) -> Result<(), ConfigError> {
@@ -56,17 +57,17 @@ impl CircuitBreaker {
         Ok(())
     }
 
-    /// Ends the [`shadow`](Self::shadow) and returns what it has found, or `None` if there was none.
+    /// Ends the [`shadow`](Self::shadow) and returns its metrics, or `None` if there was none.
     ///
-    /// Calls that are in flight and settled later are not in the result.
+    /// The result does not include calls that are still in flight.
     pub fn end_shadow(&self) -> Option<ShadowMetrics> {
         self.engine.end_shadow().map(|(_, metrics)| metrics)
     }
 
-    /// Makes the settings of the [`shadow`](Self::shadow) the breaker's own and ends the shadow. Returns what it has
-    /// found, or `None` if there was none; nothing changes then.
+    /// Applies the settings of the [`shadow`](Self::shadow) to the breaker and ends the shadow. Returns the
+    /// shadow's metrics, or `None` if there was no shadow and nothing changes.
     ///
-    /// The breaker keeps its state, as with [`reconfigure`](Self::reconfigure), and its windows begin empty.
+    /// The breaker keeps its state, as with [`reconfigure`](Self::reconfigure), and its windows start empty.
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Config, State};

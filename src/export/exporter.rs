@@ -26,9 +26,9 @@ use crate::transition::Transition;
 /// | `circuit_breaker_active_calls` | `circuit_breaker.active_calls` | `name` | calls in flight |
 /// | `circuit_breaker_shadow_rejections_total` | `circuit_breaker.shadow.rejections` | `name`, `outcome` | counter: calls that a [shadow](CircuitBreaker::shadow) would have rejected, by how they ended |
 /// | `circuit_breaker_shadow_transitions_total` | `circuit_breaker.shadow.transitions` | `name`, `cause` | counter: changes of state that a shadow would have made |
-/// | `circuit_breaker_shadow_state` | `circuit_breaker.shadow.state` | `name`, `state` | 1 for the state that a shadow would be in and 0 for the others |
+/// | `circuit_breaker_shadow_state` | `circuit_breaker.shadow.state` | `name`, `state` | 1 for the state of a shadow and 0 for the others |
 ///
-/// The series of shadows exist only under names that have had one.
+/// The series of shadows exist only for names that have had a shadow.
 ///
 /// Counters never decrease. They continue across a [`reset`](CircuitBreaker::reset), and when a breaker is
 /// dropped and another one with its name is created.

@@ -54,9 +54,9 @@ fn describe() {
     describe_counter!(
         SHADOW_TRANSITIONS,
         Unit::Count,
-        "Changes of state that the circuit breaker's shadow would have made."
+        "State changes that the circuit breaker's shadow would have made."
     );
-    describe_gauge!(SHADOW_STATE, Unit::Count, "Shadows of circuit breakers of this name that are in this state.");
+    describe_gauge!(SHADOW_STATE, Unit::Count, "Shadows of circuit breakers with this name in this state.");
 }
 
 fn publish(series: &Series) {

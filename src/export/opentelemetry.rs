@@ -106,7 +106,7 @@ impl Exporter {
         meter
             .u64_observable_counter("circuit_breaker.shadow.transitions")
             .with_unit("{transition}")
-            .with_description("Changes of state that the circuit breaker's shadow would have made.")
+            .with_description("State changes that the circuit breaker's shadow would have made.")
             .with_callback(move |instrument| {
                 for series in exporter.read() {
                     for (cause, count) in series.shadow_transitions() {
@@ -119,7 +119,7 @@ impl Exporter {
         meter
             .i64_observable_up_down_counter("circuit_breaker.shadow.state")
             .with_unit("{circuit_breaker}")
-            .with_description("Shadows of circuit breakers of this name that are in this state.")
+            .with_description("Shadows of circuit breakers with this name in this state.")
             .with_callback(move |instrument| {
                 for series in exporter.read() {
                     for (state, shadows) in series.shadow_states() {

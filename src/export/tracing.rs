@@ -1,6 +1,6 @@
-//! Tells `tracing` of each change of state (feature `tracing`).
+//! Emits a `tracing` event for each change of state. Requires the feature `tracing`.
 //!
-//! One event for each transition, and none for a call: what happens on the way of a call stays as it is.
+//! There is one event for each transition and none for calls, so calls pay nothing.
 
 use crate::state::State;
 use crate::transition::Transition;
@@ -29,11 +29,12 @@ macro_rules! event {
         }};
 }
 
-/// An observer that makes one event of each transition.
+/// Returns an observer that emits one event for each transition.
 ///
-/// The events have the target `tripcoil`. One into open, forced open or forced closed is a `WARN`, for calls are
-/// rejected from then on, or the protection is off; one into half-open or closed is an `INFO`. The message is the
-/// transition's, such as ``circuit breaker `payments`: closed -> open (error_threshold)``, and the fields are
+/// The events have the target `tripcoil`. A transition to open, forced open or forced closed is a `WARN`,
+/// because from then on calls are rejected or unprotected. A transition to half-open or closed is an `INFO`.
+/// The message is the text of the transition, such as ``circuit breaker `payments`: closed -> open
+/// (error_threshold)``. The fields are:
 ///
 /// | field | type | what it is |
 /// |---|---|---|
@@ -41,9 +42,9 @@ macro_rules! event {
 /// | `from`, `to`, `cause` | text | [`State`] and [`Cause`](crate::Cause) in `snake_case` |
 /// | `sequence` | u64 | 1 for the breaker's first transition |
 /// | `errors`, `successes` | u64 | [`consecutive_error_count`](Transition::consecutive_error_count) and [`consecutive_success_count`](Transition::consecutive_success_count) |
-/// | `rejected` | u64 | calls rejected since the breaker was last closed: on a close, what the outage turned away |
-/// | `open_for_ms` | u64 | for how long it opens; only into open |
-/// | `window_calls`, `window_errors`, `window_slow_calls` | u64 | what the window held; only out of closed, with rate rules |
+/// | `rejected` | u64 | calls rejected since the breaker was last closed; on a close, how many the outage rejected |
+/// | `open_for_ms` | u64 | how long the breaker stays open; only for transitions to open |
+/// | `window_calls`, `window_errors`, `window_slow_calls` | u64 | the window; only for transitions from closed, with rate rules |
 ///
 /// ```
 /// use tripcoil::CircuitBreaker;
@@ -60,8 +61,8 @@ pub fn observer() -> impl Fn(&Transition) + Send + Sync + 'static {
     }
 }
 
-/// An observer for [`on_shadow_transition`](crate::Builder::on_shadow_transition) that makes one event of each change
-/// of state that a shadow would have made.
+/// Returns an observer for [`on_shadow_transition`](crate::Builder::on_shadow_transition) that emits one event
+/// for each state change that a shadow would have made.
 ///
 /// The events have the target `tripcoil::shadow`, the level `DEBUG`, and the message and fields of [`observer`].
 ///
