@@ -41,7 +41,9 @@ mod transition;
 mod waiters;
 mod window;
 
-pub use breaker::{Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedPermit, Permit};
+pub use breaker::{
+    Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedGuarded, OwnedPermit, Permit, Within,
+};
 #[doc(inline)]
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
@@ -57,7 +59,7 @@ pub use export::Exporter;
 pub use export::tracing as trace;
 pub use metrics::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
 pub use name::Name;
-pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome};
+pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome, WithMessages};
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use registry::{

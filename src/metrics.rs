@@ -192,9 +192,12 @@ pub struct LastError {
     /// The type of the error, or of the value that was judged a failure; `"panic"`, `"dropped"`, or
     /// `"failure"` where a permit was settled without saying more.
     pub type_name: &'static str,
-    /// When it was, by the breaker's [`Clock`](crate::Clock), if the clock was read for it: a failure
-    /// that changes no state reads no clock.
+    /// When it was, by the breaker's [`Clock`](crate::Clock), whose origin is its own. `None` if the clock was not read
+    /// for it: it is read for a failure that changes the state and for one that comes with a message.
     pub at: Option<Duration>,
-    /// What [`Permit::failure_because`](crate::Permit::failure_because) was given.
+    /// How long ago that was when the snapshot was taken, by the same clock; for a page that says "3 minutes ago".
+    pub ago: Option<Duration>,
+    /// What [`Permit::failure_because`](crate::Permit::failure_because) was given, or what the error displays where
+    /// [`WithMessages`](crate::WithMessages) judges.
     pub message: Option<Arc<str>>,
 }

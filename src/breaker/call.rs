@@ -83,7 +83,7 @@ impl CircuitBreaker {
             return self.judged_sync_slowly(own, op, judge);
         };
         let result = op();
-        permit.settle(judge.judge(&result), &result);
+        permit.settle(judge, &result);
         result.map_err(Error::Inner)
     }
 
@@ -100,7 +100,7 @@ impl CircuitBreaker {
         if own.is_none() {
             if let Some(permit) = SharedPermit::try_acquire(engine) {
                 let result = op();
-                permit.settle(judge.judge(&result), &result);
+                permit.settle(judge, &result);
                 return result.map_err(Error::Inner);
             }
         }
@@ -111,7 +111,7 @@ impl CircuitBreaker {
         let mut hold = Hold::<_, Suspended>::new(engine, ticket);
         let inside = hold.enter();
         let result = op();
-        inside.settle(judge.judge(&result), &result);
+        inside.settle(judge, &result);
         result.map_err(Error::Inner)
     }
 
@@ -138,8 +138,9 @@ impl CircuitBreaker {
     /// call counts as [`dropped_calls`](crate::Builder::dropped_calls) says, by default as neutral. So **put a time-out
     /// inside**. Outside, it drops the call, and the breaker never learns that the dependency hangs.
     ///
-    /// A time-out wraps the result in another: unless the two become one, a failure within is an
-    /// `Ok(Err(..))`, which counts as a success. A `?` inside makes them one.
+    /// A time-out inside wraps the result in another: unless the two become one, a failure in time is an
+    /// `Ok(Err(..))`, **which counts as a success**. [`call_within`](Self::call_within) has the time-out built in, and a
+    /// `?` inside makes the two one.
     ///
     /// # Examples
     ///
@@ -316,7 +317,7 @@ where
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        permit.settle(judge.judge(&result), &result);
+                        permit.settle(judge, &result);
                         Poll::Ready(result.map_err(Error::Inner))
                     }
                 };
@@ -333,7 +334,7 @@ where
                 Poll::Pending
             }
             Poll::Ready(result) => {
-                inside.settle(judge.judge(&result), &result);
+                inside.settle(judge, &result);
                 Poll::Ready(result.map_err(Error::Inner))
             }
         }

@@ -23,8 +23,8 @@ use super::call::Call;
 /// # }).unwrap();
 /// ```
 ///
-/// Time-outs go inside here too: `timeout(limit, fetch()).guarded_by(&QUOTES)` and not the other way round; see
-/// [`CircuitBreaker::call`] for how the two errors become one.
+/// For a call with a time-out use [`CircuitBreaker::call_within`]. Beware of `timeout(limit, fetch()).guarded_by(..)`: if
+/// `fetch` fails in time, that is an `Ok(Err(..))`, which counts as a success.
 pub trait GuardedBy: Future + Sized {
     /// Protects the future: `Ok` is a success, `Err` a failure. Admission is asked for at the first poll.
     ///

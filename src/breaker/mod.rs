@@ -7,6 +7,7 @@ mod future_ext;
 pub(crate) mod owned_permit;
 pub(crate) mod permit;
 mod shadow;
+pub(crate) mod within;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +26,11 @@ use crate::state::State;
 pub use builder::Builder;
 pub use call::Call;
 pub use changed::Changed;
-pub use classified::Guarded;
+pub use classified::{Guarded, OwnedGuarded};
 pub use future_ext::GuardedBy;
 pub use owned_permit::OwnedPermit;
 pub use permit::Permit;
+pub use within::Within;
 
 /// A circuit breaker.
 ///
@@ -37,7 +39,7 @@ pub use permit::Permit;
 ///
 /// | to protect | use |
 /// |---|---|
-/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with); with a time-out [`call_within`](Self::call_within) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
 /// | a function, at its definition | [`wrap`](Self::wrap), [`wrap_sync`](Self::wrap_sync) |
 /// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
@@ -165,7 +167,7 @@ impl CircuitBreaker {
     /// A snapshot of the counts.
     ///
     /// It sums the stripes that the counts lie in, of which there are no more than three, and two for each core, however
-    /// many threads have used the breaker. It is made for a scrape and not for each call. It reads the clock while open, for [`retry_after`](Metrics::retry_after), and moves nothing.
+    /// many threads have used the breaker. It is made for a scrape and not for each call. It reads the clock where it tells a time, for [`retry_after`](Metrics::retry_after), [`LastError::ago`](crate::LastError::ago) and windows of time, and moves nothing.
     pub fn metrics(&self) -> Metrics {
         self.engine.metrics()
     }

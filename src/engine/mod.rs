@@ -30,7 +30,7 @@ use crate::clock::{Clock, MonotonicClock, coarse_now};
 use crate::machine::cell::Cell;
 use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
-use crate::metrics::{Metrics, WindowMetrics};
+use crate::metrics::{LastError, Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::settings::Rules;
 use crate::state::State;
@@ -233,6 +233,11 @@ impl Engine {
         let (state, epoch) = (word.state(), history.epoch());
         let totals = self.sums().since(cleared.totals);
         let (errors, successes) = step::counts(word);
+        let last_error = self
+            .cold
+            .get()
+            .and_then(|cold| cold.failures.last())
+            .map(|last| LastError { ago: last.at.map(|at| self.now().saturating_sub(at)), ..last });
         Metrics {
             name: self.name.clone(),
             state,
@@ -247,7 +252,7 @@ impl Engine {
             consecutive_success_count: successes,
             transition_count: changes.saturating_sub(cleared.changes),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
-            last_error: self.cold.get().and_then(|cold| cold.failures.last()),
+            last_error,
             shadow: self.shadow_metrics(),
             window: self.settings().windows().map(|windows| match state {
                 State::Closed => self.window_metrics(windows, epoch, self.time_of(windows)),

@@ -59,7 +59,7 @@ use totals::Totals;
 ///
 /// | to protect | use |
 /// |---|---|
-/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with); with a time-out [`call_within`](Self::call_within) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
 /// | many call sites with one idea of what a failure is | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
 /// | anything else | [`try_acquire`](Self::try_acquire) |
