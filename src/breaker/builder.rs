@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::CircuitBreaker;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, for_each_setting};
 use crate::engine::observers::Observer;
 use crate::engine::shared::Terms;
 use crate::name::Name;
@@ -13,58 +13,63 @@ use crate::outcome::Dropped;
 use crate::transition::Transition;
 use crate::window::Window;
 
-/// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
-///
-/// | setting | default | allowed |
-/// |---|---|---|
-/// | [`error_threshold`](Self::error_threshold) | 5; none once a rate rule is set | 1 to 2³² − 1; none beside a rate rule |
-/// | [`error_rate`](Self::error_rate) | off | above 0.0, up to 1.0 |
-/// | [`slow_call_rate`](Self::slow_call_rate) | off | above 0.0, up to 1.0 |
-/// | [`slow_call_duration`](Self::slow_call_duration) | off | above zero |
-/// | [`window`](Self::window) | 100 calls | 1 to 1 000 000 calls; 16 ms to 365 days |
-/// | [`minimum_calls`](Self::minimum_calls) | 20, or the window's calls if fewer | 1 to the window's calls |
-/// | [`reset_timeout`](Self::reset_timeout) | 30 s | above zero |
-/// | [`reset_backoff`](Self::reset_backoff) | 1.0, no maximum | finite, at least 1.0; at least the reset timeout |
-/// | [`reset_jitter`](Self::reset_jitter) | 0.0 | 0.0 to 1.0 |
-/// | [`success_threshold`](Self::success_threshold) | 2 | 1 to 127 |
-/// | [`half_open_error_threshold`](Self::half_open_error_threshold) | 1 | 1 to 127 |
-/// | [`half_open_capacity`](Self::half_open_capacity) | 1 | 1 to 127 |
-/// | [`half_open_max_capacity`](Self::half_open_max_capacity) | the capacity | the capacity to 127 |
-/// | [`probe_timeout`](Self::probe_timeout) | the reset timeout | above zero |
-/// | [`dropped_calls`](Self::dropped_calls) | [`Dropped::Ignore`] | any limit above zero |
-/// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
-/// | [`on_transition`](Self::on_transition) | none | any number |
-///
-/// Which rules to set, and what each lets through: [choosing rules](crate::choosing_rules).
-///
-/// Durations count to the millisecond, rounded up, and saturate; `Duration::MAX` is as good as for ever.
-///
-/// ```
-/// use std::time::Duration;
-/// use tripcoil::CircuitBreaker;
-///
-/// let breaker = CircuitBreaker::builder("payments")
-///     .error_threshold(3)
-///     .reset_timeout(Duration::from_secs(5))
-///     .reset_backoff(2.0, Duration::from_secs(60))
-///     .reset_jitter(0.2)
-///     .half_open_capacity(2)
-///     .half_open_error_threshold(2)
-///     .probe_timeout(Duration::from_secs(10))
-///     .on_transition(|transition| eprintln!("{transition}"))
-///     .build()?;
-/// # Ok::<(), tripcoil::ConfigError>(())
-/// ```
-#[must_use = "a builder makes nothing until `build` is called"]
-pub struct Builder {
-    name: Cow<'static, str>,
-    config: Config,
-    clock: Option<Box<dyn Clock>>,
-    observers: Vec<Observer>,
-    shadow: Option<Config>,
-    shadow_observers: Vec<Observer>,
-    observes_only: bool,
+macro_rules! builder {
+    ($($(#[$doc:meta])* $setting:ident($($arg:ident: $type:ty),+): $value:ty = $given:expr;
+        $default:literal, $allowed:literal, $text:literal;)+) => {
+        /// Makes a [`CircuitBreaker`] with settings of its own; made by [`CircuitBreaker::builder`].
+        ///
+        /// | setting | default | allowed |
+        /// |---|---|---|
+        $(#[doc = concat!(
+            "| [`", stringify!($setting), "`](Self::", stringify!($setting), ") | ", $default, " | ", $allowed, " |"
+        )])+
+        /// | [`clock`](Self::clock) | [`MonotonicClock`](crate::clock::MonotonicClock) | |
+        /// | [`on_transition`](Self::on_transition) | none | any number |
+        ///
+        /// Which rules to set, and what each lets through: [choosing rules](crate::choosing_rules).
+        ///
+        /// Durations count to the millisecond, rounded up, and saturate; `Duration::MAX` is as good as for ever.
+        ///
+        /// ```
+        /// use std::time::Duration;
+        /// use tripcoil::CircuitBreaker;
+        ///
+        /// let breaker = CircuitBreaker::builder("payments")
+        ///     .error_threshold(3)
+        ///     .reset_timeout(Duration::from_secs(5))
+        ///     .reset_backoff(2.0, Duration::from_secs(60))
+        ///     .reset_jitter(0.2)
+        ///     .half_open_capacity(2)
+        ///     .half_open_error_threshold(2)
+        ///     .probe_timeout(Duration::from_secs(10))
+        ///     .on_transition(|transition| eprintln!("{transition}"))
+        ///     .build()?;
+        /// # Ok::<(), tripcoil::ConfigError>(())
+        /// ```
+        #[must_use = "a builder makes nothing until `build` is called"]
+        pub struct Builder {
+            name: Cow<'static, str>,
+            config: Config,
+            clock: Option<Box<dyn Clock>>,
+            observers: Vec<Observer>,
+            shadow: Option<Config>,
+            shadow_observers: Vec<Observer>,
+            observes_only: bool,
+        }
+
+        impl Builder {
+            $(
+                $(#[$doc])*
+                pub fn $setting(mut self, $($arg: $type),+) -> Self {
+                    self.config.$setting = Some($given);
+                    self
+                }
+            )+
+        }
+    };
 }
+
+for_each_setting!(builder);
 
 impl CircuitBreaker {
     /// Begins a breaker with settings of its own, which [`Builder`] lists.
@@ -82,148 +87,6 @@ impl CircuitBreaker {
 }
 
 impl Builder {
-    /// How many calls in a row have to fail for the breaker to open. Default: 5, or none once a rate rule is
-    /// set.
-    ///
-    /// `None` turns the rule off, which [`build`](Self::build) refuses if nothing else could open the breaker.
-    ///
-    /// ```
-    /// use tripcoil::CircuitBreaker;
-    ///
-    /// // Opens on half of the calls failing, and on ten failures in a row.
-    /// let breaker = CircuitBreaker::builder("payments").error_rate(0.5).error_threshold(10).build()?;
-    /// # Ok::<(), tripcoil::ConfigError>(())
-    /// ```
-    pub fn error_threshold(mut self, errors: impl Into<Option<u32>>) -> Self {
-        self.config.error_threshold = Some(errors.into());
-        self
-    }
-
-    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls failed, above 0.0 up to
-    /// 1.0. Default: off.
-    ///
-    /// The share is exact: 0.7 of 10 calls is 7.
-    pub fn error_rate(mut self, share: f64) -> Self {
-        self.config.error_rate = Some(share);
-        self
-    }
-
-    /// Opens the breaker when at least this share of the [`window`](Self::window)'s calls took at least the
-    /// [`slow_call_duration`](Self::slow_call_duration), above 0.0 up to 1.0. Default: off.
-    ///
-    /// Calls are timed from their admission to their settlement by the breaker's clock. A slow success counts as
-    /// slow, a slow failure as both, a slow probe as a failed one. A dropped call that counts as a failure is slow if
-    /// it took that long; a neutral one is not.
-    ///
-    /// **A call that hangs counts while it hangs**: once it has been in flight for the `slow_call_duration` it counts in
-    /// this rate, (slow + hanging) / (settled + hanging), and is a slow call of the window when it ends. Calls in flight are counted by slices, each an
-    /// eighth of the `slow_call_duration`, or a millisecond if that is longer. They are looked at whenever a
-    /// call fails or is slow, and by the first admission in a slice, of whichever thread. So under steady traffic a call
-    /// is seen to hang up to two slices late, and never early. A call that is meant to take long opts out with
-    /// [`Permit::untimed`](crate::Permit::untimed). Where the clock steps back by more than a slice, calls in flight are
-    /// no longer seen to hang, and those that begin afterwards are.
-    ///
-    /// This takes 152 bytes for each stripe of the breaker's counts that is in use; see [`Window::time`].
-    pub fn slow_call_rate(mut self, share: f64) -> Self {
-        self.config.slow_call_rate = Some(share);
-        self
-    }
-
-    /// From how long on a call is slow; above zero. Has to be set together with
-    /// [`slow_call_rate`](Self::slow_call_rate).
-    pub fn slow_call_duration(mut self, duration: Duration) -> Self {
-        self.config.slow_call_duration = Some(duration);
-        self
-    }
-
-    /// What the rates are taken over: a number of calls, or a span of time. Default: 100 calls.
-    ///
-    /// A window begins empty whenever the breaker closes. Ignored calls and neutral drops are not in it.
-    pub fn window(mut self, window: Window) -> Self {
-        self.config.window = Some(window);
-        self
-    }
-
-    /// On fewer calls in the window no rate is judged. Default: 20, or the window's calls if they are fewer.
-    pub fn minimum_calls(mut self, calls: u32) -> Self {
-        self.config.minimum_calls = Some(calls);
-        self
-    }
-
-    /// For how long the breaker stays open before it probes. Default: 30 s.
-    ///
-    /// No timer ends it: the first call at or after the deadline is the first probe.
-    pub fn reset_timeout(mut self, timeout: Duration) -> Self {
-        self.config.reset_timeout = Some(timeout);
-        self
-    }
-
-    /// Each opening out of half-open, without a close in between, lasts `factor` times as long as the one
-    /// before, up to `max`. Default: 1.0, always the reset timeout.
-    ///
-    /// A close, also one by hand, and a [`reset`](CircuitBreaker::reset) start it anew.
-    pub fn reset_backoff(mut self, factor: f64, max: Duration) -> Self {
-        self.config.reset_backoff = Some((factor, max));
-        self
-    }
-
-    /// Each opening lasts longer by a random part of up to this share, so that the replicas of a service do
-    /// not probe all at once. Default: 0.0.
-    ///
-    /// It is added after the backoff: with a share of 0.1 an opening lasts up to 1.1 times the backoff's `max`.
-    /// It never shortens a wait.
-    pub fn reset_jitter(mut self, share: f64) -> Self {
-        self.config.reset_jitter = Some(share);
-        self
-    }
-
-    /// How many probes in a row have to succeed for the breaker to close. Default: 2.
-    pub fn success_threshold(mut self, successes: u32) -> Self {
-        self.config.success_threshold = Some(successes);
-        self
-    }
-
-    /// How many probes of one half-open episode have to fail for the breaker to open again. Default: 1.
-    pub fn half_open_error_threshold(mut self, errors: u32) -> Self {
-        self.config.half_open_error_threshold = Some(errors);
-        self
-    }
-
-    /// How many probes may be in flight at the same time. Default: 1.
-    pub fn half_open_capacity(mut self, probes: u32) -> Self {
-        self.config.half_open_capacity = Some(probes);
-        self
-    }
-
-    /// Slow start: each probe that succeeds raises the capacity of this half-open episode by one, up to
-    /// this. Default: the `half_open_capacity`, so no raise.
-    pub fn half_open_max_capacity(mut self, probes: u32) -> Self {
-        self.config.half_open_max_capacity = Some(probes);
-        self
-    }
-
-    /// For how long the newest probe may be silent before the probes in flight no longer block new ones.
-    /// Default: the reset timeout.
-    ///
-    /// If all slots are taken when this time is over, the next caller begins a new round of probes. It is the first probe
-    /// of that round, and all other slots are free again: up to `half_open_capacity`, without the raise of slow start.
-    /// The counts of successes and errors stay as they are, and observers hear nothing. A probe that never ends therefore
-    /// costs one such wait, however many successes are needed, and blocks the breaker never for good.
-    ///
-    /// A silent probe of an earlier round still counts when it ends: a success counts towards `success_threshold`, and a
-    /// failure as an error. It frees no slot. A dependency that always takes longer than the `probe_timeout` can
-    /// therefore close the breaker.
-    pub fn probe_timeout(mut self, timeout: Duration) -> Self {
-        self.config.probe_timeout = Some(timeout);
-        self
-    }
-
-    /// How a call counts that was dropped unfinished. Default: [`Dropped::Ignore`].
-    pub fn dropped_calls(mut self, dropped: Dropped) -> Self {
-        self.config.dropped_calls = Some(dropped);
-        self
-    }
-
     /// Takes over every setting that `config` gives; the others stay as they are.
     ///
     /// What is given last counts: settings before this are defaults that `config` may change, settings after it are fixed.

@@ -306,9 +306,7 @@ impl CircuitBreaker {
     ///
     /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
     ///
-    /// let mut config = Config::default();
-    /// config.error_threshold = Some(Some(2));
-    /// BREAKER.reconfigure(config)?;
+    /// BREAKER.reconfigure(Config::default().error_threshold(2))?;
     /// for _ in 0..2 {
     ///     BREAKER.try_acquire().unwrap().failure();
     /// }

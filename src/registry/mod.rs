@@ -234,9 +234,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// let hosts: Registry<String> = Registry::new("hosts");
     /// hosts.get("a");
     ///
-    /// let mut config = Config::default();
-    /// config.error_threshold = Some(Some(1));
-    /// hosts.reconfigure(config)?;
+    /// hosts.reconfigure(Config::default().error_threshold(1))?;
     /// for host in ["a", "b"] {
     ///     hosts.get(host).try_acquire().unwrap().failure();
     ///     assert_eq!(hosts.get(host).state(), State::Open);
