@@ -28,6 +28,10 @@ pub enum Cause {
     Manual,
     /// [`reset`](crate::CircuitBreaker::reset) was called.
     Reset,
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure) gave [`enabled`](crate::Builder::enabled) as false.
+    Disabled,
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure) gave [`enabled`](crate::Builder::enabled) as true again.
+    Enabled,
 }
 
 impl Cause {
@@ -61,6 +65,8 @@ impl Cause {
             Cause::ResetTimeout => "reset_timeout",
             Cause::Manual => "manual",
             Cause::Reset => "reset",
+            Cause::Disabled => "disabled",
+            Cause::Enabled => "enabled",
         }
     }
 }

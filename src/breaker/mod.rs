@@ -284,13 +284,40 @@ impl CircuitBreaker {
         self.transition_to(State::ForcedClosed);
     }
 
+    /// The settings in force, to be laid under others by [`Config::or`].
+    ///
+    /// Every setting is given, but for those that were left to follow from others: `error_threshold`, `minimum_calls`,
+    /// `half_open_max_capacity` and `probe_timeout` where they were not given, and the settings of the rates where there
+    /// are none. So another breaker with this `Config` has the same settings, and one with a few more of them has what a
+    /// builder would have made of both.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{CircuitBreaker, Config};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").error_threshold(3).build()?;
+    /// assert_eq!(breaker.config().error_threshold, Some(Some(3)));
+    ///
+    /// // What the environment does not say stays as it is.
+    /// let env = Config::from_vars("PAYMENTS_BREAKER_", [("PAYMENTS_BREAKER_RESET_TIMEOUT", "10s")])?;
+    /// breaker.reconfigure(env.or(breaker.config()))?;
+    /// assert_eq!(breaker.config().error_threshold, Some(Some(3)));
+    /// assert_eq!(breaker.config().reset_timeout, Some(Duration::from_secs(10)));
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.engine.with_settings(Config::of)
+    }
+
     /// Gives the breaker new settings, which hold from now on.
     ///
-    /// They are those that a new breaker of this `config` would have: what it does not give gets its default. Lay it over
-    /// other settings with [`Config::or`]. Name, clock and observers stay.
+    /// They are those that a new breaker of this `config` would have: **what it does not give gets its default**. To change
+    /// some settings and keep the others, lay it over the settings in force: `config.or(breaker.config())`. Name, clock and
+    /// observers stay.
     ///
     /// The state and the counts stay too: the run of errors, how long the breaker is still open, what the
-    /// probes have found. No state changes by this; a threshold that has already been passed is met by the next failure.
+    /// probes have found. Only [`enabled`](crate::Builder::enabled) changes the state; a threshold that has already been passed is met by the next failure.
     /// Calls in flight are judged by the settings that they were admitted under, by whether they are slow and how a drop of
     /// them counts; what follows from it, the new settings say.
     ///
@@ -324,6 +351,8 @@ impl CircuitBreaker {
     }
 
     /// Closes the breaker and clears every count, every total and the last error.
+    ///
+    /// A breaker that is not [`enabled`](crate::Builder::enabled) is forced closed afterwards, as it was made.
     ///
     /// [`active_calls`](Metrics::active_calls) stays: those calls are still in flight. When they end, they
     /// are in the totals and change nothing else.

@@ -146,13 +146,20 @@ impl<'a> LocalPermit<'a> {
     #[inline(always)]
     pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
         let (outcome, message) = judge.judge_with_message(result);
-        let note = message.map(|message| self.engine.note(type_name(result), message));
+        if let Some(message) = message {
+            return self.settle_with_message(outcome, type_name(result), message);
+        }
         let LocalPermit { engine, own, admission } = self;
         mem::forget(self);
-        match note {
-            None => engine.settle_fast(own, admission, outcome, || type_name(result)),
-            Some(note) => engine.settle(admission.into(), outcome, &note),
-        }
+        engine.settle_fast(own, admission, outcome, || type_name(result));
+    }
+
+    #[cold]
+    fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
+        let LocalPermit { engine, admission, .. } = self;
+        let note = engine.note(type_name, message);
+        mem::forget(self);
+        engine.settle(admission.into(), outcome, &note);
     }
 
     /// The same call, kept by a handle that may go to another thread.

@@ -1,5 +1,6 @@
 mod approve;
 mod error;
+mod origins;
 #[cfg(feature = "serde")]
 mod serde;
 mod table;
@@ -13,6 +14,7 @@ use crate::window::Window;
 
 pub(crate) use approve::Approved;
 pub use error::ConfigError;
+use origins::Origins;
 pub(crate) use table::for_each_setting;
 use text::{Text, Value};
 
@@ -25,7 +27,7 @@ macro_rules! config {
         /// **A setting that is `None` says nothing.** It is left to whatever else was given, and at last to its default: by
         /// [`or`](Self::or) to the other settings, by [`Builder::config`](crate::Builder::config) to what the builder was
         /// told before, by [`build`](crate::Builder::build) and [`reconfigure`](crate::CircuitBreaker::reconfigure) to the
-        /// default.
+        /// default. To keep what a breaker has, lay [`CircuitBreaker::config`](crate::CircuitBreaker::config) under it.
         ///
         /// [`Builder`](crate::Builder) tells what each setting means, its default and what is allowed. A setting that comes
         /// as text has the same form everywhere:
@@ -59,6 +61,7 @@ macro_rules! config {
                     ") takes, if it is given.")]
                 pub $setting: Option<$value>,
             )+
+            origins: Origins,
         }
 
         /// Setters, each as the one of [`Builder`](crate::Builder) with its name.
@@ -94,7 +97,9 @@ macro_rules! config {
             /// ```
             #[must_use]
             pub fn or(self, other: Config) -> Config {
-                Config { $($setting: self.$setting.or(other.$setting),)+ }
+                let given: Vec<_> = self.given().map(|(name, _)| name).collect();
+                let origins = self.origins.or(other.origins, &given);
+                Config { $($setting: self.$setting.or(other.$setting),)+ origins }
             }
 
             /// Gives the setting `name`, one of [`NAMES`](Self::NAMES), as text; false if that makes no sense.
@@ -110,7 +115,6 @@ macro_rules! config {
             }
 
             /// What was given, by name.
-            #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only written with a format at hand"))]
             fn given(&self) -> impl Iterator<Item = (&'static str, Value)> {
                 [$((stringify!($setting), self.$setting.as_ref().map(Text::write)),)+]
                     .into_iter()

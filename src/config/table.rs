@@ -8,6 +8,30 @@
 macro_rules! for_each_setting {
     ($then:ident) => {
         $then! {
+            /// Whether the breaker protects at all: an off switch, for a configuration or an environment variable.
+            /// Default: true.
+            ///
+            /// With `false` the breaker is made forced closed, and
+            /// [`reconfigure`](crate::CircuitBreaker::reconfigure) forces it closed: it admits every call and only counts.
+            /// Giving `true` later ends what `false` forced. What you force by hand stays: a breaker that you had forced
+            /// closed before, or have forced in the meantime, stays so, and one that you had forced open before is forced
+            /// open again. Manual transitions work as ever, and a [`reset`](CircuitBreaker::reset) leaves the breaker
+            /// forced closed.
+            ///
+            /// ```
+            /// use tripcoil::{CircuitBreaker, Config, State};
+            ///
+            /// let off = Config::from_vars("PAYMENTS_BREAKER_", [("PAYMENTS_BREAKER_ENABLED", "false")])?;
+            /// let breaker = CircuitBreaker::builder("payments").config(off).build()?;
+            /// assert_eq!(breaker.state(), State::ForcedClosed);
+            ///
+            /// breaker.reconfigure(breaker.config().enabled(true))?;
+            /// assert_eq!(breaker.state(), State::Closed);
+            /// # Ok::<(), tripcoil::ConfigError>(())
+            /// ```
+            enabled(enabled: bool): bool = enabled;
+                "true", "true or false", "`true` or `false`";
+
             /// How many calls in a row have to fail for the breaker to open. Default: 5, or none once a rate rule is
             /// set.
             ///

@@ -37,7 +37,7 @@ use crate::state::State;
 use crate::sync::OnceBox;
 use crate::waiters::Waiters;
 use crate::window::Windows;
-use cold::{Cleared, Cold};
+use cold::{Cleared, Cold, Disabled};
 use observers::Observer;
 use settings_version::Current;
 use shared::Terms;
@@ -104,7 +104,10 @@ impl Engine {
         let windows = terms.new_windows();
         engine.current = Current::with(&terms.rules, windows.as_deref());
         if windows.is_some() {
-            engine.cold.get_or_init(|| Box::new(Cold::new(windows)));
+            engine.cold.get_or_init(|| Box::new(Cold::new(windows, first_disabled(&terms.rules))));
+        }
+        if !terms.rules.enabled {
+            engine.cell = Cell::forced_closed();
         }
         let (shadow, observes_only) = (terms.shadow.clone(), terms.observes_only);
         engine.terms = Some(terms);
@@ -175,7 +178,8 @@ impl Engine {
 
     #[cold]
     fn make_cold(&self) -> &Cold {
-        self.cold.get_or_init(|| Box::new(Cold::new(None)))
+        let disabled = self.terms.as_deref().and_then(|terms| first_disabled(&terms.rules));
+        self.cold.get_or_init(|| Box::new(Cold::new(None, disabled)))
     }
 
     /// The epoch that has begun last.
@@ -211,6 +215,9 @@ impl Engine {
         let applied = self.cell.operate(Order::Reset, self.settings().rules());
         *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
         cold.failures.clear(applied.epoch_after(), || self.epoch());
+        if applied.after.state() == State::ForcedClosed {
+            cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens: false }));
+        }
         drop(cleared);
         self.perform(&applied, at);
     }
@@ -287,6 +294,11 @@ impl Engine {
     fn time_of(&self, windows: &Windows) -> Duration {
         if windows.times_settlements() { self.now() } else { Duration::ZERO }
     }
+}
+
+/// What has disabled a breaker that is made with these rules.
+fn first_disabled(rules: &Rules) -> Option<Disabled> {
+    (!rules.enabled).then_some(Disabled::FIRST)
 }
 
 /// What picks the jitter of an opening, if there is any.

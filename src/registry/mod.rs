@@ -84,7 +84,7 @@ use totals::Totals;
 /// 2. open past its deadline, longest first; then half-open
 /// 3. open, nearest deadline first
 ///
-/// These are **never evicted**: a breaker that is forced open or forced closed, one with calls in flight, and one that
+/// These are **never evicted**: a breaker that an operator has forced open or forced closed, one with calls in flight, and one that
 /// [`get`](Self::get) or [`find`](Self::find) has handed out and that is still held.
 ///
 /// If all 16 are of that kind, the new key gets a breaker that is not listed. It works, and so does everything that holds
@@ -218,6 +218,13 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         Q: Hash + Eq + ?Sized,
     {
         self.find_hashed(key, self.hash(key))
+    }
+
+    /// The settings of the breakers that are made from now on, as [`CircuitBreaker::config`] has them.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let terms = self.terms();
+        Config::of(&terms.rules, terms.rates.as_deref())
     }
 
     fn terms(&self) -> Arc<Terms> {
