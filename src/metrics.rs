@@ -1,3 +1,6 @@
+#[cfg(feature = "serde")]
+mod serde;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ use crate::state::State;
 /// assert_eq!((metrics.total_success_count, metrics.total_error_count), (1, 0));
 /// assert_eq!(metrics.active_calls, 0);
 /// ```
+///
+/// With the feature `serde` it can be serialized, for a page: each field under its name, the state as it is displayed,
+/// times as seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {

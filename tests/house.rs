@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The modules of each floor, the lowest first. A folder is one module.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 13] = [
     &["cause", "name", "panics", "state", "sync"],
     &["metrics", "outcome", "waiters"],
     &["error", "settings"],
@@ -15,7 +15,8 @@ const FLOORS: [&[&str]; 12] = [
     &["config"],
     &["engine"],
     &["breaker"],
-    &["export", "registry"],
+    &["registry"],
+    &["export"],
     &["http"],
     &["tower"],
 ];

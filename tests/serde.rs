@@ -183,3 +183,27 @@ fn what_is_out_of_range_is_refused_with_the_text_of_the_builder() {
         assert_eq!(toml::from_str::<Config>(file).unwrap_err().message(), said.replace("0ns", written));
     }
 }
+
+#[test]
+fn metrics_are_written_field_by_field() {
+    let clock = tripcoil::clock::ManualClock::new();
+    let breaker =
+        CircuitBreaker::builder("payments").error_rate(0.5).minimum_calls(2).clock(clock.clone()).build().unwrap();
+    breaker.try_acquire().unwrap().success();
+    clock.advance(10 * SECOND);
+    breaker.try_acquire().unwrap().failure_because("no \"answer\"");
+    clock.advance(Duration::from_millis(1_500));
+    let written = serde_json::to_value(breaker.metrics()).unwrap();
+    let expected = serde_json::json!({
+        "name": "payments", "state": "open", "active_calls": 0,
+        "total_success_count": 1, "total_error_count": 1, "total_ignored_count": 0, "total_dropped_count": 0,
+        "total_rejected_count": 0, "total_slow_count": 0,
+        "consecutive_error_count": 0, "consecutive_success_count": 0, "transition_count": 1,
+        "retry_after": 28.5,
+        "last_error": {"type_name": "failure", "at": 10.0, "ago": 1.5, "message": "no \"answer\""},
+        "window": {"calls": 0, "errors": 0, "slow_calls": 0, "hanging_calls": 0},
+    });
+    assert_eq!(written, expected);
+    let plain = serde_json::to_value(CircuitBreaker::new("plain").metrics()).unwrap();
+    assert!(["retry_after", "last_error", "window"].iter().all(|field| plain[field].is_null()), "{plain}");
+}

@@ -1,6 +1,8 @@
 //! The breakers that are exported, and what is exported of them.
 
 use std::fmt;
+#[cfg(feature = "registry")]
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use super::series::{Series, SeriesTable};
@@ -8,6 +10,8 @@ use super::source::Source;
 
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
+#[cfg(feature = "registry")]
+use crate::registry::Registry;
 use crate::sync::Mutex;
 use crate::transition::Transition;
 
@@ -37,7 +41,7 @@ use crate::transition::Transition;
 /// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have series of their own, 16 to 32 each, and keep
 /// them for good. The breakers of all further names are summed under the name `other`. So a breaker for each host or tenant
 /// cannot flood the database behind, however many come and go. Breakers that are listed one by one have their
-/// place from then on; those of [`add_each`](Self::add_each) when they are first seen.
+/// place from then on; those of a registry and of [`add_each`](Self::add_each) when they are first seen.
 ///
 /// # Examples
 ///
@@ -90,6 +94,51 @@ impl Exporter {
     /// Lists a breaker that lives for ever; a second time does nothing.
     pub fn add_static(&self, breaker: &'static CircuitBreaker) {
         self.list(Source::lasting(breaker), breaker.name());
+    }
+
+    /// Lists every breaker of a registry, those to come among them, for as long as the registry lives; a second time does
+    /// nothing.
+    ///
+    /// The series have the names of the breakers, and are bounded [as above](#how-many-series). The exporter does not keep
+    /// the registry alive. What a breaker counts between the last time that the exporter is read and its eviction is in no
+    /// counter.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tripcoil::{Exporter, Registry};
+    ///
+    /// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+    /// let exporter = Exporter::with_max_names(100);
+    /// exporter.add_registry(&hosts);
+    /// ```
+    #[cfg(feature = "registry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+    pub fn add_registry<K, S>(&self, registry: &Arc<Registry<K, S>>)
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        self.list_all(Source::registry(registry));
+    }
+
+    /// Lists every breaker of a registry that lives for ever; a second time does nothing. Otherwise as
+    /// [`add_registry`](Self::add_registry).
+    #[cfg(feature = "registry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+    pub fn add_static_registry<K, S>(&self, registry: &'static Registry<K, S>)
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        self.list_all(Source::static_registry(registry));
+    }
+
+    #[cfg(feature = "registry")]
+    fn list_all(&self, source: Source) {
+        let mut sources = self.0.sources.lock();
+        if !sources.iter().any(|listed| listed.is_same(&source)) {
+            sources.push(source);
+        }
     }
 
     /// Lists breakers that come and go: `walk` is called whenever the exporter is read, and hands out a name and a

@@ -98,22 +98,17 @@ use totals::Totals;
 ///
 /// # Export
 ///
-/// With the feature `metrics` or `opentelemetry` a `Exporter` takes them all, and gives a bounded number of names series of
+/// With the feature `metrics` or `opentelemetry` an `Exporter` takes them all, and gives a bounded number of names series of
 /// their own:
 ///
 /// ```
 /// # #[cfg(feature = "metrics")] {
 /// use std::sync::Arc;
-/// use tripcoil::{Registry, Exporter};
+/// use tripcoil::{Exporter, Registry};
 ///
 /// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
 /// let exporter = Exporter::with_max_names(100);
-/// let listed = hosts.clone();
-/// exporter.add_each(move |hand_out| {
-///     for (_, breaker) in listed.iter() {
-///         hand_out(breaker.name(), &breaker.lifetime_metrics());
-///     }
-/// });
+/// exporter.add_registry(&hosts);
 /// # }
 /// ```
 pub struct Registry<K, S = DefaultHashBuilder> {
