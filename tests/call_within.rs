@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::future::{Future, pending, poll_fn, ready};
+use std::future::{pending, poll_fn, ready};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::*;
 use futures_lite::future::{block_on, yield_now};
-use tripcoil::{CircuitBreaker, Dropped, Error, Outcome, State};
+use tripcoil::{Call, CircuitBreaker, Dropped, Error, Outcome, State, Within};
 
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -181,9 +181,16 @@ fn the_breakers_of_a_registry_have_it_too() {
     assert_eq!((metrics.total_error_count, metrics.total_ignored_count, metrics.active_calls), (1, 1, 0));
 }
 
-#[allow(dead_code, reason = "that it compiles is the test")]
-fn a_call_with_a_time_out_can_be_a_field<'a>(
-    breaker: &'a CircuitBreaker,
-) -> tripcoil::Call<'a, tripcoil::Within<impl Future<Output = io::Result<u32>>, smol::Timer, fn() -> io::Error>> {
-    breaker.call_within(smol::Timer::after(SHORT), timed_out as fn() -> io::Error, hangs())
+type Timed<F> = Within<F, smol::Timer, fn() -> io::Error>;
+
+struct Session<'a, F> {
+    handshake: Call<'a, Timed<F>>,
+}
+
+#[test]
+fn a_call_with_a_time_out_can_be_a_field() {
+    let breaker = CircuitBreaker::new("test");
+    let session =
+        Session { handshake: breaker.call_within(smol::Timer::after(PATIENCE), timed_out as _, ready(Ok(7))) };
+    assert_eq!(block_on(session.handshake).unwrap(), 7);
 }

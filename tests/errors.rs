@@ -205,9 +205,9 @@ fn flattened_into_anyhow_either_error_is_in_the_chain() {
     let [rejected, inner] = both().map(Error::flatten_into::<anyhow::Error>);
     let (rejected, inner) = (rejected.context("loading"), inner.context("loading"));
     assert_eq!(rejected.downcast_ref::<Rejected>().map(Rejected::state), Some(State::Open));
-    assert!(rejected.chain().any(|error| error.is::<Rejected>()));
+    assert!(rejected.chain().any(<dyn std::error::Error>::is::<Rejected>));
     assert_eq!(inner.downcast_ref::<io::Error>().map(io::Error::kind), Some(io::ErrorKind::TimedOut));
-    assert!(inner.chain().any(|error| error.is::<io::Error>()) && !inner.is::<Rejected>());
+    assert!(inner.chain().any(<dyn std::error::Error>::is::<io::Error>) && !inner.is::<Rejected>());
 }
 
 #[test]

@@ -23,6 +23,9 @@ impl<E> Judge<Result<u16, E>> for &UpTo {
     }
 }
 
+type DynJudge = dyn Fn(&Result<u16, ()>) -> Outcome + Send + Sync;
+type Predicate = fn(&&'static str) -> bool;
+
 fn errors(breaker: &CircuitBreaker) -> u64 {
     breaker.metrics().total_error_count
 }
@@ -42,7 +45,7 @@ fn a_judge_may_be_shared() {
     let breaker = CircuitBreaker::new("test");
     let shared = Arc::new(UpTo(499));
     assert_eq!(breaker.judging(shared.clone()).call_sync(|| Ok::<_, ()>(502)), Ok(502));
-    let shared: Arc<dyn Fn(&Result<u16, ()>) -> Outcome + Send + Sync> = Arc::new(|_| Outcome::Failure);
+    let shared: Arc<DynJudge> = Arc::new(|_| Outcome::Failure);
     assert_eq!(breaker.judging(shared.clone()).call_sync(|| Ok(200)), Ok(200));
     assert_eq!(shared.judge(&Ok(200)), Outcome::Failure);
     assert_eq!(errors(&breaker), 2);
@@ -64,7 +67,7 @@ fn a_judge_need_not_be_clone() {
 struct Client {
     breaker: Arc<CircuitBreaker>,
     payments: OwnedGuarded<UpTo>,
-    users: OwnedGuarded<Ignoring<fn(&&'static str) -> bool>>,
+    users: OwnedGuarded<Ignoring<Predicate>>,
 }
 
 #[test]

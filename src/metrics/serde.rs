@@ -34,7 +34,7 @@ serialize! {
         consecutive_error_count: consecutive_error_count,
         consecutive_success_count: consecutive_success_count,
         transition_count: transition_count,
-        retry_after: seconds(retry_after),
+        retry_after: seconds(*retry_after),
         last_error: last_error,
         window: window,
     }
@@ -52,12 +52,12 @@ serialize! {
 serialize! {
     LastError {
         type_name: type_name,
-        at: seconds(at),
-        ago: seconds(ago),
+        at: seconds(*at),
+        ago: seconds(*ago),
         message: message.as_deref(),
     }
 }
 
-fn seconds(time: &Option<Duration>) -> Option<f64> {
+fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
