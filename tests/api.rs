@@ -25,16 +25,16 @@ mod items {
     pub(super) use tripcoil::clock::{self, CoarseClock, ManualClock, MonotonicClock, TokioClock};
     pub(super) use tripcoil::http::{self, ByGrpcStatus, ByHead, ByStatus, unavailable};
     pub(super) use tripcoil::tower::{
-        self, Answering, Boxing, BreakerFuture, BreakerLayer, BreakerService, OnRejection, Refusing, RegistryLayer,
-        RegistryService,
+        self, Answering, AtBodyEnd, AtHead, Boxing, BreakerFuture, BreakerLayer, BreakerService, GuardedBody,
+        OnRejection, Refusing, RegistryLayer, RegistryService, SettleAt,
     };
     pub(super) use tripcoil::trace::{self, observer};
     pub(super) use tripcoil::{
         BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
         DefaultHashBuilder, Dropped, Error, Exporter, Guarded, GuardedBy, GuardedRegistry, Ignoring, Judge, KeyHasher,
         KeyedCall, KeyedPermit, LastError, Metrics, Name, Outcome, OwnedGuarded, OwnedPermit, Permit, Registry,
-        RegistryBuilder, RegistryMetrics, Rejected, State, SuppressedOpening, Transition, Window, WindowMetrics,
-        WithMessages, Within, guarded,
+        RegistryBuilder, RegistryMetrics, Rejected, ShadowMetrics, ShadowRejections, State, SuppressedOpening,
+        Transition, Window, WindowMetrics, WithMessages, Within, guarded,
     };
 }
 

@@ -285,6 +285,13 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
         }
     }
 
+    #[cfg(feature = "tower")]
+    #[cold]
+    pub(crate) fn settle_with_message(mut self, outcome: Outcome, type_name: &'static str, message: String) {
+        let note = self.engine.note(type_name, message);
+        self.settle_as(outcome, &note);
+    }
+
     pub(crate) fn fail_because(mut self, message: Cow<'static, str>) {
         let note = self.engine.note(Note::UNTOLD_NAME, message);
         self.settle_as(Outcome::Failure, &note);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::{LastError, Metrics, WindowMetrics};
+use super::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
 
 /// Writes the fields by their names.
 macro_rules! serialize {
@@ -36,6 +36,7 @@ serialize! {
         transition_count: transition_count,
         retry_after: seconds(*retry_after),
         last_error: last_error,
+        shadow: shadow.as_deref(),
         window: window,
     }
 }
@@ -46,6 +47,28 @@ serialize! {
         errors: errors,
         slow_calls: slow_calls,
         hanging_calls: hanging_calls,
+    }
+}
+
+serialize! {
+    ShadowMetrics {
+        state: state.as_str(),
+        retry_after: seconds(*retry_after),
+        seen_calls: seen_calls,
+        unseen_calls: unseen_calls,
+        transitions: transitions.iter().map(|(cause, count)| (cause.as_str(), count)).collect::<Vec<_>>(),
+        rejected_count: rejected_count,
+        rejections: rejections,
+        window: window,
+    }
+}
+
+serialize! {
+    ShadowRejections {
+        success_count: success_count,
+        error_count: error_count,
+        ignored_count: ignored_count,
+        dropped_count: dropped_count,
     }
 }
 
