@@ -50,9 +50,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     let metrics = breakers.metrics();
-    println!("{} hosts up, {} down: {} pages", metrics.closed, metrics.open, metrics.total_success_count);
+    println!("hosts up: {}, down: {}, pages: {}", metrics.closed, metrics.open, metrics.total_success_count);
     for worst in breakers.worst(1) {
-        println!("{}: {} errors, {} skipped", worst.name, worst.total_error_count, worst.total_rejected_count);
+        println!("{}: failed {}, skipped {}", worst.name, worst.total_error_count, worst.total_rejected_count);
     }
     Ok(())
 }

@@ -28,11 +28,15 @@ pub enum Cause {
     Manual,
     /// [`reset`](crate::CircuitBreaker::reset) was called.
     Reset,
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure) gave [`enabled`](crate::Builder::enabled) as false.
+    Disabled,
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure) gave [`enabled`](crate::Builder::enabled) as true again.
+    Enabled,
 }
 
 impl Cause {
     /// Each cause, at the place of its number.
-    pub(crate) const ALL: [Cause; 9] = [
+    pub(crate) const ALL: [Cause; 11] = [
         Cause::ErrorThreshold,
         Cause::ErrorRate,
         Cause::SlowCallRate,
@@ -42,6 +46,8 @@ impl Cause {
         Cause::ResetTimeout,
         Cause::Manual,
         Cause::Reset,
+        Cause::Disabled,
+        Cause::Enabled,
     ];
 
     /// The cause's name in `snake_case`, as [`Display`](fmt::Display) prints it.
@@ -61,6 +67,8 @@ impl Cause {
             Cause::ResetTimeout => "reset_timeout",
             Cause::Manual => "manual",
             Cause::Reset => "reset",
+            Cause::Disabled => "disabled",
+            Cause::Enabled => "enabled",
         }
     }
 }
@@ -88,8 +96,10 @@ mod tests {
             | Cause::SuccessThreshold
             | Cause::ResetTimeout
             | Cause::Manual
-            | Cause::Reset => 8,
+            | Cause::Reset
+            | Cause::Disabled
+            | Cause::Enabled => 10,
         };
-        assert_eq!(Cause::ALL.len(), last(Cause::Reset) + 1);
+        assert_eq!(Cause::ALL.len(), last(Cause::Enabled) + 1);
     }
 }

@@ -25,7 +25,7 @@ use crate::state::State;
 /// assert!(rejected.retry_after().unwrap() <= Duration::from_secs(5));
 /// assert_eq!(rejected.to_string(), "circuit breaker `payments` is open; retry in 5s");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("circuit breaker `{name}` is {reason}")]
 pub struct Rejected {
     name: Name,
@@ -88,6 +88,16 @@ impl Rejected {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.reason.retry_after()
+    }
+}
+
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .field("retry_after", &self.retry_after())
+            .finish()
     }
 }
 
@@ -237,6 +247,43 @@ impl<E> Error<E> {
         match self {
             Error::Rejected(rejected) => rejected.into(),
             Error::Inner(error) => error,
+        }
+    }
+
+    /// Converts the rejection or the call's own error into an error type that implements `From` for both:
+    /// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, or an enum with a variant for each.
+    ///
+    /// [`Error`] is transparent and adds nothing to a chain of sources, so after a plain `?` into a boxed error
+    /// only code that knows `E` can downcast to it. With this method the [`Rejected`] or the `E` itself is in
+    /// the box, and generic code finds it, such as a middleware that answers 503 to every rejection. Name `T`,
+    /// because `?` converts once more.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tripcoil::{CircuitBreaker, Error, Rejected};
+    ///
+    /// type BoxError = Box<dyn std::error::Error + Send + Sync>;
+    ///
+    /// fn load(breaker: &CircuitBreaker) -> Result<String, BoxError> {
+    ///     let text = breaker
+    ///         .call_sync(|| std::fs::read_to_string("/no/such/file"))
+    ///         .map_err(Error::flatten_into::<BoxError>)?;
+    ///     Ok(text)
+    /// }
+    ///
+    /// let breaker = CircuitBreaker::new("disk");
+    /// assert!(load(&breaker).unwrap_err().is::<io::Error>());
+    /// breaker.force_open();
+    /// assert!(load(&breaker).unwrap_err().is::<Rejected>());
+    /// ```
+    #[must_use]
+    pub fn flatten_into<T>(self) -> T
+    where
+        T: From<E> + From<Rejected>,
+    {
+        match self {
+            Error::Rejected(rejected) => rejected.into(),
+            Error::Inner(error) => error.into(),
         }
     }
 }

@@ -20,7 +20,7 @@
 //!
 //! ```
 //! use std::{io, time::Duration};
-//! use tokio::time::timeout;
+//! use tokio::time::sleep;
 //! use tripcoil::CircuitBreaker;
 //!
 //! static QUOTES: CircuitBreaker = CircuitBreaker::new("quotes");
@@ -30,12 +30,13 @@
 //! }
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let quote = QUOTES.call(async { timeout(Duration::from_secs(2), fetch()).await? }).await?;
+//! let limit = sleep(Duration::from_secs(2));
+//! let quote = QUOTES.call_within(limit, || io::ErrorKind::TimedOut.into(), fetch()).await?;
 //! # Ok::<(), tripcoil::Error<io::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! The time-out is inside the call, because **a time-out has to reach the breaker as an error**: see
+//! `call_within` has the time-out built in, because **a time-out has to reach the breaker as an error**: see
 //! [time-outs](guide::timeouts).
 //!
 //! # Where to start
@@ -119,7 +120,9 @@ mod transition;
 mod waiters;
 mod window;
 
-pub use breaker::{Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedPermit, Permit};
+pub use breaker::{
+    Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedGuarded, OwnedPermit, Permit, Within,
+};
 #[doc(inline)]
 pub use clock::Clock;
 pub use config::{Config, ConfigError};
@@ -135,7 +138,7 @@ pub use export::Exporter;
 pub use export::tracing as trace;
 pub use metrics::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
 pub use name::Name;
-pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome};
+pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome, WithMessages};
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use registry::{

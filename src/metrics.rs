@@ -1,3 +1,6 @@
+#[cfg(feature = "serde")]
+mod serde;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ use crate::state::State;
 /// assert_eq!((metrics.total_success_count, metrics.total_error_count), (1, 0));
 /// assert_eq!(metrics.active_calls, 0);
 /// ```
+///
+/// With the feature `serde` you can serialize it, for example for a status page: each field under its name, the
+/// state as its text, times in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -192,9 +198,13 @@ pub struct LastError {
     /// The type of the error, or of the value that was judged a failure. It is `"panic"` for a panic,
     /// `"dropped"` for a dropped call, and `"failure"` for a permit that was settled without an error.
     pub type_name: &'static str,
-    /// When it happened, by the breaker's [`Clock`](crate::Clock). `None` if the clock was not read: a failure
-    /// that causes no transition reads no clock.
+    /// When it happened, by the breaker's [`Clock`](crate::Clock), since the clock's origin. `None` if the
+    /// clock was not read: it is read for a failure that changes the state, and for one with a message.
     pub at: Option<Duration>,
-    /// The message passed to [`Permit::failure_because`](crate::Permit::failure_because).
+    /// How long before the snapshot that was, by the same clock, for example for a page that says "3 minutes
+    /// ago".
+    pub ago: Option<Duration>,
+    /// The message passed to [`Permit::failure_because`](crate::Permit::failure_because), or the text of the
+    /// error if [`WithMessages`](crate::WithMessages) is the judge.
     pub message: Option<Arc<str>>,
 }

@@ -5,6 +5,8 @@ use crate::outcome::Dropped;
 /// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has approved them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rules {
+    /// If not, the breaker is forced closed.
+    pub(crate) enabled: bool,
     /// Consecutive failures that open; `None` if another rule has to.
     pub(crate) error_threshold: Option<u32>,
     pub(crate) reset_timeout: Duration,
@@ -17,10 +19,27 @@ pub(crate) struct Rules {
     pub(crate) half_open_max_capacity: u32,
     pub(crate) probe_timeout: Duration,
     pub(crate) dropped_calls: Dropped,
+    pub(crate) given: Given,
+}
+
+/// Which of the settings were given whose default follows from other settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each of them")]
+pub(crate) struct Given {
+    pub(crate) error_threshold: bool,
+    pub(crate) minimum_calls: bool,
+    pub(crate) half_open_max_capacity: bool,
+    pub(crate) probe_timeout: bool,
+}
+
+impl Given {
+    const NOTHING: Given =
+        Given { error_threshold: false, minimum_calls: false, half_open_max_capacity: false, probe_timeout: false };
 }
 
 impl Rules {
     pub(crate) const DEFAULT: Rules = Rules {
+        enabled: true,
         error_threshold: Some(5),
         reset_timeout: Duration::from_secs(30),
         backoff_factor: 1.0,
@@ -32,6 +51,7 @@ impl Rules {
         half_open_max_capacity: 1,
         probe_timeout: Duration::from_secs(30),
         dropped_calls: Dropped::Ignore,
+        given: Given::NOTHING,
     };
 
     /// Whether a call's duration matters, so that its admission has to read the clock.

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use tripcoil::{Builder, CircuitBreaker, Config, Dropped, State};
+use tripcoil::{Builder, CircuitBreaker, Config, Dropped, State, Window};
 
 const MOST: u32 = 127;
 
@@ -227,4 +227,9 @@ fn a_config_error_is_an_error_that_can_be_kept_and_sent() {
     let error = build(|settings| settings.success_threshold(0)).unwrap_err();
     is_kept_and_sent(&error);
     assert_eq!(error, error.clone());
+}
+
+#[test]
+fn one_call_is_not_one_calls() {
+    assert_eq!((Window::calls(1).to_string(), Window::calls(2).to_string()), ("1 call".into(), "2 calls".into()));
 }

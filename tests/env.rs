@@ -23,6 +23,7 @@ fn refuses(name: &str, value: &str, allowed: &str) {
 #[test]
 fn every_setting_has_its_variable() {
     let vars = [
+        ("ENABLED", "false"),
         ("ERROR_THRESHOLD", "7"),
         ("ERROR_RATE", "0.5"),
         ("SLOW_CALL_RATE", "1"),
@@ -40,6 +41,7 @@ fn every_setting_has_its_variable() {
         ("DROPPED_CALLS", "failure after 3s"),
     ];
     let mut expected = Config::default();
+    expected.enabled = Some(false);
     expected.error_threshold = Some(Some(7));
     expected.error_rate = Some(0.5);
     expected.slow_call_rate = Some(1.0);
@@ -89,7 +91,7 @@ fn what_others_have_set_is_passed_over() {
 }
 
 #[test]
-fn an_unknown_variable_is_refused_and_the_nearest_setting_named() {
+fn an_unknown_variable_is_refused_and_a_similar_setting_suggested() {
     for (wrong, right) in [
         ("ERROR_TRESHOLD", "ERROR_THRESHOLD"),
         ("TIMEOUT", "RESET_TIMEOUT"),
@@ -97,12 +99,77 @@ fn an_unknown_variable_is_refused_and_the_nearest_setting_named() {
         ("HALFOPEN_CAPACITY", "HALF_OPEN_CAPACITY"),
         ("DROPPED", "DROPPED_CALLS"),
     ] {
-        let expected = format!("`{PREFIX}{wrong}` is no setting, the nearest is `{PREFIX}{right}`");
+        let expected = format!("unknown setting `{PREFIX}{wrong}`; did you mean `{PREFIX}{right}`?");
         assert_eq!(read(&[(wrong, "5")]), Err(expected));
     }
     let error = Config::from_vars(PREFIX, [(PREFIX.to_owned() + "WINDOWS", "10s")]).unwrap_err();
     let parts = (error.setting(), error.value(), error.allowed());
     assert_eq!(parts, ("window", "PAYMENTS_BREAKER_WINDOWS", "PAYMENTS_BREAKER_WINDOW"));
+}
+
+#[test]
+fn a_name_that_is_far_from_every_setting_gets_no_suggestion() {
+    for far in ["URL", "LOG_LEVEL", "", "PORT", "X"] {
+        let error = Config::from_vars(PREFIX, [(PREFIX.to_owned() + far, "5")]).unwrap_err();
+        assert_eq!(error.to_string(), format!("unknown setting `{PREFIX}{far}`"));
+        assert_eq!((error.setting(), error.value(), error.allowed()), ("", &*(PREFIX.to_owned() + far), ""));
+    }
+}
+
+fn build_error(vars: &[(&str, &str)], builder: impl FnOnce(Config) -> tripcoil::Builder) -> String {
+    builder(read(vars).expect("each is good by itself")).build().unwrap_err().to_string()
+}
+
+#[test]
+fn what_only_the_build_refuses_keeps_the_name_of_its_variable() {
+    let alone = |config| CircuitBreaker::builder("test").config(config);
+    assert_eq!(
+        build_error(&[("ERROR_THRESHOLD", "none")], alone),
+        "`PAYMENTS_BREAKER_ERROR_THRESHOLD` is none, allowed is 1 to 4294967295, as no other rule would open"
+    );
+    assert_eq!(
+        build_error(&[("WINDOW", "1m 30s")], alone),
+        "`PAYMENTS_BREAKER_WINDOW` is 1m 30s, allowed is unset, as neither error_rate nor slow_call_rate is set"
+    );
+    let error = build_error(&[("RESET_BACKOFF", "2.0 up to 1m")], |config| alone(config).reset_timeout(90 * SECOND));
+    assert_eq!(
+        error,
+        "`PAYMENTS_BREAKER_RESET_BACKOFF` is 1m, allowed is a maximum of at least the reset_timeout, 90s"
+    );
+    // Through a reload, too.
+    let breaker = CircuitBreaker::new("test");
+    let env = read(&[("ERROR_THRESHOLD", "none")]).unwrap();
+    let error = breaker.reconfigure(env.or(breaker.config())).unwrap_err();
+    assert!(error.to_string().starts_with("`PAYMENTS_BREAKER_ERROR_THRESHOLD` is none"), "{error}");
+}
+
+#[test]
+fn an_error_names_no_variable_that_another_setting_has_replaced() {
+    let threshold = |config: Config| config.error_threshold(None);
+    let env = read(&[("ERROR_THRESHOLD", "7"), ("RESET_BACKOFF", "2.0 up to 1m")]).unwrap();
+    let error = CircuitBreaker::builder("test").config(threshold(env.clone())).build().unwrap_err();
+    assert!(error.to_string().starts_with("`error_threshold` is none"), "{error}");
+    let laid_over = Config::default().reset_timeout(SECOND).reset_backoff(2.0, MILLI).or(env);
+    let error = CircuitBreaker::builder("test").config(laid_over).build().unwrap_err();
+    assert!(error.to_string().starts_with("`reset_backoff` is 1ms"), "{error}");
+}
+
+#[test]
+fn a_value_is_echoed_as_it_was_written() {
+    for (name, value, allowed) in [
+        ("RESET_TIMEOUT", "0ms", "any duration above zero"),
+        ("PROBE_TIMEOUT", "0h 0m", "any duration above zero"),
+        ("WINDOW", "0.010s", "16ms to 31536000s, in sixteen slices of at least 1ms"),
+    ] {
+        refuses(name, value, allowed);
+    }
+}
+
+#[test]
+fn the_off_switch_is_true_or_false() {
+    for text in ["\"\"", "\"off\"", "\"0\"", "\"TRUE\""] {
+        refuses("ENABLED", text, "true or false");
+    }
 }
 
 #[test]
@@ -153,7 +220,8 @@ fn a_value_out_of_range_is_refused_as_the_builder_does() {
         ("SLOW_CALL_DURATION", "0h"),
         ("DROPPED_CALLS", "failure after 0s"),
     ] {
-        let expected = format!("`{PREFIX}{name}` is 0ns, allowed is any duration above zero");
+        let duration = value.trim_start_matches("failure after ");
+        let expected = format!("`{PREFIX}{name}` is {duration}, allowed is any duration above zero");
         assert_eq!(read(&[(name, value)]), Err(expected));
     }
 }
@@ -165,7 +233,7 @@ fn variables_that_contradict_each_other_are_refused() {
     let told = read(&[("WINDOW", "10 calls"), ("MINIMUM_CALLS", "11")]);
     assert_eq!(told, Err("`PAYMENTS_BREAKER_MINIMUM_CALLS` is 11, allowed is 1 to 10".into()));
     let told = read(&[("RESET_TIMEOUT", "10m"), ("RESET_BACKOFF", "2 up to 5m")]);
-    let expected = "`PAYMENTS_BREAKER_RESET_BACKOFF` is 300s, allowed is a maximum of at least the reset_timeout, 600s";
+    let expected = "`PAYMENTS_BREAKER_RESET_BACKOFF` is 5m, allowed is a maximum of at least the reset_timeout, 10m";
     assert_eq!(told, Err(expected.into()));
 }
 

@@ -185,3 +185,58 @@ fn an_error_whose_own_error_is_no_error_is_still_debugged_and_displayed() {
     assert_eq!(format!("{error} {error:?}"), "text Inner(\"text\")");
     assert_eq!(error, error.clone());
 }
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+enum AppError {
+    #[error("the disk failed")]
+    Disk(#[from] io::Error),
+    #[error("not tried")]
+    Unavailable(#[from] Rejected),
+}
+
+fn both() -> [Error<io::Error>; 2] {
+    [Error::Rejected(open_for(5 * SECOND)), Error::Inner(io::ErrorKind::TimedOut.into())]
+}
+
+#[test]
+fn flattened_into_anyhow_either_error_is_in_the_chain() {
+    let [rejected, inner] = both().map(Error::flatten_into::<anyhow::Error>);
+    let (rejected, inner) = (rejected.context("loading"), inner.context("loading"));
+    assert_eq!(rejected.downcast_ref::<Rejected>().map(Rejected::state), Some(State::Open));
+    assert!(rejected.chain().any(<dyn std::error::Error>::is::<Rejected>));
+    assert_eq!(inner.downcast_ref::<io::Error>().map(io::Error::kind), Some(io::ErrorKind::TimedOut));
+    assert!(inner.chain().any(<dyn std::error::Error>::is::<io::Error>) && !inner.is::<Rejected>());
+}
+
+#[test]
+fn flattened_into_a_box_either_error_is_the_one_in_it() {
+    let [rejected, inner] = both().map(Error::flatten_into::<BoxError>);
+    assert!(rejected.is::<Rejected>());
+    assert!(inner.is::<io::Error>());
+}
+
+#[test]
+fn flattened_into_an_enum_each_error_has_its_variant() {
+    let [rejected, inner] = both().map(Error::flatten_into::<AppError>);
+    assert!(matches!(rejected, AppError::Unavailable(_)));
+    assert!(matches!(inner, AppError::Disk(_)));
+}
+
+#[test]
+fn an_error_that_is_boxed_already_is_flattened_as_it_is() {
+    let inner = Error::Inner(anyhow::anyhow!("no answer")).flatten_into::<anyhow::Error>();
+    assert_eq!(inner.to_string(), "no answer");
+    let inner = Error::Inner(BoxError::from(io::Error::from(io::ErrorKind::NotFound))).flatten_into::<BoxError>();
+    assert!(inner.is::<io::Error>());
+}
+
+#[test]
+fn the_debug_form_of_a_rejection_can_be_read() {
+    let rejected = open_for(5 * SECOND);
+    assert_eq!(format!("{rejected:?}"), "Rejected { name: \"test\", state: Open, retry_after: Some(5s) }");
+    let breaker = CircuitBreaker::new("test");
+    breaker.force_open();
+    assert_eq!(format!("{:?}", refused(&breaker)), "Rejected { name: \"test\", state: ForcedOpen, retry_after: None }");
+}

@@ -429,3 +429,67 @@ fn reading_from_many_threads_counts_each_call_once() {
     succeed(&breakers.lock().unwrap()[0].1);
     assert_eq!((calls(&exporter, "a")[0], calls(&exporter, "b")[0]), (1, 2_000));
 }
+
+#[cfg(feature = "registry")]
+mod registries {
+    use super::*;
+    use std::sync::LazyLock;
+    use tripcoil::Registry;
+
+    fn with_host(host: &str) -> Arc<Registry<String>> {
+        let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+        hosts.call_sync(host, || Ok::<_, ()>(())).unwrap();
+        hosts
+    }
+
+    fn named(exporter: &Exporter) -> String {
+        let page = Page::default();
+        metrics::with_local_recorder(&page, || exporter.publish());
+        format!("{exporter:?}")
+    }
+
+    #[test]
+    fn a_registry_is_exported_by_one_call_with_what_comes_later() {
+        let (exporter, hosts) = (Exporter::new(), with_host("a.example"));
+        exporter.add_registry(&hosts);
+        exporter.add_registry(&hosts);
+        hosts.call_sync("b.example", || Ok::<_, ()>(())).unwrap();
+        let page = Page::default();
+        metrics::with_local_recorder(&page, || exporter.publish());
+        let series = page.series.lock().unwrap();
+        for host in ["a.example", "b.example"] {
+            let of_host: Vec<_> = series.iter().filter(|(text, _)| text.contains(host)).collect();
+            let successes = of_host.iter().find(|(text, _)| text.contains("success")).expect("it has a series");
+            // Once, though it was listed twice.
+            assert_eq!(*successes.1, 1, "{of_host:?}");
+        }
+    }
+
+    #[test]
+    fn the_exporter_does_not_keep_a_registry_alive_and_its_counters_stay() {
+        let (exporter, hosts) = (Exporter::new(), with_host("a.example"));
+        exporter.add_registry(&hosts);
+        assert!(named(&exporter).contains("a.example"));
+        let weak = Arc::downgrade(&hosts);
+        drop(hosts);
+        assert!(weak.upgrade().is_none());
+        assert!(named(&exporter).contains("a.example"));
+    }
+
+    #[test]
+    fn a_static_registry_is_exported_and_the_names_are_bounded() {
+        static HOSTS: LazyLock<Registry<u32>> = LazyLock::new(|| Registry::new("hosts"));
+        let exporter = Exporter::with_max_names(2);
+        exporter.add_static_registry(&*HOSTS);
+        exporter.add_static_registry(&*HOSTS);
+        for host in 0..50 {
+            HOSTS.call_sync(&host, || Ok::<_, ()>(())).unwrap();
+        }
+        let page = Page::default();
+        metrics::with_local_recorder(&page, || exporter.publish());
+        let series = page.series.lock().unwrap();
+        let successes: u64 = series.iter().filter(|(text, _)| text.contains("success")).map(|(_, count)| count).sum();
+        assert_eq!(successes, 50);
+        assert!(series.keys().any(|text| text.contains("other")));
+    }
+}

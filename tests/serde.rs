@@ -114,10 +114,10 @@ fn a_number_may_be_given_as_text_and_null_is_not_given() {
 
 #[test]
 fn an_unknown_setting_is_refused_and_the_nearest_named() {
-    let expected = "`reset_timeuot` is no setting, the nearest is `reset_timeout` at line 1 column 16";
+    let expected = "unknown setting `reset_timeuot`; did you mean `reset_timeout`? at line 1 column 16";
     assert_eq!(json(r#"{"reset_timeuot": "30s"}"#), Err(expected.into()));
     let error = toml::from_str::<Config>("WINDOW = \"10s\"").unwrap_err();
-    assert_eq!(error.message(), "`WINDOW` is no setting, the nearest is `window`");
+    assert_eq!(error.message(), "unknown setting `WINDOW`; did you mean `window`?");
 }
 
 #[test]
@@ -178,6 +178,32 @@ fn what_is_out_of_range_is_refused_with_the_text_of_the_builder() {
             builder_says(|settings| settings.dropped_calls(Dropped::FailureAfter(Duration::ZERO))),
         ),
     ] {
-        assert_eq!(toml::from_str::<Config>(file).unwrap_err().message(), said);
+        // But a duration as it was written.
+        let written = file.split('"').nth(1).unwrap_or_default().trim_start_matches("failure after ");
+        assert_eq!(toml::from_str::<Config>(file).unwrap_err().message(), said.replace("0ns", written));
     }
+}
+
+#[test]
+fn metrics_are_written_field_by_field() {
+    let clock = tripcoil::clock::ManualClock::new();
+    let breaker =
+        CircuitBreaker::builder("payments").error_rate(0.5).minimum_calls(2).clock(clock.clone()).build().unwrap();
+    breaker.try_acquire().unwrap().success();
+    clock.advance(10 * SECOND);
+    breaker.try_acquire().unwrap().failure_because("no \"answer\"");
+    clock.advance(Duration::from_millis(1_500));
+    let written = serde_json::to_value(breaker.metrics()).unwrap();
+    let expected = serde_json::json!({
+        "name": "payments", "state": "open", "active_calls": 0,
+        "total_success_count": 1, "total_error_count": 1, "total_ignored_count": 0, "total_dropped_count": 0,
+        "total_rejected_count": 0, "total_slow_count": 0,
+        "consecutive_error_count": 0, "consecutive_success_count": 0, "transition_count": 1,
+        "retry_after": 28.5,
+        "last_error": {"type_name": "failure", "at": 10.0, "ago": 1.5, "message": "no \"answer\""},
+        "shadow": null, "window": {"calls": 0, "errors": 0, "slow_calls": 0, "hanging_calls": 0},
+    });
+    assert_eq!(written, expected);
+    let plain = serde_json::to_value(CircuitBreaker::new("plain").metrics()).unwrap();
+    assert!(["retry_after", "last_error", "window"].iter().all(|field| plain[field].is_null()), "{plain}");
 }

@@ -3,12 +3,13 @@
 mod common;
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use common::*;
 use tokio::time::{self, Instant};
-use tripcoil::clock::{MonotonicClock, TokioClock};
+use tripcoil::clock::{ManualClock, MonotonicClock, TokioClock};
 use tripcoil::{CircuitBreaker, Clock, Dropped, State, Window};
 
 fn breaker() -> CircuitBreaker {
@@ -154,4 +155,51 @@ fn a_thread_without_the_runtime_does_no_harm() {
         time::advance(half).await;
         succeed(&breaker);
     });
+}
+
+/// Counts the sleeps of tokio that it hands out.
+fn counted(sleeps: &AtomicU32) -> impl Fn(Duration) -> time::Sleep {
+    |wait| {
+        sleeps.fetch_add(1, Ordering::Relaxed);
+        time::sleep(wait)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "give the breaker the clock that `sleep` goes by")]
+async fn a_wait_under_paused_time_with_the_default_clock_fails_with_words() {
+    let breaker = CircuitBreaker::new("test");
+    breaker.open_for(Duration::from_secs(30));
+    let sleeps = AtomicU32::new(0);
+    let sleep = |wait| {
+        assert!(sleeps.fetch_add(1, Ordering::Relaxed) < 2_000, "it spins");
+        time::sleep(wait)
+    };
+    breaker.acquire(sleep).await.success();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_under_paused_time_with_the_clock_of_tokio_takes_one_sleep() {
+    let breaker = CircuitBreaker::builder("test").clock(TokioClock).build().unwrap();
+    breaker.open_for(Duration::from_secs(30));
+    let sleeps = AtomicU32::new(0);
+    breaker.acquire(counted(&sleeps)).await.success();
+    assert!(sleeps.into_inner() <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_under_paused_time_with_a_manual_clock_goes_on_and_ends_when_that_is_moved() {
+    let clock = ManualClock::new();
+    let breaker = CircuitBreaker::builder("test").clock(clock.clone()).build().unwrap();
+    breaker.open_for(Duration::from_secs(5));
+    let sleeps = AtomicU32::new(0);
+    let day = Duration::from_secs(24 * 3600);
+    assert!(time::timeout(day, breaker.acquire(counted(&sleeps))).await.is_err());
+    assert!(sleeps.load(Ordering::Relaxed) < 40);
+    let move_it = async {
+        time::sleep(Duration::from_secs(60)).await;
+        clock.advance(Duration::from_secs(5));
+    };
+    let (permit, ()) = tokio::join!(breaker.acquire(counted(&sleeps)), move_it);
+    permit.success();
 }

@@ -499,3 +499,16 @@ fn threads_and_tasks_wait_in_the_same_queue() {
     });
     assert_eq!(breaker.metrics().total_ignored_count, 4 * TURNS as u64);
 }
+
+#[test]
+fn a_sleep_that_is_shorter_than_it_was_asked_for_is_slept_again_as_often_as_it_takes() {
+    let breaker = CircuitBreaker::new("test");
+    breaker.open_for(Duration::from_millis(300));
+    let sleeps = AtomicUsize::new(0);
+    let short = |_| {
+        sleeps.fetch_add(1, Ordering::Relaxed);
+        smol::Timer::after(Duration::from_millis(2))
+    };
+    block_on(breaker.acquire(short)).success();
+    assert!(sleeps.into_inner() > 1);
+}

@@ -5,8 +5,56 @@ use futures_lite::future;
 
 use super::CircuitBreaker;
 use super::permit::Permit;
+use crate::clock::{Clock, MonotonicClock};
 #[cfg(not(target_family = "wasm"))]
 use crate::error::Rejected;
+
+/// As many sleeps in a row may be over at once while the breaker's clock stands still.
+const MOST_IN_VAIN: u32 = 64;
+/// After as many of them each is longer than the one before.
+const ALIKE: u32 = 8;
+/// Less is no time.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// The sleeps of one wait.
+#[derive(Default)]
+struct Sleeps {
+    /// How long the last one was to be, and when it began.
+    last: Option<(Duration, Duration)>,
+    was_over_at_once: bool,
+    in_vain: u32,
+}
+
+impl Sleeps {
+    /// Begins a sleep for a breaker that is to be asked again after `wait`. Returns for how long to sleep.
+    fn begin(&mut self, wait: Duration, name: &str) -> Duration {
+        let stood_still = self.last.is_some_and(|(last, _)| wait.saturating_add(MOMENT) > last);
+        self.in_vain = if self.was_over_at_once && stood_still { self.in_vain + 1 } else { 0 };
+        assert!(
+            self.in_vain < MOST_IN_VAIN,
+            "`acquire`: {MOST_IN_VAIN} sleeps were over at once while the clock of circuit breaker `{name}` stood still; \
+             give the breaker the clock that `sleep` goes by, for tokio's paused time the `TokioClock`"
+        );
+        self.last = Some((wait, MonotonicClock.now()));
+        wait.saturating_mul(1 << self.in_vain.saturating_sub(ALIKE).min(31))
+    }
+
+    /// The sleep is over, or something else has ended it.
+    fn end(&mut self, has_slept: bool) {
+        let took = self.last.map(|(_, begun)| MonotonicClock.now().saturating_sub(begun));
+        self.was_over_at_once = has_slept && took.is_some_and(|took| took < MOMENT);
+    }
+}
+
+async fn wake(listener: impl Future) -> bool {
+    drop(listener.await);
+    false
+}
+
+async fn end(timer: impl Future) -> bool {
+    drop(timer.await);
+    true
+}
 
 impl CircuitBreaker {
     /// Waits until the breaker admits a call.
@@ -18,6 +66,13 @@ impl CircuitBreaker {
     ///
     /// Waiting does not count as a rejection. It uses the time of `sleep`: moving a
     /// [`ManualClock`](crate::clock::ManualClock) wakes nobody.
+    ///
+    /// # Panics
+    ///
+    /// If `sleep` and the breaker's clock do not fit together: 64 consecutive sleeps return at once while the
+    /// clock stands still. Paused tokio time does this to a breaker with the default clock. Give such a breaker
+    /// the `TokioClock` of the feature `tokio`. After eight such sleeps each is twice as long as the one
+    /// before, so a test that moves a `ManualClock` under paused time is not affected.
     ///
     /// # Cancel safety
     ///
@@ -41,6 +96,7 @@ impl CircuitBreaker {
         S: Future,
     {
         let engine = self.engine();
+        let mut sleeps = Sleeps::default();
         loop {
             if let Ok(ticket) = engine.admit() {
                 return Permit::new(engine, ticket);
@@ -50,8 +106,9 @@ impl CircuitBreaker {
                 Ok(ticket) => return Permit::new(engine, ticket),
                 Err(refusal) => match refusal.ask_again_after() {
                     Some(wait) => {
-                        let timer = sleep(wait);
-                        future::or(listener, async { drop(timer.await) }).await;
+                        let timer = sleep(sleeps.begin(wait, engine.name()));
+                        let has_slept = future::or(wake(listener), end(timer)).await;
+                        sleeps.end(has_slept);
                     }
                     None => listener.await,
                 },

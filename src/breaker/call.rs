@@ -85,7 +85,7 @@ impl CircuitBreaker {
             return self.judged_sync_slowly(own, op, judge);
         };
         let result = op();
-        permit.settle(judge.judge(&result), &result);
+        permit.settle(judge, &result);
         result.map_err(Error::Inner)
     }
 
@@ -102,7 +102,7 @@ impl CircuitBreaker {
         if own.is_none() {
             if let Some(permit) = SharedPermit::try_acquire(engine) {
                 let result = op();
-                permit.settle(judge.judge(&result), &result);
+                permit.settle(judge, &result);
                 return result.map_err(Error::Inner);
             }
         }
@@ -113,7 +113,7 @@ impl CircuitBreaker {
         let mut hold = Hold::<_, Suspended>::new(engine, ticket);
         let inside = hold.enter();
         let result = op();
-        inside.settle(judge.judge(&result), &result);
+        inside.settle(judge, &result);
         result.map_err(Error::Inner)
     }
 
@@ -143,9 +143,9 @@ impl CircuitBreaker {
     /// **A time-out has to reach the breaker as an error.** A time-out outside drops the call, and the breaker
     /// never learns that the dependency hangs. Put it inside.
     ///
-    /// A time-out wraps the result in another one. Flatten the two, or a failure inside is an `Ok(Err(..))`,
-    /// which counts as a success. A `?` inside flattens them. The guide has a page on
-    /// [time-outs](crate::guide::timeouts).
+    /// A time-out inside wraps the result in another one. Unless you flatten the two, a failure in time is an
+    /// `Ok(Err(..))`, **which counts as a success**. [`call_within`](Self::call_within) has the time-out built
+    /// in. The guide has a page on [time-outs](crate::guide::timeouts).
     ///
     /// # Examples
     ///
@@ -322,7 +322,7 @@ where
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        permit.settle(judge.judge(&result), &result);
+                        permit.settle(judge, &result);
                         Poll::Ready(result.map_err(Error::Inner))
                     }
                 };
@@ -339,7 +339,7 @@ where
                 Poll::Pending
             }
             Poll::Ready(result) => {
-                inside.settle(judge.judge(&result), &result);
+                inside.settle(judge, &result);
                 Poll::Ready(result.map_err(Error::Inner))
             }
         }

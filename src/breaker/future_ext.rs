@@ -23,8 +23,9 @@ use super::call::Call;
 /// # }).unwrap();
 /// ```
 ///
-/// A time-out has to reach the breaker as an error, so put it inside and flatten the two results: `async {
-/// timeout(limit, fetch()).await? }.guarded_by(&QUOTES)`. See [time-outs](crate::guide::timeouts).
+/// For a call with a time-out use [`CircuitBreaker::call_within`]. Beware of `timeout(limit,
+/// fetch()).guarded_by(..)`: if `fetch` fails in time, the result is an `Ok(Err(..))`, which counts as a
+/// success.
 pub trait GuardedBy: Future + Sized {
     /// Protects the future: `Ok` is a success, `Err` a failure. The breaker admits or rejects the call at the
     /// first poll.

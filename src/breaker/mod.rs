@@ -7,6 +7,7 @@ mod future_ext;
 pub(crate) mod owned_permit;
 pub(crate) mod permit;
 mod shadow;
+pub(crate) mod within;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +26,11 @@ use crate::state::State;
 pub use builder::Builder;
 pub use call::Call;
 pub use changed::Changed;
-pub use classified::Guarded;
+pub use classified::{Guarded, OwnedGuarded};
 pub use future_ext::GuardedBy;
 pub use owned_permit::OwnedPermit;
 pub use permit::Permit;
+pub use within::Within;
 
 /// A circuit breaker.
 ///
@@ -37,7 +39,7 @@ pub use permit::Permit;
 ///
 /// | to protect | use |
 /// |---|---|
-/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with); with a time-out [`call_within`](Self::call_within) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
 /// | a function, at its definition | [`wrap`](Self::wrap), [`wrap_sync`](Self::wrap_sync) |
 /// | many call sites with one judge | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
@@ -165,8 +167,9 @@ impl CircuitBreaker {
     /// Returns a snapshot of the counts.
     ///
     /// It sums the stripes that hold the counts: at most three, and two for each core, however many threads
-    /// have used the breaker. Use it for a scrape, not for each call. It reads the clock while the breaker is
-    /// open, for [`retry_after`](Metrics::retry_after). It never moves the breaker.
+    /// have used the breaker. Use it for a scrape, not for each call. It reads the clock for
+    /// [`retry_after`](Metrics::retry_after), [`LastError::ago`](crate::LastError::ago) and windows of time. It
+    /// never moves the breaker.
     pub fn metrics(&self) -> Metrics {
         self.engine.metrics()
     }
@@ -284,16 +287,42 @@ impl CircuitBreaker {
         self.transition_to(State::ForcedClosed);
     }
 
+    /// Returns the current settings. Layer others over them with [`Config::or`].
+    ///
+    /// Every field is set, except those that follow from others: `error_threshold`, `minimum_calls`,
+    /// `half_open_max_capacity` and `probe_timeout` if you left them unset, and the settings of rates if there
+    /// are none. So another breaker with this `Config` has the same settings. If you change some of them, the
+    /// others follow as in a builder.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{CircuitBreaker, Config};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").error_threshold(3).build()?;
+    /// assert_eq!(breaker.config().error_threshold, Some(Some(3)));
+    ///
+    /// // Settings that the environment leaves unset stay as they are.
+    /// let env = Config::from_vars("PAYMENTS_BREAKER_", [("PAYMENTS_BREAKER_RESET_TIMEOUT", "10s")])?;
+    /// breaker.reconfigure(env.or(breaker.config()))?;
+    /// assert_eq!(breaker.config().error_threshold, Some(Some(3)));
+    /// assert_eq!(breaker.config().reset_timeout, Some(Duration::from_secs(10)));
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.engine.with_settings(Config::of)
+    }
+
     /// Replaces the settings of the breaker.
     ///
-    /// The new settings are those of a new breaker with this `config`: a setting that `config` leaves unset
-    /// gets its default. To keep other settings, layer `config` over them with [`Config::or`]. The name, the
-    /// clock and the observers stay.
+    /// The new settings are those of a new breaker with this `config`: **an unset field gets its default**. To
+    /// change some settings and keep the others, layer it over the current ones: `config.or(breaker.config())`.
+    /// The name, the clock and the observers stay.
     ///
     /// The state and the counts stay too: the run of errors, the remaining open time, the successes and
-    /// failures of probes. Nothing changes state; if a count already exceeds a new threshold, the next failure
-    /// meets it. The settings that a call was admitted under decide whether it is slow and how a drop counts.
-    /// The new settings decide what follows from its outcome.
+    /// failures of probes. Only [`enabled`](crate::Builder::enabled) changes the state; if a count already
+    /// exceeds a new threshold, the next failure meets it. The settings that a call was admitted under decide
+    /// whether it is slow and how a drop counts. The new settings decide what follows from its outcome.
     ///
     /// The window is kept unless one of the rate settings changes: `window`, `minimum_calls`, `error_rate`,
     /// `slow_call_rate` or `slow_call_duration`. Then it starts empty. Calls in flight enter it when they end,
@@ -308,9 +337,7 @@ impl CircuitBreaker {
     ///
     /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
     ///
-    /// let mut config = Config::default();
-    /// config.error_threshold = Some(Some(2));
-    /// BREAKER.reconfigure(config)?;
+    /// BREAKER.reconfigure(Config::default().error_threshold(2))?;
     /// for _ in 0..2 {
     ///     BREAKER.try_acquire().unwrap().failure();
     /// }
@@ -328,6 +355,9 @@ impl CircuitBreaker {
     }
 
     /// Closes the breaker and clears all counts, all totals and the last error.
+    ///
+    /// A breaker that is not [`enabled`](crate::Builder::enabled) is forced closed afterwards, as when it was
+    /// created.
     ///
     /// [`active_calls`](Metrics::active_calls) stays, because those calls are still in flight. When they end,
     /// they count in the totals and change nothing else.

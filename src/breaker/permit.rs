@@ -10,6 +10,7 @@ use crate::engine::totals::{Place, Stripe};
 use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
 use crate::outcome::Outcome;
+use crate::outcome::judge::Judge;
 
 /// A permit to make one call. Give it back with the call's outcome.
 ///
@@ -107,10 +108,11 @@ impl BorrowedHold<'_> {
         engine.settle_any(ticket, outcome, type_name);
     }
 
-    fn fail_because(self, note: &Note) {
+    fn fail_because(self, message: Cow<'static, str>) {
+        let note = self.engine.note(Note::UNTOLD_NAME, message);
         let BorrowedHold { engine, ticket } = self;
         mem::forget(self);
-        engine.settle(ticket, Outcome::Failure, note);
+        engine.settle(ticket, Outcome::Failure, &note);
     }
 
     fn stop_timing(&mut self) {
@@ -140,12 +142,25 @@ impl<'a> LocalPermit<'a> {
         Some(LocalPermit { engine, own, admission })
     }
 
+    /// A judge that panics drops the permit.
     #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
     #[inline(always)]
-    pub(crate) fn settle<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
+    pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
+        let (outcome, message) = judge.judge_with_message(result);
+        if let Some(message) = message {
+            return self.settle_with_message(outcome, type_name(result), message);
+        }
         let LocalPermit { engine, own, admission } = self;
         mem::forget(self);
         engine.settle_fast(own, admission, outcome, || type_name(result));
+    }
+
+    #[cold]
+    fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
+        let LocalPermit { engine, admission, .. } = self;
+        let note = engine.note(type_name, message);
+        mem::forget(self);
+        engine.settle(admission.into(), outcome, &note);
     }
 
     /// The same call, kept by a handle that may go to another thread.
@@ -178,10 +193,15 @@ impl<'a> SharedPermit<'a> {
     }
 
     #[inline]
-    pub(crate) fn settle<T, E>(self, outcome: Outcome, result: &Result<T, E>) {
+    pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
+        let (outcome, message) = judge.judge_with_message(result);
+        let note = message.map(|message| self.engine.note(type_name(result), message));
         let SharedPermit { engine, place, admission } = self;
         mem::forget(self);
-        engine.settle_shared(place, admission, outcome, || type_name(result));
+        match note {
+            None => engine.settle_shared(place, admission, outcome, || type_name(result)),
+            Some(note) => engine.settle(admission.into(), outcome, &note),
+        }
     }
 }
 
@@ -266,9 +286,22 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
         }
     }
 
-    pub(crate) fn fail_because(mut self, note: &Note) {
+    #[cfg(feature = "tower")]
+    #[cold]
+    pub(crate) fn settle_with_message(mut self, outcome: Outcome, type_name: &'static str, message: String) {
+        let note = self.engine.note(type_name, message);
+        self.settle_as(outcome, &note);
+    }
+
+    pub(crate) fn fail_because(mut self, message: Cow<'static, str>) {
+        let note = self.engine.note(Note::UNTOLD_NAME, message);
+        self.settle_as(Outcome::Failure, &note);
+    }
+
+    #[cold]
+    fn settle_as(&mut self, outcome: Outcome, note: &Note) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(ticket, Outcome::Failure, note);
+            self.engine.settle(ticket, outcome, note);
         }
     }
 
@@ -306,9 +339,16 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Inside<'_, E, D> {
         mem::forget(self);
     }
 
+    /// A judge that panics drops this.
     #[inline]
-    pub(crate) fn settle<T, F>(self, outcome: Outcome, result: &Result<T, F>) {
-        self.0.settle_now(outcome, || type_name(result));
+    pub(crate) fn settle<T, F>(self, judge: impl Judge<Result<T, F>>, result: &Result<T, F>) {
+        match judge.judge_with_message(result) {
+            (outcome, None) => self.0.settle_now(outcome, || type_name(result)),
+            (outcome, Some(message)) => {
+                let note = self.0.engine.note(type_name(result), message);
+                self.0.settle_as(outcome, &note);
+            }
+        }
     }
 }
 
@@ -338,11 +378,11 @@ macro_rules! settling {
             }
 
             /// Records a failure with a message, which appears in
-            /// [`Metrics::last_error`](crate::Metrics::last_error).
+            /// [`Metrics::last_error`](crate::Metrics::last_error) with the time. This reads the clock.
             pub fn failure_because(self, message: impl Into<Cow<'static, str>>) {
                 // Before the settlement: if this panics, the permit unwinds with it.
                 let message = message.into();
-                self.hold.fail_because(&Note::because(message.into()));
+                self.hold.fail_because(message);
             }
 
             /// Records that the call says nothing about the health of the dependency.

@@ -1,10 +1,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::origins::Origins;
 use super::{Config, ConfigError};
 use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
-use crate::settings::Rules;
+use crate::settings::{Given, Rules};
 use crate::window::{Rates, SlowRate, Span, Window};
 
 /// Valid settings.
@@ -17,7 +18,11 @@ pub(crate) struct Approved {
 impl Config {
     /// The rules of these settings, with the defaults for unset fields.
     pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
-        self.check()?;
+        self.approved().map_err(|error| self.as_written(error))
+    }
+
+    fn approved(&self) -> Result<Approved, ConfigError> {
+        self.find_contradiction()?;
         let rates = self.rates()?;
         let default = Rules::DEFAULT;
         let error_threshold = match self.error_threshold {
@@ -30,11 +35,18 @@ impl Config {
         }
         let reset_timeout = self.reset_timeout.unwrap_or(default.reset_timeout);
         let (backoff_factor, backoff_max) = self.reset_backoff.unwrap_or((default.backoff_factor, default.backoff_max));
-        within_backoff(reset_timeout, backoff_max)?;
+        self.within_backoff(reset_timeout, backoff_max)?;
         let half_open_capacity = self.half_open_capacity.unwrap_or(default.half_open_capacity);
         let half_open_max_capacity = self.half_open_max_capacity.unwrap_or(half_open_capacity);
         within("half_open_max_capacity", half_open_max_capacity, half_open_capacity, MAX_PROBES)?;
+        let given = Given {
+            error_threshold: self.error_threshold.is_some(),
+            minimum_calls: self.minimum_calls.is_some(),
+            half_open_max_capacity: self.half_open_max_capacity.is_some(),
+            probe_timeout: self.probe_timeout.is_some(),
+        };
         let rules = Rules {
+            enabled: self.enabled.unwrap_or(default.enabled),
             error_threshold,
             reset_timeout,
             backoff_factor,
@@ -46,12 +58,42 @@ impl Config {
             half_open_max_capacity,
             probe_timeout: self.probe_timeout.unwrap_or(reset_timeout),
             dropped_calls: self.dropped_calls.unwrap_or(default.dropped_calls),
+            given,
         };
         Ok(Approved { rules, rates })
     }
 
+    /// The settings that these rules are.
+    pub(crate) fn of(rules: &Rules, rates: Option<&Rates>) -> Config {
+        let slow = rates.and_then(|rates| rates.slow);
+        let minimum_calls = rates.map(|rates| rates.minimum_calls.try_into().unwrap_or(u32::MAX));
+        Config {
+            enabled: Some(rules.enabled),
+            error_threshold: rules.given.error_threshold.then_some(rules.error_threshold),
+            error_rate: rates.and_then(|rates| rates.error_rate),
+            slow_call_rate: slow.map(|slow| slow.rate),
+            slow_call_duration: slow.map(|slow| slow.duration),
+            window: rates.map(|rates| Window(rates.span)),
+            minimum_calls: minimum_calls.filter(|_| rules.given.minimum_calls),
+            reset_timeout: Some(rules.reset_timeout),
+            reset_backoff: Some((rules.backoff_factor, rules.backoff_max)),
+            reset_jitter: Some(rules.jitter),
+            success_threshold: Some(rules.success_threshold),
+            half_open_error_threshold: Some(rules.half_open_error_threshold),
+            half_open_capacity: Some(rules.half_open_capacity),
+            half_open_max_capacity: rules.given.half_open_max_capacity.then_some(rules.half_open_max_capacity),
+            probe_timeout: rules.given.probe_timeout.then_some(rules.probe_timeout),
+            dropped_calls: Some(rules.dropped_calls),
+            origins: Origins::default(),
+        }
+    }
+
     /// Checks everything that no further setting could correct.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.find_contradiction().map_err(|error| self.as_written(error))
+    }
+
+    fn find_contradiction(&self) -> Result<(), ConfigError> {
         for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
             if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {
                 refuse(setting, format_args!("{rate:?}"), SHARE)?;
@@ -87,12 +129,20 @@ impl Config {
             if !(factor >= 1.0 && factor.is_finite()) {
                 refuse("reset_backoff", format_args!("{factor:?}"), FACTOR)?;
             }
-            self.reset_timeout.map_or(Ok(()), |timeout| within_backoff(timeout, max))?;
+            self.reset_timeout.map_or(Ok(()), |timeout| self.within_backoff(timeout, max))?;
         }
         if let Some(share) = self.reset_jitter.filter(|share| !(0.0..=1.0).contains(share)) {
             refuse("reset_jitter", format_args!("{share:?}"), JITTER)?;
         }
         Ok(())
+    }
+
+    fn within_backoff(&self, reset_timeout: Duration, max: Duration) -> Result<(), ConfigError> {
+        if max >= reset_timeout {
+            return Ok(());
+        }
+        let timeout = self.written_reset_timeout(reset_timeout);
+        refuse("reset_backoff", format_args!("{max:?}"), format!("a maximum of at least the reset_timeout, {timeout}"))
     }
 
     fn rates(&self) -> Result<Option<Rates>, ConfigError> {
@@ -123,6 +173,7 @@ impl Config {
 /// What is allowed where a text makes no sense.
 pub(super) fn form(setting: &str) -> String {
     match setting {
+        "enabled" => "true or false".into(),
         "error_threshold" => format!("1 to {}, or none", u32::MAX),
         "error_rate" | "slow_call_rate" => SHARE.into(),
         "window" => {
@@ -171,14 +222,6 @@ fn most_calls(window: Window) -> Result<u32, ConfigError> {
             refuse("window", format_args!("{window}"), allowed)
         }
     }
-}
-
-fn within_backoff(reset_timeout: Duration, max: Duration) -> Result<(), ConfigError> {
-    if max >= reset_timeout {
-        return Ok(());
-    }
-    let allowed = format!("a maximum of at least the reset_timeout, {reset_timeout:?}");
-    refuse("reset_backoff", format_args!("{max:?}"), allowed)
 }
 
 fn unset<T>(setting: &'static str, allowed: &str) -> Result<T, ConfigError> {

@@ -12,6 +12,7 @@ impl Serialize for Config {
         let mut map = serializer.serialize_map(Some(self.given().count()))?;
         for (name, value) in self.given() {
             match value {
+                Value::Flag(flag) => map.serialize_entry(name, &flag)?,
                 Value::Count(count) => map.serialize_entry(name, &count)?,
                 Value::Share(share) => map.serialize_entry(name, &share)?,
                 Value::Words(words) => map.serialize_entry(name, &words)?,
@@ -47,8 +48,13 @@ impl<'de> Visitor<'de> for Settings {
                 return Err(de::Error::duplicate_field(name));
             }
             given.push(name);
-            if let Given::As(text) = map.next_value()? {
-                config.read(name, &text).map_err(de::Error::custom)?;
+            let given = match map.next_value()? {
+                Given::Flag(flag) if name == "enabled" => Given::As(flag.to_string()),
+                Given::Flag(flag) => return Err(de::Error::invalid_type(de::Unexpected::Bool(flag), &Scalars)),
+                given => given,
+            };
+            if let Given::As(text) = given {
+                config.read(name, &text, None).map_err(de::Error::custom)?;
             }
         }
         config.check().map_err(de::Error::custom)?;
@@ -77,7 +83,7 @@ impl Visitor<'_> for Names {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
         Config::NAMES.iter().find(|name| **name == text).map(|name| Name(name)).ok_or_else(|| {
             let nearest = nearest(&text.to_ascii_lowercase());
-            E::custom(ConfigError::unknown(nearest, text.into(), nearest.into()))
+            E::custom(ConfigError::unknown(text.into(), nearest, str::to_owned))
         })
     }
 }
@@ -85,6 +91,7 @@ impl Visitor<'_> for Names {
 /// A value as text, whatever the format made of it.
 enum Given {
     As(String),
+    Flag(bool),
     Not,
 }
 
@@ -105,6 +112,10 @@ impl Visitor<'_> for Scalars {
 
     fn visit_str<E>(self, text: &str) -> Result<Given, E> {
         Ok(Given::As(text.into()))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Given, E> {
+        Ok(Given::Flag(flag))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Given, E> {

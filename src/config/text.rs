@@ -8,6 +8,7 @@ use crate::window::{Span, Window};
 /// A setting as it is written: a number where a format has numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
+    Flag(bool),
     Count(u32),
     Share(f64),
     Words(String),
@@ -18,6 +19,16 @@ pub(super) trait Text: Sized {
     fn read(text: &str) -> Option<Self>;
 
     fn write(&self) -> Value;
+}
+
+impl Text for bool {
+    fn read(text: &str) -> Option<Self> {
+        text.trim().parse().ok()
+    }
+
+    fn write(&self) -> Value {
+        Value::Flag(*self)
+    }
 }
 
 impl Text for u32 {
@@ -226,6 +237,7 @@ mod tests {
                 Value::Count(count) => count.to_string(),
                 Value::Share(share) => format!("{share:?}"),
                 Value::Words(words) => words,
+                Value::Flag(flag) => flag.to_string(),
             };
             assert_eq!((T::read(text).as_ref(), written.as_str()), (Some(value), text));
         }

@@ -25,10 +25,9 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a value cannot be read, is out of range or contradicts another variable, and if there
-    /// is no such setting. The error names the variable; for an unknown setting it suggests the nearest one. A
-    /// contradiction with a setting from another source is reported by
-    /// [`Builder::build`](crate::Builder::build).
+    /// [`ConfigError`] that names the variable if its value makes no sense, is out of range or contradicts another one,
+    /// and if there is no such setting; it then names the one that was probably meant. What contradicts a setting from
+    /// elsewhere is found by [`Builder::build`](crate::Builder::build), whose error names the variable too.
     pub fn from_env(prefix: &str) -> Result<Config, ConfigError> {
         Config::from_vars(prefix, env::vars_os())
     }
@@ -49,7 +48,7 @@ impl Config {
     /// let typo = Config::from_vars("PAYMENTS_BREAKER_", [("PAYMENTS_BREAKER_RESET_TIMEUOT", "90s")]);
     /// assert_eq!(
     ///     typo.unwrap_err().to_string(),
-    ///     "`PAYMENTS_BREAKER_RESET_TIMEUOT` is no setting, the nearest is `PAYMENTS_BREAKER_RESET_TIMEOUT`",
+    ///     "unknown setting `PAYMENTS_BREAKER_RESET_TIMEUOT`; did you mean `PAYMENTS_BREAKER_RESET_TIMEOUT`?",
     /// );
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
@@ -71,37 +70,42 @@ impl Config {
             let (name, value) = (name.as_ref().to_string_lossy(), value.as_ref().to_string_lossy());
             let Some(setting) = Config::NAMES.iter().find(|setting| *name == variable(setting)) else {
                 let meant = nearest(&name[prefix.len()..].to_ascii_lowercase());
-                return Err(ConfigError::unknown(meant, name.into_owned(), variable(meant)));
+                return Err(ConfigError::unknown(name.into_owned(), meant, variable));
             };
-            config.read(setting, &value).map_err(|error| error.called(name.into_owned()))?;
+            config.read(setting, &value, Some(name.into_owned()))?;
         }
-        config.check().map_err(|error| {
-            let name = variable(error.setting());
-            error.called(name)
-        })?;
+        config.check()?;
         Ok(config)
     }
 
-    /// Sets `name`, one of [`NAMES`](Self::NAMES), from text.
-    pub(super) fn read(&mut self, name: &'static str, text: &str) -> Result<(), ConfigError> {
-        if self.give(name, text) {
-            Ok(())
-        } else {
-            Err(ConfigError::new(name, format_args!("{text:?}"), approve::form(name)))
+    /// Sets `name`, one of [`NAMES`](Self::NAMES), from text. It is `called` so where it was read, if not by
+    /// its name.
+    pub(super) fn read(&mut self, name: &'static str, text: &str, called: Option<String>) -> Result<(), ConfigError> {
+        if !self.give(name, text) {
+            return Err(ConfigError::new(name, format_args!("{text:?}"), approve::form(name)).called(called));
         }
+        let value = self.value_of(name);
+        self.origins.add(name, called, text.trim(), value);
+        Ok(())
     }
 }
 
-/// The setting whose name is nearest to `text`, by the number of insertions, removals, replacements and swaps
-/// of neighbours. Beyond two of them, a name that contains the text or is contained in it comes first.
-pub(super) fn nearest(text: &str) -> &'static str {
-    let rank = |name: &&&str| {
+/// The setting that was probably meant by `text`: the one that takes the fewest slips, which are insertions, removals,
+/// replacements and swaps of neighbours. Beyond two slips a name that is a part of the text, or that the text is a part
+/// of, comes first. `None` if every name is far.
+pub(super) fn nearest(text: &str) -> Option<&'static str> {
+    let rank = |name: &&str| {
         let slips = distance(text.as_bytes(), name.as_bytes());
-        let is_part = name.contains(text) || text.contains(**name);
+        let is_part = text.len() >= SIMILAR_FROM && (name.contains(text) || text.contains(name));
         (slips > 2 && !is_part, slips)
     };
-    Config::NAMES.iter().min_by_key(rank).copied().unwrap_or_default()
+    let (name, (_, slips)) = Config::NAMES.iter().map(|name| (*name, rank(name))).min_by_key(|(_, rank)| *rank)?;
+    let (is_distant, _) = rank(&name);
+    (!is_distant || slips * 3 <= name.len()).then_some(name)
 }
+
+/// A text that is shorter is a part of too many names.
+const SIMILAR_FROM: usize = 4;
 
 fn distance(from: &[u8], to: &[u8]) -> usize {
     // The last rows of the table, the newest last. Each holds the distances from a prefix of `from`.
@@ -140,13 +144,20 @@ mod tests {
             for at in 0..name.len() {
                 let removed = [&name[..at], &name[at + 1..]].concat();
                 let doubled = [&name[..=at], &name[at..]].concat();
-                assert_eq!((nearest(&removed), nearest(&doubled)), (*name, *name));
+                assert_eq!((nearest(&removed), nearest(&doubled)), (Some(*name), Some(*name)));
             }
         }
-        assert_eq!(nearest("reset_timeuot"), "reset_timeout");
-        assert_eq!(nearest("max_half_open_capacity"), "half_open_capacity");
-        assert_eq!(nearest("threshold"), "error_threshold");
-        assert_eq!(nearest("timeout"), "reset_timeout");
-        assert_eq!(nearest(""), "window");
+        assert_eq!(nearest("reset_timeuot"), Some("reset_timeout"));
+        assert_eq!(nearest("max_half_open_capacity"), Some("half_open_capacity"));
+        assert_eq!(nearest("threshold"), Some("error_threshold"));
+        assert_eq!(nearest("timeout"), Some("reset_timeout"));
+        assert_eq!(nearest("reset_tiemuot_"), Some("reset_timeout"));
+    }
+
+    #[test]
+    fn what_is_far_from_every_setting_leads_nowhere() {
+        for far in ["", "e", "url", "port", "log_level", "password", "_", "name", "retries", "x".repeat(300).as_str()] {
+            assert_eq!(nearest(far), None, "{far}");
+        }
     }
 }

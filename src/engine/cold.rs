@@ -4,6 +4,7 @@ use super::settings_version::Versions;
 use super::shadow::Shadows;
 use super::totals::Sums;
 use crate::machine::coarse_deadline::CoarseDeadline;
+use crate::machine::word::Epoch;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
 use crate::sync::{Mutex, OnceBox};
 use crate::window::Windows;
@@ -21,6 +22,9 @@ pub(super) struct Cold {
     pub(super) coarse_deadline: CoarseDeadline,
     versions: OnceBox<Versions>,
     shadows: OnceBox<Shadows>,
+    /// The epoch that began when the breaker was disabled, if `enabled` has forced it closed. Written under the lock of
+    /// `cleared`.
+    disabled: AtomicU64,
     /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
     slow: AtomicU64,
 }
@@ -35,8 +39,36 @@ impl Cleared {
     pub(super) const NOTHING: Cleared = Cleared { totals: Sums::ZERO, changes: 0 };
 }
 
+/// What the setting `enabled` has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Disabled {
+    /// The epoch that began with it.
+    pub(super) since: Epoch,
+    /// Whether the breaker had been forced open before.
+    pub(super) reopens: bool,
+}
+
+impl Disabled {
+    const NOT: u64 = u64::MAX;
+    const REOPENS: u64 = 1 << 63;
+
+    /// From the start.
+    pub(super) const FIRST: Disabled = Disabled { since: Epoch::new(0), reopens: false };
+
+    fn bits(disabled: Option<Disabled>) -> u64 {
+        disabled
+            .map_or(Self::NOT, |Disabled { since, reopens }| since.number() | if reopens { Self::REOPENS } else { 0 })
+    }
+
+    fn from_bits(bits: u64) -> Option<Disabled> {
+        let since = Epoch::new(bits & !Self::REOPENS);
+        (bits != Self::NOT).then_some(Disabled { since, reopens: bits & Self::REOPENS != 0 })
+    }
+}
+
 impl Cold {
-    pub(super) fn new(first_windows: Option<Box<Windows>>) -> Self {
+    /// `disabled`: whether the breaker is so from the start.
+    pub(super) fn new(first_windows: Option<Box<Windows>>, disabled: Option<Disabled>) -> Self {
         Cold {
             first_windows,
             failures: Failures::new(),
@@ -45,8 +77,17 @@ impl Cold {
             coarse_deadline: CoarseDeadline::new(),
             versions: OnceBox::new(),
             shadows: OnceBox::new(),
+            disabled: AtomicU64::new(Disabled::bits(disabled)),
             slow: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn disabled(&self) -> Option<Disabled> {
+        Disabled::from_bits(self.disabled.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_disabled(&self, disabled: Option<Disabled>) {
+        self.disabled.store(Disabled::bits(disabled), Ordering::Relaxed);
     }
 
     pub(super) fn count_slow(&self) {

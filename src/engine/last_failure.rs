@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ struct Last {
 pub(crate) struct Note {
     pub(crate) type_name: &'static str,
     pub(crate) message: Option<Arc<str>>,
+    /// When, if that was looked up for the message's sake.
+    pub(crate) at: Option<Duration>,
 }
 
 impl Note {
@@ -34,14 +37,13 @@ impl Note {
     pub(crate) const DROPPED: Note = Note::new("dropped");
     /// The type of a failure that says nothing about itself.
     pub(crate) const UNTOLD_NAME: &str = "failure";
-    const UNTOLD: Note = Note::new(Note::UNTOLD_NAME);
 
     pub(crate) const fn new(type_name: &'static str) -> Self {
-        Note { type_name, message: None }
+        Note { type_name, message: None, at: None }
     }
 
-    pub(crate) fn because(message: Arc<str>) -> Self {
-        Note { message: Some(message), ..Note::UNTOLD }
+    pub(crate) fn because(type_name: &'static str, message: Cow<'static, str>, at: Duration) -> Self {
+        Note { type_name, message: Some(message.into()), at: Some(at) }
     }
 }
 
@@ -76,7 +78,7 @@ impl Failures {
         let mut last = self.last.lock();
         // Else a reset, or a later failure, has come between.
         if !epoch.is_before(last.epoch, now()) {
-            let error = Some(LastError { type_name: note.type_name, at, message: note.message.clone() });
+            let error = Some(LastError { type_name: note.type_name, at, ago: None, message: note.message.clone() });
             *last = Last { error, epoch };
             self.store_plain(plain, epoch);
         }
@@ -127,8 +129,9 @@ mod tests {
         assert_eq!(told(Note::PANIC, None), Some(("panic", None, None)));
         assert_eq!(told(Note::PANIC, second), Some(("panic", second, None)));
         assert_eq!(told(Note::PANIC, None), Some(("panic", None, None)));
-        assert_eq!(told(Note::because("why".into()), None), Some(("failure", None, Some("why".into()))));
-        assert_eq!(told(Note::UNTOLD, None), Some(("failure", None, None)));
+        let because = Note::because("failure", "why".into(), Duration::ZERO);
+        assert_eq!(told(because, second), Some(("failure", second, Some("why".into()))));
+        assert_eq!(told(Note::new("failure"), None), Some(("failure", None, None)));
         assert_eq!(told(Note::DROPPED, None), Some(("dropped", None, None)));
     }
 

@@ -30,14 +30,14 @@ use crate::clock::{Clock, MonotonicClock, coarse_now};
 use crate::machine::cell::Cell;
 use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
-use crate::metrics::{Metrics, WindowMetrics};
+use crate::metrics::{LastError, Metrics, WindowMetrics};
 use crate::name::Name;
 use crate::settings::Rules;
 use crate::state::State;
 use crate::sync::OnceBox;
 use crate::waiters::{Waiters, Waiting};
 use crate::window::Windows;
-use cold::{Cleared, Cold};
+use cold::{Cleared, Cold, Disabled};
 use observers::Observer;
 use settings_version::Current;
 use shared::Terms;
@@ -104,7 +104,10 @@ impl Engine {
         let windows = terms.new_windows();
         engine.current = Current::with(&terms.rules, windows.as_deref());
         if windows.is_some() {
-            engine.cold.get_or_init(|| Box::new(Cold::new(windows)));
+            engine.cold.get_or_init(|| Box::new(Cold::new(windows, first_disabled(&terms.rules))));
+        }
+        if !terms.rules.enabled {
+            engine.cell = Cell::forced_closed();
         }
         let (shadow, observes_only) = (terms.shadow.clone(), terms.observes_only);
         engine.terms = Some(terms);
@@ -177,7 +180,8 @@ impl Engine {
 
     #[cold]
     fn make_cold(&self) -> &Cold {
-        self.cold.get_or_init(|| Box::new(Cold::new(None)))
+        let disabled = self.terms.as_deref().and_then(|terms| first_disabled(&terms.rules));
+        self.cold.get_or_init(|| Box::new(Cold::new(None, disabled)))
     }
 
     /// The epoch that has begun last.
@@ -213,6 +217,9 @@ impl Engine {
         let applied = self.cell.operate(Order::Reset, self.settings().rules());
         *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
         cold.failures.clear(applied.epoch_after(), || self.epoch());
+        if applied.after.state() == State::ForcedClosed {
+            cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens: false }));
+        }
         drop(cleared);
         self.perform(&applied, at);
     }
@@ -235,6 +242,11 @@ impl Engine {
         let (state, epoch) = (word.state(), history.epoch());
         let totals = self.sums().since(cleared.totals);
         let (errors, successes) = step::counts(word);
+        let last_error = self
+            .cold
+            .get()
+            .and_then(|cold| cold.failures.last())
+            .map(|last| LastError { ago: last.at.map(|at| self.now().saturating_sub(at)), ..last });
         Metrics {
             name: self.name.clone(),
             state,
@@ -249,7 +261,7 @@ impl Engine {
             consecutive_success_count: successes,
             transition_count: changes.saturating_sub(cleared.changes),
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
-            last_error: self.cold.get().and_then(|cold| cold.failures.last()),
+            last_error,
             shadow: self.shadow_metrics(),
             window: self.settings().windows().map(|windows| match state {
                 State::Closed => self.window_metrics(windows, epoch, self.time_of(windows)),
@@ -284,6 +296,11 @@ impl Engine {
     fn time_of(&self, windows: &Windows) -> Duration {
         if windows.times_settlements() { self.now() } else { Duration::ZERO }
     }
+}
+
+/// What has disabled a breaker that is made with these rules.
+fn first_disabled(rules: &Rules) -> Option<Disabled> {
+    (!rules.enabled).then_some(Disabled::FIRST)
 }
 
 /// What picks the jitter of an opening, if there is any.

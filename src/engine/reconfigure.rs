@@ -1,8 +1,14 @@
 use std::sync::Arc;
 
+use super::cold::Disabled;
+#[cfg(feature = "registry")]
+use super::first_disabled;
 use super::settings_version::{Judgement, Settings, Version, Versions};
 use super::{Cold, Engine};
+use crate::machine::cell::Applied;
+use crate::machine::step::Order;
 use crate::settings::Rules;
+use crate::state::State;
 use crate::window::{Rates, Windows};
 
 impl Engine {
@@ -44,13 +50,25 @@ impl Engine {
         }
     }
 
+    /// The rules in force, and the rates.
+    pub(crate) fn with_settings<T>(&self, look: impl FnOnce(&Rules, Option<&Rates>) -> T) -> T {
+        let settings = self.settings();
+        look(settings.rules(), settings.windows().map(Windows::rates))
+    }
+
     pub(crate) fn reconfigure(&self, rules: Rules, rates: Option<&Arc<Rates>>) {
         self.change_settings(rules, rates, false);
     }
 
     /// As [`reconfigure`](Self::reconfigure). `begins_anew`: with empty windows, even if they are the same ones.
     pub(crate) fn change_settings(&self, rules: Rules, rates: Option<&Arc<Rates>>, begins_anew: bool) {
-        let versions = self.cold().versions_or_new();
+        let at = self.time_to_tell();
+        let cold = self.cold();
+        // Changes of the settings and resets take turns: where a reset leads to depends on the settings.
+        let turn = cold.cleared.lock();
+        let was_enabled = self.settings().rules().enabled;
+        let is_enabled = rules.enabled;
+        let versions = cold.versions_or_new();
         let is_idle = self.totals().sums().active == 0;
         let has_changed = versions.change(
             &self.current,
@@ -60,9 +78,42 @@ impl Engine {
             |windows| !begins_anew && windows.map(Windows::rates) == rates.map(|rates| &**rates),
             || rates.map(|rates| self.begin(rates.clone())),
         );
+        let switched = self.switch(was_enabled, is_enabled);
+        drop(turn);
         if has_changed {
             // There may be more room for probes now.
             self.queue.notify(usize::MAX);
+        }
+        if let Some(applied) = switched {
+            self.perform(&applied, at);
+        }
+    }
+
+    /// Does what the setting `enabled` asks for.
+    fn switch(&self, was_enabled: bool, is_enabled: bool) -> Option<Applied> {
+        let (cold, settings) = (self.cold(), self.settings());
+        if !is_enabled {
+            let applied = self.cell.operate(Order::Disable { overrules: was_enabled }, settings.rules());
+            if applied.effect.begins_epoch() {
+                let reopens = applied.before.state() == State::ForcedOpen;
+                cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens }));
+            }
+            return Some(applied);
+        }
+        let Disabled { since, reopens } = cold.disabled()?;
+        cold.set_disabled(None);
+        Some(self.cell.operate(Order::Enable { since, reopens }, settings.rules()))
+    }
+
+    /// Whether an operator has forced a state, rather than the setting `enabled`.
+    #[cfg(feature = "registry")]
+    pub(crate) fn is_forced_by_hand(&self) -> bool {
+        let first = || self.terms.as_deref().and_then(|terms| first_disabled(&terms.rules));
+        let disabled = self.cold.get().map_or_else(first, Cold::disabled);
+        match self.state() {
+            State::ForcedOpen => true,
+            State::ForcedClosed => disabled.is_none_or(|disabled| disabled.since != self.epoch()),
+            State::Closed | State::Open | State::HalfOpen => false,
         }
     }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::last_failure::Note;
@@ -78,6 +79,13 @@ impl Engine {
         if let Some(call) = shadow_call {
             call.settle(outcome, note);
         }
+    }
+
+    /// What a failed call says about itself, with the time. To be asked for before the call is settled: the clock may
+    /// panic.
+    #[cold]
+    pub(crate) fn note(&self, type_name: &'static str, message: impl Into<Cow<'static, str>>) -> Note {
+        Note::because(type_name, message.into(), self.now())
     }
 
     #[cold]
@@ -257,7 +265,7 @@ impl Engine {
         let is_opening = step::opening_cause(word, tripped_by, ended.settings.rules()).is_some();
         let is_below = word.state() == State::Closed && !is_opening;
         if is_below && self.cell.try_swap(word, step::closed_after_failure(word)) {
-            return self.cold().failures.record(note, None, ticket.admission.epoch(), || self.epoch());
+            return self.cold().failures.record(note, note.at, ticket.admission.epoch(), || self.epoch());
         }
         let now = ended.at.or_else(|| is_opening.then(|| self.now()));
         self.apply_failure(ticket.admission.epoch(), &ended.settings, tripped_by, now, note);
@@ -299,7 +307,7 @@ impl Engine {
     #[inline]
     fn finish_failure(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
         if applied.effect != Effect::Late {
-            let at = now.filter(|_| applied.effect.begins_epoch());
+            let at = now.filter(|_| applied.effect.begins_epoch()).or(note.at);
             let now = || if self.cell.is_still(applied.after) { applied.epoch_after() } else { self.epoch() };
             self.cold().failures.record(note, at, applied.epoch, now);
         }

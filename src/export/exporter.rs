@@ -1,6 +1,8 @@
 //! The exported breakers and their series.
 
 use std::fmt;
+#[cfg(feature = "registry")]
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use super::series::{Series, SeriesTable};
@@ -8,6 +10,8 @@ use super::source::Source;
 
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
+#[cfg(feature = "registry")]
+use crate::registry::Registry;
 use crate::sync::Mutex;
 use crate::transition::Transition;
 
@@ -38,8 +42,8 @@ use crate::transition::Transition;
 /// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have their own series, 16 to 32
 /// each, and keep them permanently. The breakers of all further names are summed under the name `other`. So a
 /// breaker for each host or tenant cannot flood your metrics database, however many come and go. A breaker
-/// added by itself gets its name's series at once; those of [`add_each`](Self::add_each) when they first
-/// appear.
+/// added by itself gets its name's series at once; those of a registry and of [`add_each`](Self::add_each) when
+/// they first appear.
 ///
 /// # Examples
 ///
@@ -93,6 +97,50 @@ impl Exporter {
     /// Adds a breaker with a static lifetime. Adding it again does nothing.
     pub fn add_static(&self, breaker: &'static CircuitBreaker) {
         self.list(Source::lasting(breaker), breaker.name());
+    }
+
+    /// Adds all current and future breakers of a registry, for as long as the registry exists. Adding it again
+    /// does nothing.
+    ///
+    /// The series have the names of the breakers, and their number is [bounded](#number-of-series). The
+    /// exporter does not keep the registry alive. What a breaker counts after the exporter's last reading and
+    /// before its eviction is lost.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tripcoil::{Exporter, Registry};
+    ///
+    /// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+    /// let exporter = Exporter::with_max_names(100);
+    /// exporter.add_registry(&hosts);
+    /// ```
+    #[cfg(feature = "registry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+    pub fn add_registry<K, S>(&self, registry: &Arc<Registry<K, S>>)
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        self.list_all(Source::registry(registry));
+    }
+
+    /// Like [`add_registry`](Self::add_registry), for a registry with a static lifetime.
+    #[cfg(feature = "registry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
+    pub fn add_static_registry<K, S>(&self, registry: &'static Registry<K, S>)
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        self.list_all(Source::static_registry(registry));
+    }
+
+    #[cfg(feature = "registry")]
+    fn list_all(&self, source: Source) {
+        let mut sources = self.0.sources.lock();
+        if !sources.iter().any(|listed| listed.is_same(&source)) {
+            sources.push(source);
+        }
     }
 
     /// Adds breakers that come and go. Whenever the exporter is read, it calls `walk`, which passes on a name

@@ -1,9 +1,13 @@
 use std::collections::HashMap;
+#[cfg(feature = "registry")]
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
 use super::series::{Counts, SeriesTable};
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
+#[cfg(feature = "registry")]
+use crate::registry::Registry;
 use crate::state::State;
 
 /// Hands out the name and a snapshot of each breaker.
@@ -19,6 +23,27 @@ enum Breakers {
     Static(&'static CircuitBreaker),
     Shared(Weak<CircuitBreaker>),
     Each(Box<Walk>),
+    #[cfg(feature = "registry")]
+    Registry(Weak<dyn Listing>),
+    #[cfg(feature = "registry")]
+    StaticRegistry(&'static dyn Listing),
+}
+
+/// A registry, whatever its keys.
+#[cfg(feature = "registry")]
+trait Listing: Send + Sync {
+    fn look(&self) -> Vec<Sight>;
+}
+
+#[cfg(feature = "registry")]
+impl<K, S> Listing for Registry<K, S>
+where
+    K: Eq + Hash + Clone + Send + Sync,
+    S: BuildHasher + Send + Sync,
+{
+    fn look(&self) -> Vec<Sight> {
+        self.iter().map(|(_, breaker)| Sight::of(&breaker)).collect()
+    }
 }
 
 /// What was seen of one breaker.
@@ -63,10 +88,33 @@ impl Source {
         Source::new(Breakers::Each(Box::new(walk)))
     }
 
+    #[cfg(feature = "registry")]
+    pub(super) fn registry<K, S>(registry: &Arc<Registry<K, S>>) -> Self
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        let registry = Arc::downgrade(registry);
+        Source::new(Breakers::Registry(registry))
+    }
+
+    #[cfg(feature = "registry")]
+    pub(super) fn static_registry<K, S>(registry: &'static Registry<K, S>) -> Self
+    where
+        K: Eq + Hash + Clone + Send + Sync + 'static,
+        S: BuildHasher + Send + Sync + 'static,
+    {
+        Source::new(Breakers::StaticRegistry(registry))
+    }
+
     pub(super) fn is_same(&self, other: &Source) -> bool {
         match (&self.breakers, &other.breakers) {
             (Breakers::Static(this), Breakers::Static(that)) => std::ptr::eq(*this, *that),
             (Breakers::Shared(this), Breakers::Shared(that)) => this.ptr_eq(that),
+            #[cfg(feature = "registry")]
+            (Breakers::Registry(this), Breakers::Registry(that)) => std::ptr::addr_eq(this.as_ptr(), that.as_ptr()),
+            #[cfg(feature = "registry")]
+            (Breakers::StaticRegistry(this), Breakers::StaticRegistry(that)) => std::ptr::addr_eq(*this, *that),
             _ => false,
         }
     }
@@ -76,6 +124,10 @@ impl Source {
         match &self.breakers {
             Breakers::Shared(breaker) => breaker.strong_count() > 0,
             Breakers::Static(_) | Breakers::Each(_) => true,
+            #[cfg(feature = "registry")]
+            Breakers::Registry(registry) => registry.strong_count() > 0,
+            #[cfg(feature = "registry")]
+            Breakers::StaticRegistry(_) => true,
         }
     }
 
@@ -89,6 +141,10 @@ impl Source {
                 walk(&mut |name, metrics| sights.push(Sight::new(name, metrics)));
                 sights
             }
+            #[cfg(feature = "registry")]
+            Breakers::Registry(registry) => registry.upgrade().map(|registry| registry.look()).unwrap_or_default(),
+            #[cfg(feature = "registry")]
+            Breakers::StaticRegistry(registry) => registry.look(),
         }
     }
 

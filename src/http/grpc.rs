@@ -97,6 +97,12 @@ fn number(code: &[u8]) -> Option<i32> {
 
 impl<B, E> Judge<Result<Response<B>, E>> for ByGrpcStatus {
     fn judge(self, result: &Result<Response<B>, E>) -> Outcome {
+        (&self).judge(result)
+    }
+}
+
+impl<B, E> Judge<Result<Response<B>, E>> for &ByGrpcStatus {
+    fn judge(self, result: &Result<Response<B>, E>) -> Outcome {
         match result {
             Ok(response) => self.response(response.status(), response.headers()),
             Err(_) => Outcome::Failure,

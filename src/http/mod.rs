@@ -2,12 +2,12 @@
 //!
 //! They use the types of the crate [`http`], which hyper, axum, reqwest and tonic share. With the feature
 //! `tower`, pass a judge to `BreakerLayer::judging`, and [`unavailable()`] to `BreakerLayer::answering`.
-//! Without tower, if the response is a [`Response`](::http::Response):
+//! Without tower, pass a judge to [`CircuitBreaker::judging`](crate::CircuitBreaker::judging):
 //!
 //! ```
 //! use http::{Response, StatusCode};
 //! use tripcoil::http::ByStatus;
-//! use tripcoil::{CircuitBreaker, Judge, State};
+//! use tripcoil::{CircuitBreaker, State};
 //! # async fn fetch() -> Result<Response<String>, std::io::Error> {
 //! #     let response = Response::builder().status(503).header("retry-after", "20").body(String::new());
 //! #     Ok(response.unwrap())
@@ -15,13 +15,15 @@
 //!
 //! # futures_lite::future::block_on(async {
 //! let breaker = CircuitBreaker::new("payments");
-//! let response = breaker.call_with(fetch(), |result| ByStatus::new().judge(result)).await.unwrap();
+//! let payments = breaker.judging(ByStatus::new());
+//! let response = payments.call(fetch()).await.unwrap();
 //! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 //! assert_eq!(breaker.state(), State::Open); // for the 20 seconds that `Retry-After` asked for
 //! # });
 //! ```
 //!
-//! If the response has another type, as in reqwest, pass its status and headers to [`ByStatus::outcome`].
+//! If the response is not a [`Response`](::http::Response), as in reqwest, tell [`ByStatus::with_head`] where
+//! its status and headers are.
 
 mod grpc;
 mod retry_after;
@@ -31,5 +33,5 @@ mod unavailable;
 pub use grpc::ByGrpcStatus;
 #[cfg(feature = "tower")]
 pub(crate) use grpc::grpc_code;
-pub use status::ByStatus;
+pub use status::{ByHead, ByStatus};
 pub use unavailable::unavailable;

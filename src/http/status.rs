@@ -78,6 +78,37 @@ impl ByStatus {
         }
     }
 
+    /// Creates a judge for responses of another type, whose status and headers `head` returns.
+    ///
+    /// For reqwest, which has its own `Response`: `ByStatus::new().with_head(|response: &reqwest::Response|
+    /// (response.status(), response.headers()))`.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use tripcoil::CircuitBreaker;
+    /// use tripcoil::http::ByStatus;
+    ///
+    /// struct Response { status: StatusCode, headers: HeaderMap, body: String }
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let by_status = ByStatus::new().with_head(|response: &Response| (response.status, &response.headers));
+    /// let payments = breaker.judging(by_status);
+    /// let busy = || Ok::<_, std::io::Error>(Response {
+    ///     status: StatusCode::BAD_GATEWAY,
+    ///     headers: HeaderMap::new(),
+    ///     body: String::new(),
+    /// });
+    /// assert!(payments.call_sync(busy).is_ok());
+    /// assert_eq!(breaker.metrics().total_error_count, 1);
+    /// ```
+    #[must_use]
+    pub const fn with_head<R, H>(self, head: H) -> ByHead<H>
+    where
+        H: Fn(&R) -> (StatusCode, &HeaderMap),
+    {
+        ByHead { judge: self, head }
+    }
+
     fn refusal(&self, headers: &HeaderMap) -> Outcome {
         let wait = retry_after(headers).map(|wait| wait.min(self.max_retry_after));
         match wait.filter(|wait| !wait.is_zero()) {
@@ -95,8 +126,39 @@ impl Default for ByStatus {
 
 impl<B, E> Judge<Result<Response<B>, E>> for ByStatus {
     fn judge(self, result: &Result<Response<B>, E>) -> Outcome {
+        (&self).judge(result)
+    }
+}
+
+impl<B, E> Judge<Result<Response<B>, E>> for &ByStatus {
+    fn judge(self, result: &Result<Response<B>, E>) -> Outcome {
         match result {
             Ok(response) => self.outcome(response.status(), response.headers()),
+            Err(_) => Outcome::Failure,
+        }
+    }
+}
+
+/// [`ByStatus`] for responses of any type. Created by [`ByStatus::with_head`].
+#[derive(Clone, Copy, Debug)]
+pub struct ByHead<H> {
+    judge: ByStatus,
+    head: H,
+}
+
+impl<R, E, H: Fn(&R) -> (StatusCode, &HeaderMap)> Judge<Result<R, E>> for ByHead<H> {
+    fn judge(self, result: &Result<R, E>) -> Outcome {
+        (&self).judge(result)
+    }
+}
+
+impl<R, E, H: Fn(&R) -> (StatusCode, &HeaderMap)> Judge<Result<R, E>> for &ByHead<H> {
+    fn judge(self, result: &Result<R, E>) -> Outcome {
+        match result {
+            Ok(response) => {
+                let (status, headers) = (self.head)(response);
+                self.judge.outcome(status, headers)
+            }
             Err(_) => Outcome::Failure,
         }
     }

@@ -87,6 +87,13 @@ impl Cell {
         }
     }
 
+    /// The cell of a breaker that is forced closed from the start.
+    pub(crate) fn forced_closed() -> Self {
+        let word = Word::forced_closed(Epoch::new(0));
+        let history = History::of_first(word);
+        Cell { word: SwapU64::new(word.bits()), history: SwapU64::new(history.bits()), ..Cell::new() }
+    }
+
     /// The word as it is.
     #[inline]
     pub(crate) fn load(&self) -> Word {

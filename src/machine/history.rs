@@ -22,6 +22,12 @@ impl History {
         History(bits)
     }
 
+    /// That of a first word that admits every call.
+    pub(crate) const fn of_first(word: Word) -> Self {
+        // Tag and epoch lie in the same bits in both.
+        History(word.bits())
+    }
+
     pub(crate) const fn bits(self) -> u64 {
         self.0
     }

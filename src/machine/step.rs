@@ -59,7 +59,17 @@ pub(crate) enum Order {
     HalfOpen,
     ForceOpen,
     ForceClosed,
+    /// As the settings have it: closed, or forced closed if the breaker is not enabled.
     Reset,
+    /// Forced closed, unless it is so already. What an operator has forced open is moved only if this `overrules` it.
+    Disable {
+        overrules: bool,
+    },
+    /// Ends what `Disable` began as the epoch `since`, if that still is.
+    Enable {
+        since: Epoch,
+        reopens: bool,
+    },
 }
 
 impl Order {
@@ -67,7 +77,7 @@ impl Order {
     pub(crate) const fn opens_at(self) -> Option<Duration> {
         match self {
             Order::Open { now, .. } | Order::OpenFor { now, .. } => Some(now),
-            Order::Close | Order::HalfOpen | Order::ForceOpen | Order::ForceClosed | Order::Reset => None,
+            _ => None,
         }
     }
 }
@@ -273,15 +283,33 @@ pub(crate) fn release(word: Word, context: Context, call: Epoch, rules: &Rules) 
 /// An operator moves the breaker.
 pub(crate) fn operate(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
     let epoch = context.epoch.next();
+    let is_there = match order {
+        Order::Disable { overrules } => match word.state() {
+            State::ForcedClosed => true,
+            State::ForcedOpen => !overrules,
+            State::Closed | State::Open | State::HalfOpen => false,
+        },
+        Order::Enable { since, .. } => word.state() != State::ForcedClosed || context.epoch != since,
+        _ => false,
+    };
+    if is_there {
+        return Step::stay(word, Effect::Counted);
+    }
     let next = match order {
-        Order::Close | Order::Reset => Word::closed(epoch),
+        Order::Reset if !rules.enabled => Word::forced_closed(epoch),
+        Order::Close | Order::Reset | Order::Enable { reopens: false, .. } => Word::closed(epoch),
         Order::Open { now, draw } => Word::open(epoch, deadline(word, context, now, draw, rules)),
         Order::OpenFor { now, open_for } => Word::open(epoch, Millis::after(now, open_for)),
         Order::HalfOpen => Word::half_open(epoch),
-        Order::ForceOpen => Word::forced_open(epoch),
-        Order::ForceClosed => Word::forced_closed(epoch),
+        Order::ForceOpen | Order::Enable { reopens: true, .. } => Word::forced_open(epoch),
+        Order::ForceClosed | Order::Disable { .. } => Word::forced_closed(epoch),
     };
-    let cause = if matches!(order, Order::Reset) { Cause::Reset } else { Cause::Manual };
+    let cause = match order {
+        Order::Reset => Cause::Reset,
+        Order::Disable { .. } => Cause::Disabled,
+        Order::Enable { .. } => Cause::Enabled,
+        _ => Cause::Manual,
+    };
     begin(next, word, cause)
 }
 

@@ -2,7 +2,7 @@ pub(crate) mod judge;
 
 use std::time::Duration;
 
-pub use judge::{ByResult, Ignoring, Judge};
+pub use judge::{ByResult, Ignoring, Judge, WithMessages};
 
 /// How a finished call counts.
 ///

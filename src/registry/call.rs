@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::{BreakerHandle, DefaultHashBuilder, Registry};
 use crate::breaker::owned_permit::Shared;
 use crate::breaker::permit::{Bare, Hold, LocalPermit, OnDrop, Suspended, settling};
+use crate::breaker::within::Within;
 use crate::engine::last_failure::Note;
 use crate::error::{Error, Rejected};
 use crate::outcome::Outcome;
@@ -174,6 +175,55 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.judged(key, op, judge)
     }
 
+    /// Protects a future with a time-out, with the breaker of `key`, like
+    /// [`CircuitBreaker::call_within`](crate::CircuitBreaker::call_within).
+    ///
+    /// # Errors
+    ///
+    /// See [`call`](Self::call). A time-out is an [`Error::Inner`] with the error of `on_timeout`.
+    ///
+    /// # Panics
+    ///
+    /// See [`call`](Self::call); also if `sleep` or `on_timeout` panics, which counts as a failure.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use std::time::Duration;
+    /// use tripcoil::Registry;
+    ///
+    /// # async fn fetch() -> io::Result<String> { std::future::pending().await }
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let limit = tokio::time::sleep(Duration::from_millis(10));
+    /// let result = hosts.call_within("up.example", limit, || io::ErrorKind::TimedOut.into(), fetch()).await;
+    /// assert!(result.is_err());
+    /// assert_eq!(hosts.metrics().total_error_count, 1);
+    /// # });
+    /// ```
+    #[expect(clippy::type_complexity, reason = "each part has a name of its own")]
+    pub fn call_within<'a, Q, F, T, E, Z, O>(
+        &'a self,
+        key: &'a Q,
+        sleep: Z,
+        on_timeout: O,
+        op: F,
+    ) -> KeyedCall<'a, K, Q, Within<F::IntoFuture, Z::IntoFuture, O>, ByResult, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: IntoFuture<Output = Result<T, E>>,
+        Z: IntoFuture,
+        O: FnOnce() -> E,
+    {
+        self.judged(key, Within::new(sleep, on_timeout, op), ByResult)
+    }
+
     pub(super) fn judged<'a, Q: ?Sized, F: IntoFuture, J>(
         &'a self,
         key: &'a Q,
@@ -290,7 +340,7 @@ where
                     Poll::Pending
                 }
                 Poll::Ready(result) => {
-                    permit.settle(judge.judge(&result), &result);
+                    permit.settle(judge, &result);
                     Poll::Ready(result.map_err(Error::Inner))
                 }
             };
@@ -303,7 +353,7 @@ where
                 Poll::Pending
             }
             Poll::Ready(result) => {
-                inside.settle(judge.judge(&result), &result);
+                inside.settle(judge, &result);
                 Poll::Ready(result.map_err(Error::Inner))
             }
         }

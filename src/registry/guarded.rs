@@ -4,12 +4,13 @@ use std::future::IntoFuture;
 use std::hash::{BuildHasher, Hash};
 
 use super::{DefaultHashBuilder, KeyedCall, Registry};
+use crate::breaker::within::Within;
 use crate::error::Error;
-use crate::outcome::Outcome;
 use crate::outcome::judge::{Ignoring, Judge};
 
 impl<K, S> Registry<K, S> {
-    /// Returns the registry with a judge: errors that match `predicate` count as [`Outcome::Ignored`].
+    /// Returns the registry with a judge: errors that match `predicate` count as
+    /// [`Outcome::Ignored`](crate::Outcome::Ignored).
     ///
     /// ```
     /// use tripcoil::Registry;
@@ -27,7 +28,9 @@ impl<K, S> Registry<K, S> {
 
     /// Returns the registry with a judge that decides how each result counts.
     ///
-    /// `R` is the `Result<T, E>` of the calls. A call with another result type does not compile.
+    /// `judge` is an `Fn(&Result<T, E>) -> Outcome` with the types of the calls, a judge such as
+    /// `tripcoil::http::ByStatus`, or any other [`Judge`]. A call with a result that the judge does not accept
+    /// does not compile.
     ///
     /// ```
     /// use tripcoil::{Outcome, Registry};
@@ -41,7 +44,7 @@ impl<K, S> Registry<K, S> {
     /// assert_eq!(hosts.call_sync("up.example", || Ok(502)).unwrap(), 502);
     /// assert_eq!(registry.metrics().total_error_count, 1);
     /// ```
-    pub fn judging<R, J: Fn(&R) -> Outcome>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
+    pub const fn judging<J>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
         GuardedRegistry { registry: self, judge }
     }
 }
@@ -105,6 +108,34 @@ impl<K: Eq + Hash + Clone, J, S: BuildHasher> GuardedRegistry<'_, K, J, S> {
         &'g J: Judge<Result<T, E>>,
     {
         self.registry.judged(key, op, &self.judge)
+    }
+
+    /// Like [`Registry::call_within`], with this judge, which receives a time-out as the error of `on_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Registry::call_within`].
+    ///
+    /// # Panics
+    ///
+    /// See [`Registry::call_within`]; also if the judge panics, which counts as a failure.
+    #[expect(clippy::type_complexity, reason = "each part has a name of its own")]
+    pub fn call_within<'g, Q, F, T, E, Z, O>(
+        &'g self,
+        key: &'g Q,
+        sleep: Z,
+        on_timeout: O,
+        op: F,
+    ) -> KeyedCall<'g, K, Q, Within<F::IntoFuture, Z::IntoFuture, O>, &'g J, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: IntoFuture<Output = Result<T, E>>,
+        Z: IntoFuture,
+        O: FnOnce() -> E,
+        &'g J: Judge<Result<T, E>>,
+    {
+        self.registry.judged(key, Within::new(sleep, on_timeout, op), &self.judge)
     }
 }
 

@@ -59,7 +59,7 @@ use totals::Totals;
 ///
 /// | to protect | use |
 /// |---|---|
-/// | one future | [`call`](Self::call), [`call_with`](Self::call_with) |
+/// | one future | [`call`](Self::call), [`call_with`](Self::call_with); with a time-out [`call_within`](Self::call_within) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
 /// | many call sites with one judge | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
 /// | other code | [`try_acquire`](Self::try_acquire) |
@@ -83,8 +83,8 @@ use totals::Totals;
 /// 1. closed, and not used since the ring's last pass; then any other closed one 2. open past its deadline,
 ///    longest first; then half-open 3. open, nearest deadline first
 ///
-/// These are **never evicted**: a breaker that is forced open or forced closed, one with calls in flight, and
-/// one whose handle from [`get`](Self::get) or [`find`](Self::find) is still held.
+/// These are **never evicted**: a breaker that was forced open or forced closed manually, one with calls in
+/// flight, and one whose handle from [`get`](Self::get) or [`find`](Self::find) is still held.
 ///
 /// If none of the 16 can be evicted, the new key gets a breaker that is not listed. It works for everyone who
 /// holds it, but the next use of the key creates another one. [`unlisted`](RegistryMetrics::unlisted) counts
@@ -104,16 +104,11 @@ use totals::Totals;
 /// ```
 /// # #[cfg(feature = "metrics")] {
 /// use std::sync::Arc;
-/// use tripcoil::{Registry, Exporter};
+/// use tripcoil::{Exporter, Registry};
 ///
 /// let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
 /// let exporter = Exporter::with_max_names(100);
-/// let listed = hosts.clone();
-/// exporter.add_each(move |hand_out| {
-///     for (_, breaker) in listed.iter() {
-///         hand_out(breaker.name(), &breaker.lifetime_metrics());
-///     }
-/// });
+/// exporter.add_registry(&hosts);
 /// # }
 /// ```
 pub struct Registry<K, S = DefaultHashBuilder> {
@@ -221,6 +216,13 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.find_hashed(key, self.hash(key))
     }
 
+    /// Returns the settings of breakers created from now on, like [`CircuitBreaker::config`].
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let terms = self.terms();
+        Config::of(&terms.rules, terms.rates.as_deref())
+    }
+
     fn terms(&self) -> Arc<Terms> {
         self.terms.lock().clone()
     }
@@ -236,9 +238,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// let hosts: Registry<String> = Registry::new("hosts");
     /// hosts.get("a");
     ///
-    /// let mut config = Config::default();
-    /// config.error_threshold = Some(Some(1));
-    /// hosts.reconfigure(config)?;
+    /// hosts.reconfigure(Config::default().error_threshold(1))?;
     /// for host in ["a", "b"] {
     ///     hosts.get(host).try_acquire().unwrap().failure();
     ///     assert_eq!(hosts.get(host).state(), State::Open);

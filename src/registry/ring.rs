@@ -107,13 +107,13 @@ impl Ring {
 /// `None`: it must not be evicted.
 fn rank(breaker: &Arc<CircuitBreaker>, now: Duration) -> Option<Rank> {
     let state = breaker.state();
-    if matches!(state, State::ForcedOpen | State::ForcedClosed) || !is_idle(breaker) {
+    if breaker.engine().is_forced_by_hand() || !is_idle(breaker) {
         return None;
     }
     Some(match breaker.engine().deadline() {
         Some(deadline) if deadline <= now => Rank::Overdue(Reverse(now - deadline)),
         Some(deadline) => Rank::Open(deadline),
-        None if state != State::Closed => Rank::HalfOpen,
+        None if !matches!(state, State::Closed | State::ForcedClosed) => Rank::HalfOpen,
         None if breaker.membership().take_use() => Rank::Closed,
         None => Rank::Unused,
     })
@@ -125,7 +125,7 @@ fn claim(breaker: &Arc<CircuitBreaker>) -> bool {
     membership.set_evicted(true);
     // Pairs with the fence in `Registry::find`: either the mark is seen there, or the handle here.
     full_fence();
-    let is_free = is_idle(breaker) && !matches!(breaker.state(), State::ForcedOpen | State::ForcedClosed);
+    let is_free = is_idle(breaker) && !breaker.engine().is_forced_by_hand();
     if !is_free {
         membership.set_evicted(false);
     }

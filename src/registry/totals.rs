@@ -76,7 +76,7 @@ impl Totals {
         let living = Living { breaker: Arc::downgrade(breaker), counted };
         let mut departed = self.departed.lock();
         *match why {
-            Departure::Evicted(State::Closed) => &mut departed.evicted_closed,
+            Departure::Evicted(State::Closed | State::ForcedClosed) => &mut departed.evicted_closed,
             Departure::Evicted(_) => &mut departed.evicted_open,
             Departure::Removed => &mut departed.removed,
             Departure::Unlisted => &mut departed.unlisted,

@@ -92,9 +92,11 @@ where
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        let outcome = judge.judge(&result);
+                        let (outcome, message) = judge.judge_with_message(&result);
                         inside.suspend();
-                        Poll::Ready(this.settle_at.finished(AdmittedCall { hold, outcome }, result).map_err(M::failed))
+                        Poll::Ready(
+                            this.settle_at.finished(AdmittedCall { hold, outcome, message }, result).map_err(M::failed),
+                        )
                     }
                 }
             }

@@ -34,11 +34,15 @@ pub(super) mod sealed {
 pub struct AdmittedCall<B: Deref<Target = CircuitBreaker>> {
     pub(super) hold: Hold<Shared<B>, Suspended>,
     pub(super) outcome: Outcome,
+    pub(super) message: Option<String>,
 }
 
 impl<B: Deref<Target = CircuitBreaker>> AdmittedCall<B> {
     pub(super) fn settle<T, E>(self, result: &Result<T, E>) {
-        self.hold.settle(self.outcome, || type_name(result));
+        match self.message {
+            None => self.hold.settle(self.outcome, || type_name(result)),
+            Some(message) => self.hold.settle_with_message(self.outcome, type_name(result), message),
+        }
     }
 }
 

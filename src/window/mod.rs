@@ -86,6 +86,7 @@ impl Window {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            Span::Calls(1) => f.write_str("1 call"),
             Span::Calls(calls) => write!(f, "{calls} calls"),
             Span::Time(time) => write!(f, "{time:?}"),
         }

@@ -12,11 +12,13 @@ const SECONDS: RangeInclusive<u64> = 5..=60;
 const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
 
 pub(crate) const HELP: &str = "\
-One outage of a real HTTP service, first without a circuit breaker, then with one.
+One outage of a real HTTP service, three times: without a circuit breaker, with the
+default settings but for a reset timeout of 250 ms (the default of 30 s is longer than
+the outage), and with settings for this server. All settings are printed.
 
 A server on the loopback interface fails slowly, goes away, and comes back too weak
-for its clients. Async tasks and threads call it through one shared breaker. The
-program prints a table and writes a picture to a file.
+for its clients. Async tasks and threads call it through one shared breaker. In the
+end there is a table on the standard output and a picture in a file.
 
 Usage: outage [--rule NAME] [--seconds N] [--seed N] [--svg PATH]
 
@@ -25,11 +27,11 @@ Options:
                   consecutive  5 failures in a row
                   calls        half of the last 100 calls failed
                   time         half of the calls of the last 2 s failed
-                  slow         half of the last 100 calls took 50 ms, or hang for 50 ms
-  --seconds N   length of one of the two runs, 5 to 60 [default: 12]
-  --seed N      seed of the arrivals and the server's delays, the same in both runs,
+                  slow         half of the last 100 calls took 50 ms, or hang for so long
+  --seconds N   length of one of the three runs, 5 to 60 [default: 12]
+  --seed N      of the arrivals and the server's delays, the same in all runs,
                 0 to 18446744073709551615 [default: 1]
-  --svg PATH    file for the picture [default: timeline.svg]
+  --svg PATH    where the picture goes [default: timeline.svg]
   -h, --help    print this
 ";
 

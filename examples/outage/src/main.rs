@@ -1,4 +1,4 @@
-//! One outage of a real HTTP service, first without a circuit breaker, then with one.
+//! One outage of a real HTTP service: without a circuit breaker, with the default settings, and with settings for it.
 
 #![expect(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
 
@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use outage::{client, health, script, server};
 
 use crate::args::{Request, Settings};
+use crate::breaker::Protection;
 use crate::figures::Figures;
 use crate::screen::Screen;
 
@@ -51,10 +52,21 @@ fn outage(settings: &Settings) -> Result<(), Box<dyn Error>> {
     drop(File::options().append(true).create(true).open(svg).map_err(unwritable)?);
 
     let mut screen = Screen::stdout();
-    let without = run::run(settings, false, &mut screen)?;
-    let with = run::run(settings, true, &mut screen)?;
-    table::write(screen.out(), &Figures::of(&without), &Figures::of(&with))?;
-    fs::write(svg, timeline::picture(&without, &with)).map_err(unwritable)?;
+    for protection in Protection::all(settings.rule) {
+        writeln!(screen.out(), "{}", protection.title())?;
+        for line in protection.settings() {
+            writeln!(screen.out(), "  {line}")?;
+        }
+    }
+    writeln!(screen.out())?;
+    let [nothing, defaults, tuned] = Protection::all(settings.rule);
+    let runs = [
+        run::run(settings, nothing, &mut screen)?,
+        run::run(settings, defaults, &mut screen)?,
+        run::run(settings, tuned, &mut screen)?,
+    ];
+    table::write(screen.out(), &runs.each_ref().map(Figures::of))?;
+    fs::write(svg, timeline::picture(&runs)).map_err(unwritable)?;
     writeln!(screen.out(), "\nThe picture is in {}.", svg.display())?;
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tripcoil::State;
 
-use crate::breaker::Rule;
+use crate::breaker::Protection;
 use crate::health::Chart;
 use crate::script::Condition;
 
@@ -36,8 +36,8 @@ pub(crate) struct Call {
 /// Everything that was measured in one run.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What opened the breaker, if there was one.
-    pub(crate) rule: Rule,
+    /// What stood between the clients and the server.
+    pub(crate) protection: Protection,
     pub(crate) length: Duration,
     /// In the order of their beginnings.
     pub(crate) calls: Vec<Call>,

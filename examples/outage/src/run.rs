@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use tripcoil::Transition;
 
 use crate::args::Settings;
-use crate::breaker::breaker;
+use crate::breaker::{Protection, breaker};
 use crate::client::{AsyncClient, ThreadClient};
 use crate::health::Health;
 use crate::load::Load;
@@ -21,13 +21,13 @@ use crate::server::Server;
 const HEAD_START: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Plays the outage once, with a breaker or without.
+/// Plays the outage once.
 pub(crate) fn run<W: Write>(
     settings: &Settings,
-    protected: bool,
+    protection: Protection,
     screen: &mut Screen<W>,
 ) -> Result<Record, Box<dyn Error>> {
-    let &Settings { rule, length, seed, .. } = settings;
+    let &Settings { length, seed, .. } = settings;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _inside = runtime.enter();
     let start = Instant::now() + HEAD_START;
@@ -38,24 +38,16 @@ pub(crate) fn run<W: Write>(
     let outage = runtime.spawn(server.play(script::stages(length), start, Arc::clone(&health)));
 
     let (observer, transitions) = mpsc::channel();
-    let breaker = if protected {
-        // It fails only when the run is over and nobody listens any more.
-        let observer = move |transition: &Transition| drop(observer.send(transition.clone()));
-        Some(Arc::new(breaker(rule, start, observer)?))
-    } else {
-        None
-    };
+    // It fails only when the run is over and nobody listens any more.
+    let observer = move |transition: &Transition| drop(observer.send(transition.clone()));
+    let breaker = breaker(protection, start, observer)?.map(Arc::new);
 
     let (sender, calls) = mpsc::channel();
     let load = Arc::new(Load { start, length, seed, breaker: breaker.clone(), calls: sender });
     load.threads(&ThreadClient::new(address));
     runtime.spawn(load.tasks(AsyncClient::new(address)));
 
-    screen.begin(if protected {
-        format!("with a breaker that opens on: {}", rule.meaning())
-    } else {
-        "without a breaker".into()
-    })?;
+    screen.begin(protection.title().to_owned())?;
     let mut states = Vec::new();
     let mut told = 0;
     while !outage.is_finished() {
@@ -81,5 +73,5 @@ pub(crate) fn run<W: Write>(
     // Ends with the last caller.
     let mut calls: Vec<Call> = calls.iter().collect();
     calls.sort_by_key(|call| call.at);
-    Ok(Record { rule, length, calls, chart: health.chart(), states: breaker.map(|_| states) })
+    Ok(Record { protection, length, calls, chart: health.chart(), states: breaker.map(|_| states) })
 }

@@ -20,11 +20,12 @@ const ROWS: [(&str, Cell); 11] = [
     ("traffic back (2)", |it| after(it.back_after)),
 ];
 
-/// Writes the two runs side by side.
-pub(crate) fn write(out: &mut impl Write, without: &Figures, with: &Figures) -> io::Result<()> {
-    writeln!(out, "{:<48}{:>14}{:>14}", "", "without", "with breaker")?;
+/// Writes the three runs side by side: without a breaker, with the defaults, and set for this server.
+pub(crate) fn write(out: &mut impl Write, runs: &[Figures; 3]) -> io::Result<()> {
+    writeln!(out, "{:<48}{:>14}{:>14}{:>14}", "", "without", "defaults", "set for it")?;
     for (name, cell) in ROWS {
-        writeln!(out, "{name:<48}{:>14}{:>14}", cell(without), cell(with))?;
+        let [without, defaults, tuned] = runs.each_ref().map(cell);
+        writeln!(out, "{name:<48}{without:>14}{defaults:>14}{tuned:>14}")?;
     }
     writeln!(out)?;
     writeln!(

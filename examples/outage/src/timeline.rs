@@ -3,7 +3,6 @@ use std::time::Duration;
 use tripcoil::State;
 
 use crate::axis::{TimeAxis, round_up};
-use crate::breaker::Rule;
 use crate::client::PATIENCE;
 use crate::figures::Figures;
 use crate::load::{TASK_RATE, THREAD_RATE, THREADS};
@@ -14,29 +13,36 @@ use crate::script::Condition;
 use crate::svg::{Drawing, Rect, Type};
 
 const WIDTH: u32 = 1200;
-const HEIGHT: u32 = 1216;
+const HEIGHT: u32 = 1830;
 const LEFT: f64 = 120.0;
 const RIGHT: f64 = 1170.0;
 const TOP: f64 = 244.0;
-const HALF: f64 = 496.0;
+/// From one run to the next; the settings take part of it.
+const RUN: f64 = 540.0;
+/// The height of the settings.
+const SETTINGS: f64 = 46.0;
 const LATENCY: f64 = 168.0;
 const RATE: f64 = 132.0;
 const NOTE: Type = Type::new(15.0);
 
-/// Draws both runs, one above the other, on the same axes.
-pub(crate) fn picture(without: &Record, with: &Record) -> String {
+/// Draws the runs, one above the other, on the same axes.
+pub(crate) fn picture(runs: &[Record; 3]) -> String {
     let mut drawing = Drawing::new(WIDTH, HEIGHT);
-    heading(&mut drawing, with.rule);
-    let bins = [without, with].map(|record| panel::bins(&record.calls, record.length));
+    heading(&mut drawing);
+    let bins = runs.each_ref().map(|record| panel::bins(&record.calls, record.length));
     let highest = round_up(bins.iter().flatten().map(Bin::total).fold(0.0, f64::max));
-    for ((record, bins), y) in [without, with].into_iter().zip(&bins).zip([TOP, TOP + HALF]) {
-        half(&mut drawing, y, record, bins, highest);
+    for ((record, bins), y) in runs.iter().zip(&bins).zip([TOP, TOP + RUN - SETTINGS, TOP + 2.0 * RUN - SETTINGS]) {
+        run(&mut drawing, y, record, bins, highest);
     }
     drawing.finish()
 }
 
-fn heading(drawing: &mut Drawing, rule: Rule) {
-    drawing.text((30.0, 42.0), Type::new(26.0).bold(), "The same outage, without a circuit breaker and with one");
+fn heading(drawing: &mut Drawing) {
+    drawing.text(
+        (30.0, 42.0),
+        Type::new(26.0).bold(),
+        "One outage three times: no circuit breaker, the defaults, settings for it",
+    );
     let clients = format!(
         "A real HTTP server on this machine, called {TASK_RATE} times a second by async tasks and up to {} times by {THREADS} threads.",
         THREADS * THREAD_RATE,
@@ -47,7 +53,7 @@ fn heading(drawing: &mut Drawing, rule: Rule) {
     );
     drawing.text((30.0, 70.0), NOTE, &clients);
     drawing.text((30.0, 92.0), NOTE, &rules);
-    drawing.text((30.0, 114.0), NOTE, &format!("The breaker opens on: {}.", rule.meaning()));
+    drawing.text((30.0, 114.0), NOTE, "Below the title of each run with a breaker stand all of its settings.");
     let named = |look: Look| (look, look.name);
     let conditions = [Condition::Healthy, Condition::Failing, Condition::Down, Condition::Recovering];
     let states = [
@@ -73,15 +79,18 @@ fn legend<const N: usize>(drawing: &mut Drawing, y: f64, title: &str, entries: [
     }
 }
 
-fn half(drawing: &mut Drawing, y: f64, record: &Record, bins: &[Bin], highest: f64) {
+fn run(drawing: &mut Drawing, y: f64, record: &Record, bins: &[Bin], highest: f64) {
     let time = TimeAxis { left: LEFT, right: RIGHT, length: record.length };
-    let server = y + 16.0;
+    let settings = record.protection.settings();
+    for (line, below) in settings.iter().zip([18.0, 34.0, 50.0]) {
+        drawing.text((30.0, y + below), Type::new(13.0), line);
+    }
+    let server = y + 16.0 + if settings.is_empty() { 0.0 } else { SETTINGS };
     let breaker = server + BAND + 6.0;
     let latency = time.area(breaker + BAND + 12.0, LATENCY);
     let rate = time.area(latency.bottom() + 22.0, RATE);
 
-    let title = if record.states.is_some() { "With a breaker" } else { "Without a breaker" };
-    drawing.text((30.0, y), Type::new(20.0).bold(), title);
+    drawing.text((30.0, y), Type::new(20.0).bold(), record.protection.title());
     drawing.text((RIGHT, y), NOTE.flush_right(), &summary(&Figures::of(record)));
 
     drawing.text((LEFT - 8.0, server + 18.0), NOTE.flush_right(), "server");
@@ -118,6 +127,7 @@ fn summary(figures: &Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaker::{Protection, Rule};
     use crate::health::Chart;
     use crate::record::{Call, Caller};
 
@@ -138,7 +148,7 @@ mod tests {
             turn(85, Condition::Helped),
         ];
         Record {
-            rule: Rule::Slow,
+            protection: if states.is_some() { Protection::Tuned(Rule::Slow) } else { Protection::Nothing },
             length: Duration::from_secs(length),
             calls: (0..length * 20).map(call).collect(),
             chart: Chart { turns, sick_requests: 3 },
@@ -150,7 +160,7 @@ mod tests {
     fn the_picture_is_well_formed_and_everything_is_on_it() {
         for length in [5, 12, 60] {
             let states = vec![(Duration::from_secs(1), State::Open), (Duration::from_secs(2), State::HalfOpen)];
-            let svg = picture(&record(length, None), &record(length, Some(states)));
+            let svg = picture(&[record(length, None), record(length, Some(Vec::new())), record(length, Some(states))]);
             let document = roxmltree::Document::parse(&svg).unwrap();
             for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
                 let number = |name| node.attribute(name).unwrap().parse::<f64>().unwrap();
@@ -162,7 +172,11 @@ mod tests {
 
     #[test]
     fn every_phase_and_state_is_named() {
-        let svg = picture(&record(12, None), &record(12, Some(vec![(Duration::from_secs(3), State::Open)])));
+        let svg = picture(&[
+            record(12, None),
+            record(12, None),
+            record(12, Some(vec![(Duration::from_secs(3), State::Open)])),
+        ]);
         for name in ["healthy", "failing slowly", "refusing connections", "recovering", "closed", "open"] {
             assert!(svg.contains(&format!(">{name}<")), "{name}");
         }
@@ -171,6 +185,6 @@ mod tests {
     #[test]
     fn a_run_without_any_call_has_a_picture() {
         let empty = || Record { calls: Vec::new(), ..record(5, None) };
-        assert!(roxmltree::Document::parse(&picture(&empty(), &empty())).is_ok());
+        assert!(roxmltree::Document::parse(&picture(&[empty(), empty(), empty()])).is_ok());
     }
 }
