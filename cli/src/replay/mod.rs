@@ -1,0 +1,224 @@
+//! `tripcoil replay`: recorded calls go through policies, on virtual time.
+
+mod engine;
+mod incidents;
+mod input;
+mod journal;
+mod lane;
+mod measure;
+mod picture;
+mod policy;
+mod queue;
+mod report;
+mod table;
+mod tally;
+mod timeline;
+mod trouble;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::command::Stop;
+use crate::failure::Failure;
+use engine::Replay;
+use input::{Broken, Unit};
+use policy::Policy;
+use report::Report;
+
+/// Tries circuit breaker policies on recorded calls.
+///
+/// Each policy gets a breaker for each key and the same calls, on virtual time: a call asks its breaker when it starts and
+/// settles when it ends. The report says when each policy would have opened and why, what that would have spared, and
+/// which good calls it would have refused.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The recorded calls: JSON lines or CSV, or `-` for the standard input.
+    #[arg(value_name = "CALLS", required_unless_present = "incidents")]
+    calls: Option<PathBuf>,
+    /// The policies to compare, in TOML: `[name]`, then settings.
+    ///
+    /// The settings are those of the library's `Config`, such as `error_rate = 0.5` and `window = "10s"`. Without this
+    /// option, the policies that come with the command are compared; `--print-policies` shows them.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Print the policies that come with the command, as TOML, and exit.
+    #[arg(long, exclusive = true)]
+    print_policies: bool,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Draw the traffic and the states of each policy into this SVG file.
+    #[arg(long, value_name = "FILE", conflicts_with = "incidents")]
+    picture: Option<PathBuf>,
+    /// End with exit code 3 at the first line that cannot be replayed.
+    #[arg(long, conflicts_with = "incidents")]
+    strict: bool,
+    /// A call that takes this long is slow, in the report. What a policy calls slow is its own setting.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive)]
+    slow: Duration,
+    /// What a `time` counts that is a number.
+    #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
+    time_unit: Unit,
+    /// What a `duration` counts that is a number.
+    #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
+    duration_unit: Unit,
+    /// How far lines may be out of order. An access log is written as requests end: give at least the longest duration.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, conflicts_with = "incidents")]
+    reorder: Duration,
+    /// How many keys are replayed, in the order of their first calls. Calls to other keys are counted.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one, conflicts_with = "incidents")]
+    max_keys: usize,
+    /// How many calls may be in flight at once. Calls beyond that are counted.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = at_least_one, conflicts_with = "incidents")]
+    max_in_flight: usize,
+    /// Replay the synthetic incidents of `tripcoil generate` instead of a file, and print a table of scores.
+    #[arg(long, conflicts_with = "calls")]
+    incidents: bool,
+    /// The seeds of the incidents.
+    #[arg(long, value_name = "A..=B", default_value = "51..=100", value_parser = seeds, requires = "incidents")]
+    seeds: RangeInclusive<u64>,
+    /// Write the table into this Markdown page too, between the comments `incidents: begin` and `incidents: end`.
+    #[arg(long, value_name = "FILE", requires = "incidents", conflicts_with = "json")]
+    markdown: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+A call is a line of JSON or a row of CSV with these fields; others are ignored:
+  time      when it started: a number, since 1970 or any other origin, or RFC 3339
+  key       what it called, one breaker for each; optional
+  duration  how long it took: a number, or a text with units such as \"250ms\"
+  outcome   success, failure, ignored, dropped, or \"trip 30s\"
+
+  {\"time\": 1767225600.25, \"key\": \"db-1\", \"duration\": 0.031, \"outcome\": \"success\"}
+
+The first line decides on the format; a CSV begins with the names of its columns.
+
+Exit codes:
+  0  the report is complete
+  1  a file could not be read or written, or there was no call to replay
+  2  the arguments, the policies or the header of a CSV make no sense
+  3  a line could not be replayed, under --strict";
+
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
+    if args.print_policies {
+        return Ok(out.write_all(policy::NAMED.as_bytes())?);
+    }
+    let policies = policy::load(args.policy.as_deref())?;
+    match &args.calls {
+        None => incidents::run(args, &policies, out),
+        Some(calls) => replay(args, calls, &policies, out),
+    }
+}
+
+fn replay(args: &Args, path: &Path, policies: &[Policy], out: &mut impl Write) -> Result<(), Stop> {
+    let report = replay_file(args, path, policies)?;
+    if let Some(picture) = &args.picture {
+        fs::write(picture, picture::draw(&report)).map_err(|error| Failure::file(picture, &error))?;
+    }
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        report.print(out)?;
+    }
+    Ok(())
+}
+
+fn replay_file(args: &Args, path: &Path, policies: &[Policy]) -> Result<Report, Failure> {
+    let input = open(path).map_err(|error| Failure::file(path, &error))?;
+    let options = engine::Options { slow: args.slow, max_in_flight: args.max_in_flight };
+    let mut replay = Replay::new(policies, options);
+    let (coverage, keys) =
+        input::read(BufReader::with_capacity(1 << 20, input), args.input(), |call| replay.start(call)).map_err(
+            |broken| match broken {
+                Broken::Io(error) => Failure::file(path, &error),
+                Broken::Header(message) => Failure::usage(format!("{}: {message}", path.display())),
+                Broken::Line(bad) => Failure::strict(format!("{}: line {}: {}", path.display(), bad.line, bad.reason)),
+            },
+        )?;
+    let outcomes = replay.finish();
+    if outcomes.calls.total() == 0 {
+        let mut message = format!("{}: there is no call to replay in {} lines", path.display(), coverage.lines);
+        if let Some(bad) = coverage.first_bad_lines.first() {
+            message += &format!("; line {}: {}", bad.line, bad.reason);
+        }
+        return Err(Failure::run(message));
+    }
+    Ok(Report::new(coverage, keys, outcomes, args.slow))
+}
+
+impl Args {
+    fn input(&self) -> input::Options {
+        input::Options {
+            time_unit: self.time_unit,
+            duration_unit: self.duration_unit,
+            reorder: self.reorder,
+            max_keys: self.max_keys,
+            strict: self.strict,
+        }
+    }
+}
+
+/// The input, with a progress bar where the standard error is a terminal.
+fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes} {bytes_per_sec}"));
+        return Ok(Box::new(bar.wrap_read(io::stdin())));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let bar = ProgressBar::new(metadata.len()).with_style(style("{wide_bar} {bytes} of {total_bytes}, {eta} left"));
+    Ok(Box::new(bar.wrap_read(file)))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is sound")
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    input::span(text).ok_or_else(|| "not a duration with its unit, such as 250ms or 1m 30s".into())
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be above zero".into()),
+        duration => Ok(duration),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("not a whole number from 1 to {}", u32::MAX)),
+        Ok(number) if number > u32::MAX as usize => Err(format!("not a whole number from 1 to {}", u32::MAX)),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// `51..=100`, or one number.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    const MOST: u64 = 10_000;
+    let nonsense = || String::from("not a range of seeds such as 51..=100, or one seed");
+    let (first, last) = text.split_once("..=").unwrap_or((text, text));
+    let [first, last] = [first, last].map(|seed| seed.parse::<u64>().ok());
+    let seeds = first.zip(last).map(|(first, last)| first..=last).ok_or_else(nonsense)?;
+    if seeds.is_empty() {
+        return Err(nonsense());
+    }
+    if seeds.end() - seeds.start() >= MOST {
+        return Err(format!("more than {MOST} seeds"));
+    }
+    Ok(seeds)
+}
