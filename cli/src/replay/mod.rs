@@ -23,7 +23,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -121,7 +121,11 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
 }
 
 fn replay(args: &Args, path: &Path, policies: &[Policy], out: &mut impl Write) -> Result<(), Stop> {
+    let begun = Instant::now();
     let report = replay_file(args, path, policies)?;
+    let calls = words::counted(report.coverage.calls.total(), "call");
+    let memory = most_memory().map_or_else(String::new, |memory| format!(", at most {memory} of memory"));
+    eprintln!("{calls} through {} policies in {}{memory}", policies.len(), words::span(begun.elapsed()));
     if let Some(picture) = &args.picture {
         fs::write(picture, picture::draw(&report)).map_err(|error| Failure::file(picture, &error))?;
     }
@@ -167,6 +171,14 @@ impl Args {
             strict: self.strict,
         }
     }
+}
+
+/// The maximum resident set of this process, where the system tells.
+fn most_memory() -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(format!("{} MiB", words::count(kibibytes.div_ceil(1024))))
 }
 
 /// The input, with a progress bar where the standard error is a terminal.

@@ -61,7 +61,7 @@ impl<'a> Picture<'a> {
         let height = bottom + 34.0;
         writeln!(
             svg,
-            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="13" fill="#222">"##
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="13" fill="#222" shape-rendering="crispEdges">"##
         )?;
         rect(svg, 0.0, 0.0, WIDTH, height, "#fff")?;
         self.head(svg)?;
@@ -108,7 +108,7 @@ impl<'a> Picture<'a> {
     fn traffic(&self, svg: &mut String) -> fmt::Result {
         let base = TRAFFIC_TOP + TRAFFIC_HEIGHT;
         text(svg, 20.0, TRAFFIC_TOP + 14.0, r#"font-weight="600""#, "Recorded calls")?;
-        text(svg, 20.0, TRAFFIC_TOP + 32.0, r##"fill="#555""##, "a second, by how they ended")?;
+        text(svg, 20.0, TRAFFIC_TOP + 32.0, r##"fill="#555""##, "a second")?;
         for share in [0.0, 0.5, 1.0] {
             let y = base - share * TRAFFIC_HEIGHT;
             line(svg, LEFT, y, RIGHT, y)?;
@@ -143,8 +143,7 @@ impl<'a> Picture<'a> {
     fn band(&self, svg: &mut String, policy: &PolicyReport, top: f64) -> fmt::Result {
         let base = top + BAND;
         let name: String = policy.name.chars().take(24).collect();
-        text(svg, 20.0, top + 14.0, r#"font-weight="600""#, &name)?;
-        text(svg, 20.0, top + 32.0, r##"fill="#555""##, &openings(policy.openings))?;
+        text(svg, 20.0, top + 20.0, r#"font-weight="600""#, &name)?;
         rect(svg, LEFT, top, RIGHT - LEFT, BAND, CLOSED)?;
         let states = &policy.journal.timeline;
         let width = states.width();
@@ -168,8 +167,12 @@ impl<'a> Picture<'a> {
         let calls = &self.report.coverage.calls;
         let spared = words::percent(policy.refused.bad(), calls.bad());
         let lost = words::percent(policy.refused.good, calls.good);
-        text(svg, RIGHT + 12.0, top + 14.0, r##"fill="#5b6672""##, &format!("spared {spared} of the bad calls"))?;
-        text(svg, RIGHT + 12.0, top + 34.0, r##"fill="#1f6fd1""##, &format!("lost {lost} of the good calls"))
+        let mut note = |y: f64, color: &str, content: &str| {
+            text(svg, RIGHT + 12.0, top + y, &format!(r#"fill="{color}""#), content)
+        };
+        note(9.0, "#222", &openings(policy))?;
+        note(27.0, SPARED, &format!("spared {spared} of the bad calls"))?;
+        note(45.0, REFUSED_GOOD, &format!("lost {lost} of the good calls"))
     }
 
     /// What was refused, downwards from the band, to the scale of the traffic's.
@@ -215,7 +218,7 @@ impl<'a> Picture<'a> {
         };
         match date.filter(|_| words::is_date(from)) {
             Some(date) => date.strftime(format).to_string(),
-            None => words::span(time),
+            None => words::span(since),
         }
     }
 
@@ -232,16 +235,23 @@ impl<'a> Picture<'a> {
     }
 }
 
-fn openings(openings: u64) -> String {
-    match openings {
+/// How often it opened, and why.
+fn openings(policy: &PolicyReport) -> String {
+    let causes: Vec<_> = policy.causes.keys().copied().collect();
+    match policy.openings {
         0 => "never opened".into(),
-        1 => "opened once".into(),
-        more => format!("opened {} times", words::count(more)),
+        1 => format!("opened once: {}", causes.join(", ")),
+        more if causes.len() == 1 => format!("opened {} times: {}", words::count(more), causes[0]),
+        more => format!("opened {} times, by {} rules", words::count(more), causes.len()),
     }
 }
 
 fn rate(rate: f64) -> String {
-    if rate >= 10.0 || rate == 0.0 { format!("{rate:.0}") } else { format!("{rate}") }
+    if rate >= 10.0 {
+        words::count(rate.round() as u64)
+    } else {
+        format!("{rate:.3}").trim_end_matches(['0', '.']).into()
+    }
 }
 
 /// The next of 1, 2, 5, 10, 20, ... in seconds, minutes, hours or days.
@@ -250,14 +260,18 @@ fn tick(least: f64) -> f64 {
         0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0,
         7200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,
     ];
-    STEPS.into_iter().find(|step| *step >= least).unwrap_or_else(|| 86_400.0 * nice(least / 86_400.0))
+    STEPS.into_iter().find(|step| *step >= least).unwrap_or_else(|| 86_400.0 * nice(least / 86_400.0).ceil())
 }
 
-/// The next of 1, 2, 5, 10, 20, ...
+/// The next round number.
 fn nice(least: f64) -> f64 {
     let mut power = 1e-3;
     loop {
-        if let Some(found) = [1.0, 2.0, 5.0].map(|digit| digit * power).into_iter().find(|number| *number >= least) {
+        if let Some(found) = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0]
+            .map(|digit| digit * power)
+            .into_iter()
+            .find(|number| *number >= least)
+        {
             return found;
         }
         power *= 10.0;

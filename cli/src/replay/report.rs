@@ -171,12 +171,15 @@ impl Report {
 
     fn legend(&self) -> String {
         format!(
-            "Trouble is a run of seconds in which at least half of the calls to a key were bad (failed, or slow from {slow}), \
-             {LEAST} bad calls or more;\nthere were {troubles}. Times are the median / the longest: from the beginning of a trouble \
-             to the opening, and from its end to the\nclose. Missed are troubles without an opening, needless are openings outside of trouble. \
-             A flap is an opening within {flap} of a close.",
+            "Trouble is a run of seconds in which at least half of the calls to a key were bad (failed, or slow from {slow}),\n\
+             {LEAST} bad calls or more; {found}. Times are the median / the longest: from the beginning of a\n\
+             trouble to the opening, and from its end to the close. Missed are troubles without an opening, needless are\n\
+             openings without a trouble. A flap is an opening within {flap} of a close.",
             slow = words::span(self.coverage.slow),
-            troubles = words::count(self.coverage.troubles),
+            found = match self.coverage.troubles {
+                1 => "1 was found".into(),
+                troubles => format!("{} were found", words::count(troubles)),
+            },
             flap = words::span(FLAP),
         )
     }
@@ -199,11 +202,9 @@ fn times(times: Option<Times>) -> String {
 
 fn limits(coverage: &Coverage, outcomes: &Outcomes) -> Vec<String> {
     let mut limits = vec![
-        "A log lacks what was never recorded: calls that were not made, whose client gave up or died, or that a breaker \
-         refused already."
+        "A log lacks what was never recorded: calls that were not made, whose client died, or that a breaker refused."
             .into(),
-        "Refused calls would have changed what came after: a spared dependency may recover sooner, callers may try again \
-         elsewhere."
+        "Refused calls would have changed what came after: a spared dependency may recover sooner, a caller may retry."
             .into(),
         "Probes get the recorded outcomes of other calls, made while nothing was refused.".into(),
     ];

@@ -18,7 +18,13 @@ fn policies() -> Vec<Policy> {
     let vars: [&[(&str, &str)]; 4] = [
         &[("RESET_TIMEOUT", "3s")],
         &[("ERROR_RATE", "0.5"), ("WINDOW", "8 calls"), ("RESET_TIMEOUT", "1s"), ("HALF_OPEN_CAPACITY", "2")],
-        &[("ERROR_RATE", "0.4"), ("WINDOW", "4s"), ("MINIMUM_CALLS", "3"), ("RESET_TIMEOUT", "2s"), ("RESET_BACKOFF", "2.0 up to 20s")],
+        &[
+            ("ERROR_RATE", "0.4"),
+            ("WINDOW", "4s"),
+            ("MINIMUM_CALLS", "3"),
+            ("RESET_TIMEOUT", "2s"),
+            ("RESET_BACKOFF", "2.0 up to 20s"),
+        ],
         &[
             ("SLOW_CALL_RATE", "0.5"),
             ("SLOW_CALL_DURATION", "1s"),
@@ -128,6 +134,8 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn a_replay_of_a_simulation_is_what_the_breakers_did(mut calls in calls()) {
         calls[0].key = 0;

@@ -4,7 +4,8 @@ use super::tally::Class;
 use crate::call::Trouble;
 
 /// Finds the trouble in recorded traffic: seconds in which at least half of the calls to a key were bad, with at least
-/// [`LEAST`] bad calls in all. A second without calls is like the one before it.
+/// [`LEAST`] bad calls in all. A second without calls is like the one before it. Bad calls in a row that reach into the first
+/// of these seconds belong to it.
 #[derive(Debug)]
 pub(super) struct TroubleFinder {
     keys: Vec<Watch>,
@@ -22,8 +23,11 @@ const MOST: usize = 100_000;
 #[derive(Clone, Debug, Default)]
 struct Watch {
     second: u64,
-    /// The first call of this second, and its first bad one.
+    /// When the run of bad calls began that the last call belongs to.
+    run: Option<Duration>,
+    /// The first call of this second.
     first: Option<Duration>,
+    /// When the first run of bad calls began that reaches into this second.
     first_bad: Option<Duration>,
     calls: u64,
     bad: u64,
@@ -55,8 +59,11 @@ impl TroubleFinder {
         watch.first.get_or_insert(time);
         watch.calls += 1;
         if class.is_bad() {
-            watch.first_bad.get_or_insert(time);
+            let run = *watch.run.get_or_insert(time);
+            watch.first_bad.get_or_insert(run);
             watch.bad += 1;
+        } else {
+            watch.run = None;
         }
     }
 
@@ -83,7 +90,7 @@ impl TroubleFinder {
             }
             _ => watch.trouble.take(),
         };
-        *watch = Watch { trouble: watch.trouble, ..Watch::default() };
+        *watch = Watch { run: watch.run, trouble: watch.trouble, ..Watch::default() };
         if let Some(trouble) = ended {
             self.keep(key, trouble, Some(first));
         }
@@ -115,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_with_the_first_bad_call_and_ends_with_the_first_second_that_is_mostly_good() {
+    fn it_begins_with_the_first_of_the_bad_calls_and_ends_with_the_first_second_that_is_mostly_good() {
         let good = (0..10).map(|n| (n * 100, Class::Good));
-        let bad = (10..30).map(|n| (n * 100 + 7, if n < 12 { Class::Good } else { Class::Failed }));
+        let bad = (10..30).map(|n| (n * 100 + 7, if n < 18 { Class::Good } else { Class::Failed }));
         let again = (40..50).map(|n| (n * 100, Class::Good));
         let calls: Vec<_> = good.chain(bad).chain(again).collect();
-        assert_eq!(find(&calls), [(1207, Some(4000))]);
-        assert_eq!(find(&calls[..30]), [(1207, None)], "the recording ends before the trouble");
+        assert_eq!(find(&calls), [(1807, Some(4000))]);
+        assert_eq!(find(&calls[..30]), [(1807, None)], "the recording ends before the trouble");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// `250 ms`, `12.3 s`, `4 min 5 s`, `3 h 2 min`
+/// `250 ms`, `12.3 s`, `4 min 5 s`, `3 h`
 pub(super) fn span(time: Duration) -> String {
     let millis = (time.as_nanos() + 500_000) / 1_000_000;
     let (seconds, minutes) = (millis / 1000, millis / 60_000);
@@ -30,11 +30,16 @@ pub(super) fn span(time: Duration) -> String {
         0 if time.is_zero() => "0 s".into(),
         0 => "< 1 ms".into(),
         ..1000 => format!("{millis} ms"),
-        ..120_000 => format!("{}.{} s", seconds, millis % 1000 / 100),
-        ..7_200_000 => format!("{minutes} min {} s", seconds % 60),
-        ..172_800_000 => format!("{} h {} min", minutes / 60, minutes % 60),
-        _ => format!("{} d {} h", minutes / 1440, minutes / 60 % 24),
+        ..120_000 if millis % 1000 < 100 => format!("{seconds} s"),
+        ..120_000 => format!("{seconds}.{} s", millis % 1000 / 100),
+        ..7_200_000 => both(minutes, "min", seconds % 60, "s"),
+        ..172_800_000 => both(minutes / 60, "h", minutes % 60, "min"),
+        _ => both(minutes / 1440, "d", minutes / 60 % 24, "h"),
     }
+}
+
+fn both(large: u128, unit: &str, small: u128, small_unit: &str) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {small_unit}") }
 }
 
 pub(super) fn span_seconds(seconds: f64) -> String {
@@ -84,7 +89,7 @@ mod tests {
     #[test]
     fn spans_have_the_accuracy_that_matters() {
         let spans = [0, 7, 999, 1000, 12_340, 245_000, 7_200_000, 200_000_000].map(Duration::from_millis).map(span);
-        let expected = ["0 s", "7 ms", "999 ms", "1.0 s", "12.3 s", "4 min 5 s", "2 h 0 min", "2 d 7 h"];
+        let expected = ["0 s", "7 ms", "999 ms", "1 s", "12.3 s", "4 min 5 s", "2 h", "2 d 7 h"];
         assert_eq!(spans, expected);
         assert_eq!(span(Duration::from_nanos(5)), "< 1 ms");
     }

@@ -161,14 +161,11 @@ impl Csv {
     fn new(header: &[u8]) -> Result<Self, String> {
         let mut csv =
             Csv { parser: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new(), columns: Columns::default() };
-        let fields = csv.split(header).map_err(|error| format!("the header of the CSV {error}"))?;
+        let neither = |why: &str| format!("the first line is neither a JSON object nor the header of a CSV: it {why}");
+        let fields = csv.split(header).map_err(|error| neither(&error))?;
         let names: Vec<_> = (0..fields.count).map(|index| fields.get(index).trim().to_ascii_lowercase()).collect();
         let find = |name: &str| names.iter().position(|column| column == name);
-        let required = |name| {
-            let message =
-                || format!("the first line is neither a JSON object nor a header of a CSV with a column `{name}`");
-            find(name).ok_or_else(message)
-        };
+        let required = |name| find(name).ok_or_else(|| neither(&format!("has no column `{name}`")));
         csv.columns = Columns {
             time: required("time")?,
             key: find("key"),
