@@ -196,7 +196,7 @@ fn page(cells: &[Cell], policies: &[Policy], seeds: &RangeInclusive<u64>) -> Str
         seeds.start(),
         seeds.end(),
         overall(cells, policies),
-        matrix(cells, policies, |cell| format!("{:.0}", cell.score)),
+        matrix(cells, policies, |cell| format!("{:.0}", cell.score.round() + 0.0)),
         matrix(cells, policies, shares),
     )
 }

@@ -116,18 +116,18 @@ impl<'a> Picture<'a> {
         }
         let width = self.report.traffic.width();
         let scale = TRAFFIC_HEIGHT / self.most / width.as_secs_f64();
+        let mut shapes = [GOOD, OTHER, SLOW, FAILED].map(Shape::new);
         for (index, cell) in self.report.traffic.cells().iter().enumerate() {
             let (left, right) = self.cell(index, width);
             let mut y = base;
-            let parts =
-                [(cell.good, GOOD), (cell.ignored + cell.dropped, OTHER), (cell.slow, SLOW), (cell.failed, FAILED)];
-            for (calls, color) in parts.into_iter().filter(|(calls, _)| *calls > 0) {
+            let parts = [cell.good, cell.ignored + cell.dropped, cell.slow, cell.failed];
+            for (shape, calls) in shapes.iter_mut().zip(parts) {
                 let height = number(calls) * scale;
                 y -= height;
-                rect(svg, left, y, right - left, height, color)?;
+                shape.add(left, right, y, height);
             }
         }
-        Ok(())
+        shapes.iter().try_for_each(|shape| shape.write(svg))
     }
 
     /// Dark lines above the traffic.
@@ -152,6 +152,7 @@ impl<'a> Picture<'a> {
             let begin = width.as_secs_f64() * number(index as u64);
             (self.length - begin).clamp(1e-9, width.as_secs_f64())
         };
+        let mut shapes = [OPEN, HALF_OPEN].map(Shape::new);
         for (index, cell) in states.cells().iter().enumerate() {
             let (left, right) = self.cell(index, width);
             let height = |seconds: f64| match seconds / length(index) / keys * BAND {
@@ -159,10 +160,11 @@ impl<'a> Picture<'a> {
                 height => height.clamp(LEAST, BAND),
             };
             let (open, half_open) = (height(cell.open), height(cell.half_open));
-            let half_open = half_open.min(BAND - open).max(if half_open > 0.0 { LEAST } else { 0.0 });
-            rect(svg, left, base - open, right - left, open, OPEN)?;
-            rect(svg, left, (base - open - half_open).max(top), right - left, half_open, HALF_OPEN)?;
+            let top_of_both = (base - open - half_open).max(top);
+            shapes[0].add(left, right, base - open, open);
+            shapes[1].add(left, right, top_of_both, half_open);
         }
+        shapes.iter().try_for_each(|shape| shape.write(svg))?;
         self.refused(svg, policy, base + 3.0)?;
         let calls = &self.report.coverage.calls;
         let spared = words::percent(policy.refused.bad(), calls.bad());
@@ -180,18 +182,20 @@ impl<'a> Picture<'a> {
         let states = &policy.journal.timeline;
         let width = states.width();
         let scale = REFUSED / self.most / width.as_secs_f64();
+        let mut shapes = [SPARED, REFUSED_GOOD].map(Shape::new);
         for (index, cell) in states.cells().iter().enumerate() {
             let (left, right) = self.cell(index, width);
             let mut y = top;
-            for (calls, color) in [(cell.refused.bad(), SPARED), (cell.refused.good, REFUSED_GOOD)] {
-                if calls > 0 {
-                    let height = (number(calls) * scale).clamp(LEAST, REFUSED);
-                    rect(svg, left, y, right - left, height, color)?;
-                    y += height;
-                }
+            for (shape, calls) in shapes.iter_mut().zip([cell.refused.bad(), cell.refused.good]) {
+                let height = match number(calls) * scale {
+                    0.0 => 0.0,
+                    height => height.clamp(LEAST, REFUSED),
+                };
+                shape.add(left, right, y, height);
+                y += height;
             }
         }
-        Ok(())
+        shapes.iter().try_for_each(|shape| shape.write(svg))
     }
 
     fn time_axis(&self, svg: &mut String, bottom: f64) -> fmt::Result {
@@ -247,7 +251,7 @@ fn openings(policy: &PolicyReport) -> String {
 }
 
 fn rate(rate: f64) -> String {
-    if rate >= 10.0 {
+    if rate == 0.0 || rate >= 10.0 {
         words::count(rate.round() as u64)
     } else {
         format!("{rate:.3}").trim_end_matches(['0', '.']).into()
@@ -292,6 +296,44 @@ fn legend(svg: &mut String, y: f64, title: &str, entries: &[(&str, &str)]) -> fm
         x += 42.0 + 7.2 * number(label.chars().count() as u64);
     }
     Ok(())
+}
+
+/// Rectangles of one color, those side by side in one.
+struct Shape {
+    color: &'static str,
+    rects: Vec<[f64; 4]>,
+}
+
+impl Shape {
+    fn new(color: &'static str) -> Self {
+        Shape { color, rects: Vec::new() }
+    }
+
+    fn add(&mut self, left: f64, right: f64, y: f64, height: f64) {
+        const NEAR: f64 = 0.05;
+        if height <= 0.0 || right <= left {
+            return;
+        }
+        match self.rects.last_mut() {
+            Some([_, end, top, tall])
+                if left <= *end + NEAR && (*top - y).abs() < NEAR && (*tall - height).abs() < NEAR =>
+            {
+                *end = right;
+            }
+            _ => self.rects.push([left, right, y, height]),
+        }
+    }
+
+    fn write(&self, svg: &mut String) -> fmt::Result {
+        if self.rects.is_empty() {
+            return Ok(());
+        }
+        write!(svg, r#"<path fill="{}" d=""#, self.color)?;
+        for [left, right, y, height] in &self.rects {
+            write!(svg, "M{left:.1} {y:.1}H{right:.1}v{height:.1}H{left:.1}z")?;
+        }
+        writeln!(svg, r#""/>"#)
+    }
 }
 
 fn rect(svg: &mut String, x: f64, y: f64, width: f64, height: f64, color: &str) -> fmt::Result {
