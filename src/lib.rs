@@ -110,6 +110,9 @@ mod outcome;
 mod panics;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/replay.md")]
+pub mod replay {}
 mod settings;
 mod state;
 mod sync;

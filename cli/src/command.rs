@@ -39,8 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Generate(args) => generate::run(&args, &mut out),
     };
     match result.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::ClosedPipe) => ExitCode::SUCCESS,
+        Ok(()) | Err(Stop::ClosedPipe) => ExitCode::SUCCESS,
         Err(Stop::Failure(failure)) => {
             let _ = out.flush();
             eprintln!("error: {failure}");

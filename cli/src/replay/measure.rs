@@ -35,10 +35,10 @@ pub(super) fn meet(troubles: &[Trouble], outages: &[Outage]) -> Meeting {
         };
         meeting.to_open.push(opening.from.saturating_sub(trouble.from));
         let closed = met.last().and_then(|outage| outage.to);
-        if let (Some(end), Some(closed)) = (trouble.to, closed) {
-            if next.is_none_or(|next| closed <= next) {
-                meeting.to_recover.push(closed.saturating_sub(end));
-            }
+        if let (Some(end), Some(closed)) = (trouble.to, closed)
+            && next.is_none_or(|next| closed <= next)
+        {
+            meeting.to_recover.push(closed.saturating_sub(end));
         }
     }
     let is_needless = |outage: &&Outage| {

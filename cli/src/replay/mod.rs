@@ -40,6 +40,7 @@ use report::Report;
 /// settles when it ends. The report says when each policy would have opened and why, what that would have spared, and
 /// which good calls it would have refused.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The recorded calls: JSON lines or CSV, or `-` for the standard input.
@@ -152,11 +153,13 @@ fn replay_file(args: &Args, path: &Path, policies: &[Policy]) -> Result<Report, 
         )?;
     let outcomes = replay.finish();
     if outcomes.calls.total() == 0 {
-        let mut message = format!("{}: there is no call to replay in {} lines", path.display(), coverage.lines);
-        if let Some(bad) = coverage.first_bad_lines.first() {
-            message += &format!("; line {}: {}", bad.line, bad.reason);
-        }
-        return Err(Failure::run(message));
+        let first = coverage.first_bad_lines.first();
+        let why = first.map_or_else(String::new, |bad| format!("; line {}: {}", bad.line, bad.reason));
+        return Err(Failure::run(format!(
+            "{}: there is no call to replay in {} lines{why}",
+            path.display(),
+            coverage.lines
+        )));
     }
     Ok(Report::new(coverage, keys, outcomes, args.slow))
 }
@@ -221,7 +224,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// `51..=100`, or one number.
 fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
-    const MOST: u64 = 10_000;
+    const MOST: u64 = 1000;
     let nonsense = || String::from("not a range of seeds such as 51..=100, or one seed");
     let (first, last) = text.split_once("..=").unwrap_or((text, text));
     let [first, last] = [first, last].map(|seed| seed.parse::<u64>().ok());

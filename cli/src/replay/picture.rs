@@ -252,7 +252,7 @@ fn openings(policy: &PolicyReport) -> String {
 
 fn rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 10.0 {
-        words::count(rate.round() as u64)
+        format!("{rate:.0}")
     } else {
         format!("{rate:.3}").trim_end_matches(['0', '.']).into()
     }

@@ -41,10 +41,10 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
     if table.is_empty() {
         return Err("there is no policy; begin one with `[name]`".into());
     }
-    table.into_iter().map(|(name, settings)| policy(name, settings)).collect()
+    table.into_iter().map(|(name, settings)| policy(&name, settings)).collect()
 }
 
-fn policy(name: String, settings: toml::Value) -> Result<Policy, String> {
+fn policy(name: &str, settings: toml::Value) -> Result<Policy, String> {
     if !settings.is_table() {
         return Err(format!("`{name}` stands outside of a policy; begin one with `[name]`"));
     }
@@ -52,7 +52,7 @@ fn policy(name: String, settings: toml::Value) -> Result<Policy, String> {
     let mut config = Config::deserialize(settings).map_err(|error| named(&error))?;
     let had_jitter = config.reset_jitter.is_some_and(|share| share > 0.0);
     config.reset_jitter = config.reset_jitter.map(|_| 0.0);
-    let policy = Policy { name: name.clone(), config, had_jitter };
+    let policy = Policy { name: name.into(), config, had_jitter };
     policy.builder().build().map_err(|error| named(&error))?;
     Ok(policy)
 }

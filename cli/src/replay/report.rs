@@ -90,7 +90,6 @@ struct Episode {
 const EPISODES: usize = 100;
 const SHOWN: usize = 5;
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde has it so")]
 fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }

@@ -159,7 +159,9 @@ proptest! {
 
         calls.sort_by_key(|call| call.time);
         let origin = calls[0].time;
-        calls.iter_mut().for_each(|call| call.time -= origin);
+        for call in &mut calls {
+            call.time -= origin;
+        }
         prop_assert_eq!(outcomes.calls.total(), calls.len() as u64);
         for (index, policy) in policies.iter().enumerate() {
             let mut refused = 0;

@@ -9,7 +9,7 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);
@@ -29,11 +29,11 @@ pub(super) fn span(time: Duration) -> String {
     match millis {
         0 if time.is_zero() => "0 s".into(),
         0 => "< 1 ms".into(),
-        ..1000 => format!("{millis} ms"),
-        ..120_000 if millis % 1000 < 100 => format!("{seconds} s"),
-        ..120_000 => format!("{seconds}.{} s", millis % 1000 / 100),
-        ..7_200_000 => both(minutes, "min", seconds % 60, "s"),
-        ..172_800_000 => both(minutes / 60, "h", minutes % 60, "min"),
+        1..1000 => format!("{millis} ms"),
+        1000..120_000 if millis % 1000 < 100 => format!("{seconds} s"),
+        1000..120_000 => format!("{seconds}.{} s", millis % 1000 / 100),
+        120_000..7_200_000 => both(minutes, "min", seconds % 60, "s"),
+        7_200_000..172_800_000 => both(minutes / 60, "h", minutes % 60, "min"),
         _ => both(minutes / 1440, "d", minutes / 60 % 24, "h"),
     }
 }

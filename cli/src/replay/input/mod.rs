@@ -119,18 +119,17 @@ impl<S: FnMut(Call) -> bool> Intake<S> {
                 Line::Text(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
                 line => line,
             };
-            let reader = match &mut reader {
-                Some(reader) => reader,
-                None => {
-                    let first = if let Line::Text(text) = line { text } else { &[] };
-                    let format = Format::of(first);
-                    let new = Reader::new(format, first, self.options).map_err(Broken::Header)?;
-                    let reader = reader.insert(new);
-                    if format == Format::Csv {
-                        continue;
-                    }
-                    reader
+            let reader = if let Some(reader) = &mut reader {
+                reader
+            } else {
+                let first = if let Line::Text(text) = line { text } else { &[] };
+                let format = Format::of(first);
+                let new = Reader::new(format, first, self.options).map_err(Broken::Header)?;
+                let reader = reader.insert(new);
+                if format == Format::Csv {
+                    continue;
                 }
+                reader
             };
             self.coverage.lines += 1;
             let result = match line {

@@ -83,19 +83,19 @@ impl<'a> Fields<'a> {
             time: number::time(&self.time, options.time_unit).ok_or_else(|| nonsense("time", &self.time, TIME))?,
             duration: duration(&self.duration, options.duration_unit)
                 .ok_or_else(|| nonsense("duration", &self.duration, DURATION))?,
-            outcome: outcome(&self.outcome).ok_or_else(|| nonsense("outcome", &self.outcome, OUTCOME))?,
+            outcome: outcome(&self.outcome).map_err(|()| nonsense("outcome", &self.outcome, OUTCOME))?,
             key: self.key,
         })
     }
 }
 
-fn outcome(text: &str) -> Option<Option<Outcome>> {
-    Some(Some(match text {
+fn outcome(text: &str) -> Result<Option<Outcome>, ()> {
+    Ok(Some(match text {
         "success" => Outcome::Success,
         "failure" => Outcome::Failure,
         "ignored" => Outcome::Ignored,
-        "dropped" => return Some(None),
-        _ => Outcome::Trip { open_for: span(text.strip_prefix("trip ")?)? },
+        "dropped" => return Ok(None),
+        _ => Outcome::Trip { open_for: text.strip_prefix("trip ").and_then(span).ok_or(())? },
     }))
 }
 
