@@ -25,7 +25,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::command::Stop;
 use crate::failure::Failure;
@@ -67,10 +67,10 @@ pub(crate) struct Args {
     /// A call that takes this long is slow, in the report. What a policy calls slow is its own setting.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive)]
     slow: Duration,
-    /// What a `time` counts that is a number.
+    /// The unit of a `time` that is a number.
     #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
     time_unit: Unit,
-    /// What a `duration` counts that is a number.
+    /// The unit of a `duration` that is a number.
     #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
     duration_unit: Unit,
     /// How far lines may be out of order. An access log is written as requests end: give at least the longest duration.
@@ -187,7 +187,9 @@ fn most_memory() -> Option<String> {
 /// The input, with a progress bar where the standard error is a terminal.
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if path == Path::new("-") {
-        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {bytes} {bytes_per_sec}"));
+        let bar = ProgressBar::new_spinner()
+            .with_finish(ProgressFinish::AndClear)
+            .with_style(style("{spinner} {bytes} {bytes_per_sec}"));
         return Ok(Box::new(bar.wrap_read(io::stdin())));
     }
     let file = File::open(path)?;
@@ -195,7 +197,9 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let bar = ProgressBar::new(metadata.len()).with_style(style("{wide_bar} {bytes} of {total_bytes}, {eta} left"));
+    let bar = ProgressBar::new(metadata.len())
+        .with_finish(ProgressFinish::AndClear)
+        .with_style(style("{wide_bar} {bytes} of {total_bytes}, {eta} left"));
     Ok(Box::new(bar.wrap_read(file)))
 }
 
