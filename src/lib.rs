@@ -128,7 +128,7 @@ pub use breaker::{
 };
 #[doc(inline)]
 pub use clock::Clock;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Preset};
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use engine::SuppressedOpening;

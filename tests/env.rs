@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use common::*;
-use tripcoil::{CircuitBreaker, Config, Dropped, Window};
+use tripcoil::{CircuitBreaker, Config, Dropped, Preset, Window};
 
 const PREFIX: &str = "PAYMENTS_BREAKER_";
 
@@ -24,6 +24,7 @@ fn refuses(name: &str, value: &str, allowed: &str) {
 fn every_setting_has_its_variable() {
     let vars = [
         ("ENABLED", "false"),
+        ("PRESET", "responsive"),
         ("ERROR_THRESHOLD", "7"),
         ("ERROR_RATE", "0.5"),
         ("SLOW_CALL_RATE", "1"),
@@ -42,6 +43,7 @@ fn every_setting_has_its_variable() {
     ];
     let mut expected = Config::default();
     expected.enabled = Some(false);
+    expected.preset = Some(Preset::Responsive);
     expected.error_threshold = Some(Some(7));
     expected.error_rate = Some(0.5);
     expected.slow_call_rate = Some(1.0);

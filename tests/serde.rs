@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::*;
-use tripcoil::{CircuitBreaker, Config, Dropped, Window};
+use tripcoil::{CircuitBreaker, Config, Dropped, Preset, Window};
 
-const TOML: &str = r#"error_threshold = 7
+const TOML: &str = r#"preset = "responsive"
+error_threshold = 7
 error_rate = 0.5
 slow_call_rate = 1.0
 slow_call_duration = "2s"
@@ -27,6 +28,7 @@ dropped_calls = "failure after 3s"
 
 fn everything() -> Config {
     let mut config = Config::default();
+    config.preset = Some(Preset::Responsive);
     config.error_threshold = Some(Some(7));
     config.error_rate = Some(0.5);
     config.slow_call_rate = Some(1.0);
@@ -62,7 +64,7 @@ fn every_setting_is_read_and_written_back_as_the_same_text() {
 
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(json(&text), Ok(config));
-    assert!(text.starts_with(r#"{"error_threshold":7,"error_rate":0.5,"#), "{text}");
+    assert!(text.starts_with(r#"{"preset":"responsive","error_threshold":7,"error_rate":0.5,"#), "{text}");
 }
 
 #[test]

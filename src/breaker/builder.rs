@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::CircuitBreaker;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, for_each_setting};
+use crate::config::{Config, ConfigError, Preset, for_each_setting};
 use crate::engine::observers::Observer;
 use crate::engine::shared::Terms;
 use crate::name::Name;

@@ -18,11 +18,12 @@ pub(crate) struct Approved {
 impl Config {
     /// The rules of these settings, with the defaults for unset fields.
     pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
-        self.approved().map_err(|error| self.as_written(error))
+        self.find_contradiction().map_err(|error| self.as_written(error))?;
+        let settings = self.with_preset();
+        settings.approved().map_err(|error| settings.as_written(error))
     }
 
     fn approved(&self) -> Result<Approved, ConfigError> {
-        self.find_contradiction()?;
         let rates = self.rates()?;
         let default = Rules::DEFAULT;
         let error_threshold = match self.error_threshold {
@@ -69,6 +70,7 @@ impl Config {
         let minimum_calls = rates.map(|rates| rates.minimum_calls.try_into().unwrap_or(u32::MAX));
         Config {
             enabled: Some(rules.enabled),
+            preset: None,
             error_threshold: rules.given.error_threshold.then_some(rules.error_threshold),
             error_rate: rates.and_then(|rates| rates.error_rate),
             slow_call_rate: slow.map(|slow| slow.rate),
@@ -176,6 +178,7 @@ pub(super) fn form(setting: &str) -> String {
         "enabled" => "true or false".into(),
         "error_threshold" => format!("1 to {}, or none", u32::MAX),
         "error_rate" | "slow_call_rate" => SHARE.into(),
+        "preset" => "tolerant or responsive".into(),
         "window" => {
             format!("1 to {MOST} calls, such as 100 calls, or a duration of {SHORTEST:?} to {LONGEST:?}, such as 10s")
         }

@@ -1,6 +1,7 @@
 mod approve;
 mod error;
 mod origins;
+mod preset;
 #[cfg(feature = "serde")]
 mod serde;
 mod table;
@@ -15,6 +16,7 @@ use crate::window::Window;
 pub(crate) use approve::Approved;
 pub use error::ConfigError;
 use origins::Origins;
+pub use preset::Preset;
 pub(crate) use table::for_each_setting;
 use text::{Text, Value};
 

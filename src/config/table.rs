@@ -31,6 +31,20 @@ macro_rules! for_each_setting {
             enabled(enabled: bool): bool = enabled;
                 "true", "true or false", "`true` or `false`";
 
+            /// Takes the settings of a preset where nothing else sets them. Default: none.
+            ///
+            /// Every setting of your own overrides the preset's, before and after this. [`Preset`] lists the settings and
+            /// says how they were chosen.
+            ///
+            /// ```
+            /// use tripcoil::{CircuitBreaker, Preset};
+            ///
+            /// let breaker = CircuitBreaker::builder("payments").preset(Preset::Responsive).success_threshold(3).build()?;
+            /// # Ok::<(), tripcoil::ConfigError>(())
+            /// ```
+            preset(preset: Preset): Preset = preset;
+                "none", "a [`Preset`]", "`tolerant` or `responsive`";
+
             /// Opens the breaker after this many consecutive failures. Default: 5, or none once a rate rule is
             /// set.
             ///

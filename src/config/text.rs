@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Preset;
 use crate::outcome::Dropped;
 use crate::window::{Span, Window};
 
@@ -104,6 +105,17 @@ impl Text for (f64, Duration) {
             (factor, Duration::MAX) => Value::Share(factor),
             (factor, max) => Value::Words(format!("{factor:?} up to {}", written(max))),
         }
+    }
+}
+
+/// `tolerant` or `responsive`.
+impl Text for Preset {
+    fn read(text: &str) -> Option<Self> {
+        Preset::ALL.into_iter().find(|preset| preset.as_str() == text.trim())
+    }
+
+    fn write(&self) -> Value {
+        Value::Words(self.as_str().into())
     }
 }
 

@@ -60,6 +60,7 @@ fn policy(name: &str, settings: toml::Value) -> Result<Policy, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tripcoil::Preset;
 
     #[test]
     fn policies_come_in_the_order_of_the_file() {
@@ -74,6 +75,15 @@ mod tests {
         let policies = load(None).unwrap();
         assert_eq!(policies[0].name, "defaults");
         assert_eq!(policies[0].config, Config::default());
+    }
+
+    #[test]
+    fn the_presets_are_among_the_named_policies() {
+        let policies = load(None).unwrap();
+        for preset in Preset::ALL {
+            let policy = policies.iter().find(|policy| policy.name == preset.as_str()).unwrap();
+            assert_eq!(policy.config, preset.config());
+        }
     }
 
     #[test]
