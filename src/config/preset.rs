@@ -30,7 +30,7 @@ pub enum Preset {
     /// a `window` of 5 s with `minimum_calls` 5. It probes after a `reset_timeout` of 2 s, with a `reset_backoff` of
     /// 1.5 up to 5 s.
     ///
-    /// It lets a blip and most of a brown-out pass, and needs at least one call a second.
+    /// It lets a blip and most of a brown-out pass, and needs more than one call a second.
     Tolerant,
     /// As [`Tolerant`](Self::Tolerant), and opens on an `error_threshold` of 8 besides.
     ///
