@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`settings`] | the states, every setting with its default, configuration from files and the environment |
 //! | [`choosing_rules`] | which rule suits which traffic, with measured figures |
+//! | [`replay`] | trying settings on recorded calls and on synthetic incidents, and two presets |
 //! | [`timeouts`] | time-outs, dropped calls, permits, calls that hang |
 //! | [`errors`] | rejections, `retry_after`, your own error types, which results count |
 //! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |
@@ -27,6 +28,7 @@ macro_rules! pages {
             /// [proof]: crate::guide::proof
             /// [recipes]: crate::guide::recipes
             /// [reconfiguration]: crate::guide::reconfiguration
+            /// [replay]: crate::guide::replay
             /// [settings]: crate::guide::settings
             /// [testing]: crate::guide::testing
             /// [time-outs]: crate::guide::timeouts
@@ -57,6 +59,7 @@ macro_rules! pages {
 pages! {
     settings: "settings.md";
     choosing_rules: "choosing-rules.md", "choosing-rules.svg";
+    replay: "replay.md", "replay.svg";
     timeouts: "timeouts.md";
     errors: "errors.md";
     recipes: "recipes.md";

@@ -52,6 +52,7 @@
 //!
 //! - [Settings](guide::settings): the states and every setting.
 //! - [Choosing rules](guide::choosing_rules): which rule suits which traffic, with measured figures.
+//! - [Replay](guide::replay): trying settings on recorded calls, and the presets.
 //! - [Time-outs](guide::timeouts), dropped calls and calls that hang.
 //! - [Errors](guide::errors), and which results count.
 //! - [Recipes](guide::recipes): fallbacks, retries, reqwest, tower, streams, one breaker for each host.
@@ -110,9 +111,6 @@ mod outcome;
 mod panics;
 #[cfg(feature = "registry")]
 mod registry;
-#[cfg(any(doc, doctest))]
-#[doc = include_str!("../docs/replay.md")]
-pub mod replay {}
 mod settings;
 mod state;
 mod sync;

@@ -28,11 +28,11 @@ mod items {
         self, Answering, AtBodyEnd, AtHead, Boxing, BreakerFuture, BreakerLayer, BreakerService, GuardedBody,
         OnRejection, Refusing, RegistryLayer, RegistryService, SettleAt,
     };
-    pub(super) use tripcoil::trace::{self, observer};
+    pub(super) use tripcoil::trace::{self, observer, shadow_observer};
     pub(super) use tripcoil::{
         BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
         DefaultHashBuilder, Dropped, Error, Exporter, Guarded, GuardedBy, GuardedRegistry, Ignoring, Judge, KeyHasher,
-        KeyedCall, KeyedPermit, LastError, Metrics, Name, Outcome, OwnedGuarded, OwnedPermit, Permit, Registry,
+        KeyedCall, KeyedPermit, LastError, Metrics, Name, Outcome, OwnedGuarded, OwnedPermit, Permit, Preset, Registry,
         RegistryBuilder, RegistryMetrics, Rejected, ShadowMetrics, ShadowRejections, State, SuppressedOpening,
         Transition, Window, WindowMetrics, WithMessages, Within, guarded,
     };

@@ -9,7 +9,7 @@ use crate::window::Window;
 /// A preset gives the settings that nothing else gives: a setting in code, in a [`Config`] or in the environment overrides
 /// it, in whichever order they come. A `reset_timeout` of your own replaces the preset's `reset_backoff` too.
 ///
-/// The presets were chosen on seeds 1 to 50 of eleven synthetic incidents. The [guide to replays](crate::replay) has the
+/// The presets were chosen on seeds 1 to 50 of eleven synthetic incidents. The [guide to replays](crate::guide::replay) has the
 /// tables of seeds 51 to 100 for them, for the defaults and for other rules, and the command that makes them.
 ///
 /// ```
