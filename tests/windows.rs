@@ -47,14 +47,14 @@ fn opens_at_exactly(breaker: &CircuitBreaker, failures: u64) {
 }
 
 #[test]
-fn case_4_opens_at_exactly_the_fifth_failure_after_ten_thousand_successes() {
+fn opens_at_exactly_the_fifth_failure_after_ten_thousand_successes() {
     let (breaker, _) = manual(rate(0.5, Window::calls(10), 5));
     (0..10_000).for_each(|_| succeed(&breaker));
     opens_at_exactly(&breaker, 5);
 }
 
 #[test]
-fn case_5_a_window_of_time_rolls_and_does_not_tumble() {
+fn a_window_of_time_rolls_and_does_not_tumble() {
     let window = Window::time(10 * SECOND);
     for start in [Duration::ZERO, Duration::from_micros(1_234_567), 50 * YEAR + TICK] {
         let (breaker, clock) = manual(rate(0.5, window, 4));
@@ -89,7 +89,7 @@ fn case_5_a_window_of_time_rolls_and_does_not_tumble() {
 }
 
 #[test]
-fn case_6_ten_seconds_of_one_call_a_second_are_never_more_than_ten_calls() {
+fn ten_seconds_of_one_call_a_second_are_never_more_than_ten_calls() {
     let (breaker, clock) = manual(rate(1.0, Window::time(10 * SECOND), 100));
     for second in 1..=40 {
         succeed(&breaker);
@@ -105,7 +105,7 @@ fn case_6_ten_seconds_of_one_call_a_second_are_never_more_than_ten_calls() {
 }
 
 #[test]
-fn case_7_calls_longer_than_the_window_still_count_when_they_end() {
+fn calls_longer_than_the_window_still_count_when_they_end() {
     let (breaker, clock) = manual(rate(0.5, Window::time(10 * SECOND), 3));
     let permits: Vec<_> = (0..3).map(|_| admitted(&breaker)).collect();
     clock.advance(30 * SECOND);
@@ -114,7 +114,7 @@ fn case_7_calls_longer_than_the_window_still_count_when_they_end() {
 }
 
 #[test]
-fn case_8_one_failure_after_a_recovery_does_not_open_again() {
+fn one_failure_after_a_recovery_does_not_open_again() {
     for window in [Window::calls(10), Window::time(10 * SECOND)] {
         let (breaker, _) = manual(rate(0.5, window, 4));
         for _ in 0..50 {
@@ -126,7 +126,7 @@ fn case_8_one_failure_after_a_recovery_does_not_open_again() {
 }
 
 #[test]
-fn case_9_slow_calls_open_whether_they_succeed_or_fail() {
+fn slow_calls_open_whether_they_succeed_or_fail() {
     let (breaker, clock) = manual(slow(0.5, 4 * SECOND, Window::calls(10), 5));
     let take = |seconds: u32, succeeds: bool| {
         let permit = admitted(&breaker);

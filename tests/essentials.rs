@@ -1,4 +1,4 @@
-//! Behaviour that the best breakers are tested for; the numbers are those of the list that we work from.
+//! What every circuit breaker has to do: open, cool down, probe, close, and obey its operator.
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::*;
 use tripcoil::{Builder, CircuitBreaker, Error, Outcome, State};
 
 #[test]
-fn case_1_the_sixth_failure_in_a_row_opens_and_its_caller_gets_its_own_error() {
+fn the_sixth_failure_in_a_row_opens_and_its_caller_gets_its_own_error() {
     let (breaker, _clock) = manual(|settings| settings.error_threshold(6));
     let failing = |number| breaker.call_sync(|| Err::<(), u32>(number));
     let five_fail = || {
@@ -30,7 +30,7 @@ fn case_1_the_sixth_failure_in_a_row_opens_and_its_caller_gets_its_own_error() {
 }
 
 #[test]
-fn case_2_a_success_between_two_failures_keeps_it_closed() {
+fn a_success_between_two_failures_keeps_it_closed() {
     let (breaker, _clock) = manual(|settings| settings.error_threshold(2));
     fail(&breaker);
     succeed(&breaker);
@@ -40,7 +40,7 @@ fn case_2_a_success_between_two_failures_keeps_it_closed() {
 }
 
 #[test]
-fn case_3_failures_of_three_threads_are_counted_exactly() {
+fn failures_of_three_threads_are_counted_exactly() {
     let (breaker, _clock) = manual(|settings| settings.error_threshold(3_000));
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -52,7 +52,7 @@ fn case_3_failures_of_three_threads_are_counted_exactly() {
 }
 
 #[test]
-fn case_10_refused_at_three_seconds_and_admitted_at_five_exactly() {
+fn refused_at_three_seconds_and_admitted_at_five_exactly() {
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).reset_timeout(5 * SECOND));
     fail(&breaker);
     for _ in 0..2 {
@@ -65,7 +65,7 @@ fn case_10_refused_at_three_seconds_and_admitted_at_five_exactly() {
 }
 
 #[test]
-fn case_11_of_five_threads_at_the_deadline_one_is_admitted_and_one_notification_sent() {
+fn of_five_threads_at_the_deadline_one_is_admitted_and_one_notification_sent() {
     for _ in 0..50 {
         let recorder = Recorder::default();
         let (breaker, clock) = manual(|settings| settings.on_transition(recorder.observer()));
@@ -89,7 +89,7 @@ fn case_11_of_five_threads_at_the_deadline_one_is_admitted_and_one_notification_
 }
 
 #[test]
-fn case_12_two_slots_are_freed_by_success_ignored_and_dropped_and_a_panic_reopens() {
+fn two_slots_are_freed_by_success_ignored_and_dropped_and_a_panic_reopens() {
     let (breaker, _clock) = manual(|settings| settings.half_open_capacity(2).success_threshold(9));
     breaker.transition_to(State::HalfOpen);
     let [first, second] = [admitted(&breaker), admitted(&breaker)];
@@ -109,7 +109,7 @@ fn case_12_two_slots_are_freed_by_success_ignored_and_dropped_and_a_panic_reopen
 }
 
 #[test]
-fn case_13_a_failure_after_two_of_three_successes_reopens_and_the_next_episode_starts_from_zero() {
+fn a_failure_after_two_of_three_successes_reopens_and_the_next_episode_starts_from_zero() {
     let (breaker, clock) = manual(|settings| settings.success_threshold(3));
     breaker.transition_to(State::HalfOpen);
     succeed(&breaker);
@@ -125,7 +125,7 @@ fn case_13_a_failure_after_two_of_three_successes_reopens_and_the_next_episode_s
 }
 
 #[test]
-fn case_14_a_success_from_before_the_outage_closes_nothing_and_frees_no_slot() {
+fn a_success_from_before_the_outage_closes_nothing_and_frees_no_slot() {
     let (breaker, clock) = manual(|settings| settings.error_threshold(1).success_threshold(1));
     let slow = admitted(&breaker);
     fail(&breaker);
@@ -139,7 +139,7 @@ fn case_14_a_success_from_before_the_outage_closes_nothing_and_frees_no_slot() {
 }
 
 #[test]
-fn case_15_a_probe_of_one_episode_that_ends_in_the_next_does_nothing_to_it() {
+fn a_probe_of_one_episode_that_ends_in_the_next_does_nothing_to_it() {
     for outcome in [Outcome::Success, Outcome::Failure, Outcome::Ignored, Outcome::Trip { open_for: SECOND }] {
         let (breaker, clock) = manual(|settings| settings.half_open_capacity(2).success_threshold(1));
         breaker.transition_to(State::HalfOpen);
@@ -154,7 +154,7 @@ fn case_15_a_probe_of_one_episode_that_ends_in_the_next_does_nothing_to_it() {
 }
 
 #[test]
-fn case_16_a_probe_that_never_ends_makes_room_after_its_timeout() {
+fn a_probe_that_never_ends_makes_room_after_its_timeout() {
     let (breaker, clock) = manual(|settings| settings.probe_timeout(5 * SECOND).success_threshold(1));
     breaker.transition_to(State::HalfOpen);
     std::mem::forget(admitted(&breaker));
@@ -166,7 +166,7 @@ fn case_16_a_probe_that_never_ends_makes_room_after_its_timeout() {
 }
 
 #[test]
-fn case_17_a_judge_that_panics_on_a_probe_loses_no_slot() {
+fn a_judge_that_panics_on_a_probe_loses_no_slot() {
     let (breaker, _clock) = manual(|settings| settings.half_open_error_threshold(2));
     breaker.transition_to(State::HalfOpen);
     let call = || breaker.call_sync_with(|| Ok::<(), ()>(()), |_| panic!("judge"));
@@ -176,7 +176,7 @@ fn case_17_a_judge_that_panics_on_a_probe_loses_no_slot() {
 }
 
 #[test]
-fn case_18_the_second_opening_lasts_longer_and_a_close_starts_over() {
+fn the_second_opening_lasts_longer_and_a_close_starts_over() {
     let (breaker, clock) = manual(|settings| {
         settings.error_threshold(1).success_threshold(1).reset_timeout(5 * SECOND).reset_backoff(1.5, Duration::MAX)
     });
@@ -197,7 +197,7 @@ fn case_18_the_second_opening_lasts_longer_and_a_close_starts_over() {
 }
 
 #[test]
-fn case_19_forced_open_outlives_any_deadline_and_forced_closed_any_number_of_failures() {
+fn forced_open_outlives_any_deadline_and_forced_closed_any_number_of_failures() {
     let (breaker, clock) = manual(|settings| settings.error_threshold(1));
     fail(&breaker);
     breaker.force_open();
@@ -211,7 +211,7 @@ fn case_19_forced_open_outlives_any_deadline_and_forced_closed_any_number_of_fai
 }
 
 #[test]
-fn case_20_reset_closes_and_clears_in_any_state_and_calls_from_before_change_nothing() {
+fn reset_closes_and_clears_in_any_state_and_calls_from_before_change_nothing() {
     for state in STATES {
         let (breaker, _clock) = manual(|settings| settings.error_threshold(2));
         let earlier = admitted(&breaker);
@@ -228,7 +228,7 @@ fn case_20_reset_closes_and_clears_in_any_state_and_calls_from_before_change_not
 }
 
 #[test]
-fn case_21_observers_may_call_the_breaker_and_a_panicking_one_stops_nobody() {
+fn observers_may_call_the_breaker_and_a_panicking_one_stops_nobody() {
     static BREAKER: OnceLock<CircuitBreaker> = OnceLock::new();
     let recorder = Recorder::default();
     let (breaker, _clock) = manual(|settings| {
@@ -248,7 +248,7 @@ fn case_21_observers_may_call_the_breaker_and_a_panicking_one_stops_nobody() {
 }
 
 #[test]
-fn case_22_a_clock_that_steps_back_loses_no_count_and_no_time_out_is_too_long() {
+fn a_clock_that_steps_back_loses_no_count_and_no_time_out_is_too_long() {
     let (breaker, clock) =
         manual(|settings| settings.error_threshold(2).reset_timeout(Duration::MAX).probe_timeout(Duration::MAX));
     clock.set(100 * SECOND);
@@ -264,7 +264,7 @@ fn case_22_a_clock_that_steps_back_loses_no_count_and_no_time_out_is_too_long() 
 type Settings = fn(Builder) -> Builder;
 
 #[test]
-fn case_23_nonsense_is_refused_with_the_setting_s_name() {
+fn settings_that_make_no_sense_are_refused_by_name() {
     let nonsense: [(&str, Settings); 10] = [
         ("error_threshold", |settings| settings.error_threshold(0)),
         ("success_threshold", |settings| settings.success_threshold(0)),
