@@ -2,10 +2,10 @@
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom -C debug-assertions" cargo test --release -p loom-tests --target-dir target-loom
-//! loom-tests/explore          # tells how many executions each model has, in EXPLORED.md
-//! loom-tests/explore 5        # with up to 5 preemptions instead of 3; `none` is no bound
-//! loom-tests/mutants/run      # breaks the library and expects the models to notice, in short
-//! loom-tests/mutants/run --all # every mutant, and a matrix of what caught it
+//! loom-tests/explore            # runs them too, and writes their executions to the table of docs/proof.md
+//! loom-tests/explore 5          # with up to 5 preemptions instead of 3; `none` is no bound
+//! loom-tests/mutants/run        # breaks the library, and expects one model of each file to turn red
+//! loom-tests/mutants/run --all  # every mutant, against all models that it has to turn red
 //! ```
 
 #![cfg(loom)]

@@ -1,5 +1,5 @@
-//! Rates over the last calls: failures at once are not missed, none counts in another epoch, and a late outcome is
-//! nowhere but in the totals.
+//! Count windows: concurrent failures see each other, none counts in another epoch, and a late outcome changes only the
+//! totals.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! One transition from open to half-open for each deadline, and one call of the observer.
+//! At the deadline the breaker becomes half-open once, and observers are notified once.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! `force_open` holds, whatever happens at the same time.
+//! `force_open` holds, whatever happens concurrently.
 
 #![cfg(loom)]
 

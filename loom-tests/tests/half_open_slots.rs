@@ -1,4 +1,4 @@
-//! Never more than `half_open_capacity` probes.
+//! At most `half_open_capacity` probes are in flight.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! Who sees a state, or is admitted or refused by it, sees all that was done before it was entered.
+//! A thread that sees a state, or is admitted or rejected by it, sees everything written before the state was entered.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! Calls that hang are found while they do, and calls that do not are never taken for them.
+//! A call that hangs is found while it hangs, and a call that has ended is never taken for one.
 
 #![cfg(loom)]
 

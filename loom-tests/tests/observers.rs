@@ -1,4 +1,4 @@
-//! Observers hear of every transition in order, once, and one at a time.
+//! Observers are notified of each transition once, in order, one at a time.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! Probes that are silent for too long are replaced by a new round, which exactly one caller begins.
+//! Exactly one caller replaces probes that are silent for too long by a new round.
 
 #![cfg(loom)]
 

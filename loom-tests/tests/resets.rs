@@ -1,4 +1,4 @@
-//! What a reset takes off the counts is neither more nor less than there was.
+//! A reset subtracts exactly the counts that there were.
 
 #![cfg(loom)]
 

@@ -1,4 +1,4 @@
-//! Slow start raises the capacity by one for each success, and never beyond its maximum.
+//! Slow start raises the capacity by one for each success, up to its maximum.
 
 #![cfg(loom)]
 

@@ -1,5 +1,5 @@
-//! Rates over time: failures at once are not missed, none counts in another epoch, and no slice is read while
-//! another takes its place.
+//! Time windows: concurrent failures see each other, none counts in another epoch, and no slice is read while another
+//! replaces it.
 
 #![cfg(loom)]
 

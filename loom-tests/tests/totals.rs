@@ -1,4 +1,4 @@
-//! The totals of all threads add up, and a reader never sees a call settled that it does not see admitted.
+//! The totals of all threads add up, and a reader never sees a call settled before it sees it admitted.
 
 #![cfg(loom)]
 

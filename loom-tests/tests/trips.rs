@@ -1,4 +1,4 @@
-//! No failure is lost, and there is exactly one trip.
+//! No failure is lost, and the breaker opens exactly once.
 
 #![cfg(loom)]
 

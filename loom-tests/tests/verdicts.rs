@@ -1,4 +1,4 @@
-//! Probes that end at once decide together, and once.
+//! Probes that end concurrently decide together, and once.
 
 #![cfg(loom)]
 

@@ -1,4 +1,6 @@
-//! A waiter misses no wake-up. A model that misses one ends in a deadlock, which loom reports.
+//! No waiter misses its wake-up.
+//!
+//! A model in which one does ends in a deadlock, which loom reports.
 
 #![cfg(loom)]
 
