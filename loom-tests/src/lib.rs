@@ -18,11 +18,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use loom::thread::{self, JoinHandle};
 use tripcoil::clock::ManualClock;
 use tripcoil::{Builder, CircuitBreaker, loom_mode};
 
 pub mod diary;
 pub mod parcel;
+pub mod windows;
 
 pub use diary::Diary;
 
@@ -184,6 +186,25 @@ pub const SECOND: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn shared(builder: Builder) -> Arc<CircuitBreaker> {
     Arc::new(builder.build().expect("the settings of a model are right"))
+}
+
+/// Runs `act` on the breaker in a thread of its own.
+pub fn beside<T: 'static>(
+    breaker: &Arc<CircuitBreaker>,
+    act: impl FnOnce(&Arc<CircuitBreaker>) -> T + 'static,
+) -> JoinHandle<T> {
+    let breaker = breaker.clone();
+    thread::spawn(move || act(&breaker))
+}
+
+/// What the threads return, which are joined in this order.
+///
+/// # Panics
+///
+/// If one of the threads has.
+#[allow(clippy::must_use_candidate, reason = "it may be the wait alone that is wanted")]
+pub fn joined<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
+    threads.map(|thread| thread.join().expect("a thread of a model does not panic"))
 }
 
 /// Counts how many threads are in the same place at once. Loom does not see it.

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use loom::thread;
-use loom_tests::{BOTH, Plain, SECOND, Sched, builder, explore, explore_crowded, shared};
+use loom_tests::windows::{fail_across_a_reset, state_and_window};
+use loom_tests::{BOTH, Plain, SECOND, Sched, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::loom_mode::model_tallies;
 use tripcoil::{Builder, CircuitBreaker, OwnedPermit, Window};
 
@@ -15,20 +16,11 @@ fn over_calls(rate: f64, calls: u32) -> Builder {
     builder().0.error_threshold(None).error_rate(rate).window(Window::calls(calls)).minimum_calls(calls)
 }
 
-/// The state, the changes of it, and the calls and errors in the window.
-fn state_and_window(breaker: &CircuitBreaker) -> (&'static str, u64, u64, u64) {
-    let metrics = breaker.metrics();
-    let window = metrics.window.expect("there is a rate rule");
-    (metrics.state.as_str(), metrics.transition_count, window.calls, window.errors)
-}
-
 /// Lets two calls fail at once, and tells the state.
 fn after_two_failures(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64, u64, u64) {
     let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
     let threads = calls.map(|call| thread::spawn(move || call.failure()));
-    for thread in threads {
-        thread.join().unwrap();
-    }
+    joined(threads);
     state_and_window(breaker)
 }
 
@@ -52,9 +44,7 @@ fn two_slow_calls_at_once_meet_a_rate() {
         let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
         clock.advance(SECOND);
         let threads = calls.map(|call| thread::spawn(move || call.success()));
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        joined(threads);
         let (state, changes, ..) = state_and_window(&breaker);
         (state, changes)
     });
@@ -78,25 +68,13 @@ fn a_success_is_counted_and_never_opens() {
     });
 }
 
-/// A failure of before a reset, at the same time as the reset and a failure after it.
-fn a_failure_across_a_reset(breaker: &Arc<CircuitBreaker>) -> (&'static str, u64, u64, u64) {
-    let old = breaker.try_acquire_owned().unwrap();
-    let failing = thread::spawn(move || old.failure());
-    let operator = thread::spawn({
-        let breaker = breaker.clone();
-        move || {
-            breaker.reset();
-            breaker.try_acquire().unwrap().failure();
-        }
-    });
-    failing.join().unwrap();
-    operator.join().unwrap();
-    state_and_window(breaker)
-}
-
 #[test]
 fn no_failure_crosses_an_epoch() {
-    explore_crowded(&BOTH, [("closed", 0, 1, 1)], || a_failure_across_a_reset(&shared(over_calls(1.0, 2))));
+    explore_crowded(&BOTH, [("closed", 0, 1, 1)], || {
+        let breaker = shared(over_calls(1.0, 2));
+        fail_across_a_reset(&breaker);
+        state_and_window(&breaker)
+    });
 }
 
 /// Settles a late failure and a late success, while a call of the epoch that is ends with `outcome` and a reader looks.
@@ -111,10 +89,7 @@ fn late_outcomes_beside(outcome: fn(OwnedPermit)) -> (u64, u64) {
         good.success();
     });
     let current = thread::spawn(move || outcome(current));
-    let reader = thread::spawn({
-        let breaker = breaker.clone();
-        move || breaker.metrics().window.expect("there is a rate rule")
-    });
+    let reader = beside(&breaker, move |breaker| breaker.metrics().window.expect("there is a rate rule"));
     late.join().unwrap();
     current.join().unwrap();
     let seen = reader.join().unwrap();

@@ -2,8 +2,7 @@
 
 #![cfg(loom)]
 
-use loom::thread;
-use loom_tests::{BOTH, Diary, SECOND, builder, explore, shared};
+use loom_tests::{BOTH, Diary, SECOND, beside, builder, explore, joined, shared};
 use tripcoil::State;
 
 const TOLD: &str = "1 closed open, 2 open half_open";
@@ -15,11 +14,8 @@ fn admitted_and_told(half_open_capacity: u32) -> (bool, bool, String) {
     let breaker = shared(diary.kept_by(builder.half_open_capacity(half_open_capacity)));
     breaker.transition_to(State::Open);
     clock.advance(SECOND);
-    let callers = [(); 2].map(|()| {
-        let breaker = breaker.clone();
-        thread::spawn(move || breaker.try_acquire_owned().ok())
-    });
-    let [a, b] = callers.map(|caller| caller.join().unwrap());
+    let callers = [(); 2].map(|()| beside(&breaker, |breaker| breaker.try_acquire_owned().ok()));
+    let [a, b] = joined(callers);
     assert!(breaker.try_acquire().is_err(), "each caller has a slot of its own");
     (a.is_some(), b.is_some(), diary.told())
 }

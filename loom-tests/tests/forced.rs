@@ -4,24 +4,17 @@
 
 use std::sync::Arc;
 
-use loom::thread;
-use loom_tests::{BOTH, Diary, SECOND, builder, explore, shared};
+use loom_tests::{BOTH, Diary, SECOND, beside, builder, explore, shared};
 use tripcoil::{CircuitBreaker, State};
 
 /// What the observer was told, and the state in the end.
 fn told_and_state<T: 'static>(
     diary: &Diary,
     breaker: &Arc<CircuitBreaker>,
-    meanwhile: impl FnOnce(Arc<CircuitBreaker>) -> T + 'static,
+    meanwhile: impl FnOnce(&Arc<CircuitBreaker>) -> T + 'static,
 ) -> (String, &'static str, T) {
-    let operator = thread::spawn({
-        let breaker = breaker.clone();
-        move || breaker.force_open()
-    });
-    let other = thread::spawn({
-        let breaker = breaker.clone();
-        move || meanwhile(breaker)
-    });
+    let operator = beside(breaker, |breaker| breaker.force_open());
+    let other = beside(breaker, meanwhile);
     operator.join().unwrap();
     let other = other.join().unwrap();
     (diary.told(), breaker.state().as_str(), other)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use loom_tests::parcel::Parcel;
-use loom_tests::{BOTH, Crowd, Sched, builder, explore, explore_crowded, shared};
+use loom_tests::{BOTH, Crowd, Sched, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::State;
 
 #[test]
@@ -38,11 +38,8 @@ fn two_slots_admit_two_of_three_probes() {
     explore_crowded(&[Sched], [2], || {
         let breaker = shared(builder().0.half_open_capacity(2));
         breaker.transition_to(State::HalfOpen);
-        let probes = [(); 3].map(|()| {
-            let breaker = breaker.clone();
-            thread::spawn(move || breaker.try_acquire_owned().ok())
-        });
-        let held = probes.map(|probe| probe.join().unwrap());
+        let probes = [(); 3].map(|()| beside(&breaker, |breaker| breaker.try_acquire_owned().ok()));
+        let held = joined(probes);
         held.iter().flatten().count()
     });
 }

@@ -2,11 +2,15 @@
 
 #![cfg(loom)]
 
+use std::sync::Arc;
+
 use loom::thread;
-use loom_tests::{BOTH, Diary, Plain, RmwLoad, SECOND, Sched, builder, explore, explore_crowded, shared};
+use loom_tests::{
+    BOTH, Diary, Plain, RmwLoad, SECOND, Sched, beside, builder, explore, explore_crowded, joined, shared,
+};
 use tripcoil::clock::ManualClock;
 use tripcoil::loom_mode::model_rings;
-use tripcoil::{Builder, Window};
+use tripcoil::{Builder, CircuitBreaker, OwnedPermit, Window};
 
 /// One call that takes a second is too many.
 fn against_slow_calls() -> (Builder, ManualClock) {
@@ -16,28 +20,31 @@ fn against_slow_calls() -> (Builder, ManualClock) {
     (builder.window(Window::calls(1)).minimum_calls(1), clock)
 }
 
+/// Settles `call` in a thread other than the one that admitted it. Its balance makes room for a later call, which is
+/// admitted while another thread looks. Returns what that one saw, and the later call.
+fn while_a_balance_leaves<T: 'static>(
+    (breaker, clock): (&Arc<CircuitBreaker>, ManualClock),
+    look: fn(&Arc<CircuitBreaker>) -> T,
+) -> (T, Option<OwnedPermit>) {
+    let call = breaker.try_acquire_owned().unwrap();
+    let settler = beside(breaker, move |breaker| {
+        call.success();
+        clock.advance(2 * SECOND);
+        let looker = beside(breaker, look);
+        let later = breaker.try_acquire_owned().ok();
+        (looker.join().unwrap(), later)
+    });
+    settler.join().unwrap()
+}
+
 #[test]
 fn a_call_that_another_thread_has_settled_does_not_hang() {
-    // The settler's ring turns while the looker adds up the rings: the balance of the settlement must not be
-    // missed where it was and where it goes.
+    // The balance of the settlement moves while the looker adds up the balances. It must not be missed in both places.
     explore(&[Plain, Sched], [("closed", true, true)], || {
         let (builder, clock) = against_slow_calls();
         // Of the one that was settled and one that seems to hang, half would be slow.
         let breaker = shared(builder.slow_call_rate(0.5));
-        let call = breaker.try_acquire_owned().unwrap();
-        let settler = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                call.success();
-                clock.advance(2 * SECOND);
-                let looker = thread::spawn({
-                    let breaker = breaker.clone();
-                    move || breaker.try_acquire_owned().ok()
-                });
-                (breaker.try_acquire_owned().ok(), looker.join().unwrap())
-            }
-        });
-        let (turning, looking) = settler.join().unwrap();
+        let (looking, turning) = while_a_balance_leaves((&breaker, clock), |breaker| breaker.try_acquire_owned().ok());
         (breaker.state().as_str(), turning.is_some(), looking.is_some())
     });
 }
@@ -52,37 +59,21 @@ fn two_callers_that_find_a_call_hanging_open_once() {
         let breaker = shared(diary.kept_by(builder));
         let _hangs = breaker.try_acquire_owned().unwrap();
         clock.advance(2 * SECOND);
-        let callers = [(); 2].map(|()| {
-            let breaker = breaker.clone();
-            thread::spawn(move || breaker.try_acquire_owned().ok())
-        });
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let callers = [(); 2].map(|()| beside(&breaker, |breaker| breaker.try_acquire_owned().ok()));
+        let [a, b] = joined(callers);
         (diary.told(), a.is_some(), b.is_some())
     });
 }
 
 #[test]
 fn a_balance_that_leaves_its_word_is_not_missed_on_the_way() {
-    // The call was admitted by one thread and settled by another, whose balance of it makes room for a later call. A
-    // reader that misses that balance takes the call for one that hangs.
+    // A reader that misses the balance on its way takes the call for one that hangs.
     explore(&[Plain, Sched], [0], || {
         let (builder, clock) = against_slow_calls();
         let breaker = shared(builder.minimum_calls(9).window(Window::calls(9)));
-        let call = breaker.try_acquire_owned().unwrap();
-        let settler = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                call.success();
-                clock.advance(2 * SECOND);
-                let reader = thread::spawn({
-                    let breaker = breaker.clone();
-                    move || breaker.metrics().window.expect("there is a rate rule").hanging_calls
-                });
-                let later = breaker.try_acquire_owned().ok();
-                (reader.join().unwrap(), later)
-            }
+        let (hanging, _later) = while_a_balance_leaves((&breaker, clock), |breaker| {
+            breaker.metrics().window.expect("there is a rate rule").hanging_calls
         });
-        let (hanging, _later) = settler.join().unwrap();
         hanging
     });
 }
@@ -94,12 +85,9 @@ fn a_settlement_of_an_earlier_epoch_hides_no_call_that_hangs() {
         let breaker = shared(builder);
         let old = breaker.try_acquire_owned().unwrap();
         let settler = thread::spawn(move || old.success());
-        let operator = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                breaker.reset();
-                breaker.try_acquire_owned().unwrap()
-            }
+        let operator = beside(&breaker, move |breaker| {
+            breaker.reset();
+            breaker.try_acquire_owned().unwrap()
         });
         settler.join().unwrap();
         let _hangs = operator.join().unwrap();

@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{BOTH, builder, explore, shared};
+use loom_tests::{BOTH, beside, builder, explore, shared};
 use tripcoil::{OwnedPermit, State};
 
 /// Settles a call that was admitted while closed, while another thread begins a half-open episode with a
@@ -14,12 +14,9 @@ fn state_and_free_slots_after(settle: fn(OwnedPermit)) -> (State, usize, u64) {
     breaker.try_acquire().unwrap().failure();
     let call = breaker.try_acquire_owned().unwrap();
     let settler = thread::spawn(move || settle(call));
-    let prober = thread::spawn({
-        let breaker = breaker.clone();
-        move || {
-            breaker.transition_to(State::HalfOpen);
-            breaker.try_acquire_owned().unwrap()
-        }
+    let prober = beside(&breaker, move |breaker| {
+        breaker.transition_to(State::HalfOpen);
+        breaker.try_acquire_owned().unwrap()
     });
     let probe = prober.join().unwrap();
     settler.join().unwrap();

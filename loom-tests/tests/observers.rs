@@ -5,9 +5,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use loom::thread;
 use loom_tests::parcel::Parcel;
-use loom_tests::{BOTH, Diary, RmwLoad, builder, explore, explore_crowded, shared};
+use loom_tests::{BOTH, Diary, RmwLoad, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::{CircuitBreaker, State};
 
 #[test]
@@ -23,13 +22,9 @@ fn two_transitions_at_once_are_told_in_order_and_one_at_a_time() {
             let parcel = parcel.clone();
             move |_| parcel.work_on()
         }));
-        let operators = [State::ForcedOpen, State::ForcedClosed].map(|state| {
-            let breaker = breaker.clone();
-            thread::spawn(move || breaker.transition_to(state))
-        });
-        for operator in operators {
-            operator.join().unwrap();
-        }
+        let operators = [State::ForcedOpen, State::ForcedClosed]
+            .map(|state| beside(&breaker, move |breaker| breaker.transition_to(state)));
+        joined(operators);
         assert_eq!(parcel.look(), 2);
         diary.told()
     });
@@ -40,13 +35,9 @@ fn three_transitions_at_once_are_told_once_each() {
     explore_crowded(&[RmwLoad], [3], || {
         let diary = Diary::default();
         let breaker = shared(diary.kept_by(builder().0));
-        let operators = [State::ForcedOpen, State::ForcedClosed, State::HalfOpen].map(|state| {
-            let breaker = breaker.clone();
-            thread::spawn(move || breaker.transition_to(state))
-        });
-        for operator in operators {
-            operator.join().unwrap();
-        }
+        let operators = [State::ForcedOpen, State::ForcedClosed, State::HalfOpen]
+            .map(|state| beside(&breaker, move |breaker| breaker.transition_to(state)));
+        joined(operators);
         let told = diary.told();
         let lines: Vec<_> = told.split(", ").collect();
         let mut from = "closed";
@@ -80,13 +71,9 @@ fn a_transition_that_an_observer_makes_is_told_after_the_one_it_hears_of() {
             }
         }));
         me.set(Arc::downgrade(&breaker)).expect("set once");
-        let operators = [State::ForcedOpen, State::HalfOpen].map(|state| {
-            let breaker = breaker.clone();
-            thread::spawn(move || breaker.transition_to(state))
-        });
-        for operator in operators {
-            operator.join().unwrap();
-        }
+        let operators = [State::ForcedOpen, State::HalfOpen]
+            .map(|state| beside(&breaker, move |breaker| breaker.transition_to(state)));
+        joined(operators);
         diary.told()
     });
 }
@@ -106,15 +93,12 @@ fn an_observer_sees_what_was_done_before_each_transition() {
             }
         }));
         let operators = parcels.map(|(state, parcel)| {
-            let breaker = breaker.clone();
-            thread::spawn(move || {
+            beside(&breaker, move |breaker| {
                 parcel.work_on();
                 breaker.transition_to(state);
             })
         });
-        for operator in operators {
-            operator.join().unwrap();
-        }
+        joined(operators);
         told.load(Ordering::Relaxed)
     });
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use loom_tests::{BOTH, RmwLoad, SECOND, builder, explore, explore_crowded, shared};
+use loom_tests::{BOTH, RmwLoad, SECOND, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::clock::ManualClock;
 use tripcoil::{Builder, CircuitBreaker, OwnedPermit, State};
 
@@ -24,8 +24,7 @@ fn undecided(builder: Builder) -> Builder {
 }
 
 fn asks(breaker: &Arc<CircuitBreaker>) -> thread::JoinHandle<Option<OwnedPermit>> {
-    let breaker = breaker.clone();
-    thread::spawn(move || breaker.try_acquire_owned().ok())
+    beside(breaker, |breaker| breaker.try_acquire_owned().ok())
 }
 
 fn free_slots(breaker: &Arc<CircuitBreaker>) -> usize {
@@ -44,7 +43,7 @@ fn of_two_callers_past_the_silence_one_begins_the_next_round() {
     explore(&BOTH, [(false, true), (true, false)], || {
         let (breaker, _clock, silent) = silenced(undecided);
         let callers = [asks(&breaker), asks(&breaker)];
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let [a, b] = joined(callers);
         drop(silent);
         (a.is_some(), b.is_some())
     });
@@ -59,7 +58,7 @@ fn of_two_callers_past_the_silence_one_begins_the_next_round_and_the_other_takes
         let silent = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
         clock.advance(SECOND);
         let callers = [asks(&breaker), asks(&breaker)];
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let [a, b] = joined(callers);
         drop(silent);
         (a.is_some(), b.is_some(), free_slots(&breaker))
     });
@@ -74,7 +73,7 @@ fn a_probe_that_has_just_been_admitted_is_not_taken_for_the_one_before_it() {
         breaker.try_acquire().unwrap().ignore();
         clock.advance(SECOND);
         let callers = [asks(&breaker), asks(&breaker)];
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let [a, b] = joined(callers);
         (a.is_some(), b.is_some())
     });
 }
@@ -89,7 +88,7 @@ fn a_probe_that_begins_an_episode_is_not_taken_for_one_of_before() {
         breaker.try_acquire().unwrap().failure();
         clock.advance(SECOND);
         let callers = [asks(&breaker), asks(&breaker)];
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let [a, b] = joined(callers);
         (a.is_some(), b.is_some())
     });
 }
@@ -113,7 +112,7 @@ fn a_silent_probe_that_says_nothing_while_two_ask_makes_room_for_one() {
         let answer = thread::spawn(move || silent.ignore());
         let callers = [asks(&breaker), asks(&breaker)];
         answer.join().unwrap();
-        let [a, b] = callers.map(|caller| caller.join().unwrap());
+        let [a, b] = joined(callers);
         (a.is_some(), b.is_some(), free_slots(&breaker))
     });
 }
@@ -157,9 +156,7 @@ fn silent_probes_of_two_rounds_that_answer_at_once_both_count_and_free_nothing()
         clock.advance(SECOND);
         let third = breaker.try_acquire_owned().unwrap();
         let answers = [first, second].map(|silent| thread::spawn(move || silent.success()));
-        for answer in answers {
-            answer.join().unwrap();
-        }
+        joined(answers);
         let seen = (counts(&breaker), free_slots(&breaker));
         drop(third);
         seen
@@ -186,10 +183,7 @@ fn a_silent_probe_is_late_once_an_operator_has_begun_another_episode() {
     // Either the caller begins a round that the operator ends, or it takes the place of the new episode.
     explore(&BOTH, [(true, (0, 0), 0), (true, (0, 0), 1)], || {
         let (breaker, _clock, silent) = silenced(undecided);
-        let operator = thread::spawn({
-            let breaker = breaker.clone();
-            move || breaker.transition_to(State::HalfOpen)
-        });
+        let operator = beside(&breaker, move |breaker| breaker.transition_to(State::HalfOpen));
         let caller = asks(&breaker);
         operator.join().unwrap();
         let held = caller.join().unwrap();

@@ -2,8 +2,7 @@
 
 #![cfg(loom)]
 
-use loom::thread;
-use loom_tests::{BOTH, builder, explore, shared};
+use loom_tests::{BOTH, beside, builder, explore, shared};
 
 #[test]
 fn a_reader_never_sees_more_taken_off_by_a_reset_than_there_was() {
@@ -11,14 +10,8 @@ fn a_reader_never_sees_more_taken_off_by_a_reset_than_there_was() {
     explore(&BOTH, [0, 1, 2], || {
         let breaker = shared(builder().0);
         breaker.force_open();
-        let operator = thread::spawn({
-            let breaker = breaker.clone();
-            move || breaker.reset()
-        });
-        let reader = thread::spawn({
-            let breaker = breaker.clone();
-            move || breaker.metrics()
-        });
+        let operator = beside(&breaker, |breaker| breaker.reset());
+        let reader = beside(&breaker, |breaker| breaker.metrics());
         operator.join().unwrap();
         reader.join().unwrap().transition_count
     });
@@ -29,16 +22,10 @@ fn an_earlier_reset_takes_nothing_back_from_a_later_one() {
     explore(&BOTH, [0], || {
         let breaker = shared(builder().0);
         breaker.force_open();
-        let first = thread::spawn({
-            let breaker = breaker.clone();
-            move || breaker.reset()
-        });
-        let second = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                breaker.force_open();
-                breaker.reset();
-            }
+        let first = beside(&breaker, |breaker| breaker.reset());
+        let second = beside(&breaker, move |breaker| {
+            breaker.force_open();
+            breaker.reset();
         });
         first.join().unwrap();
         second.join().unwrap();

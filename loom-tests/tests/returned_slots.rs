@@ -2,8 +2,7 @@
 
 #![cfg(loom)]
 
-use loom::thread;
-use loom_tests::{BOTH, builder, explore, shared};
+use loom_tests::{BOTH, beside, builder, explore, joined, shared};
 use tripcoil::{OwnedPermit, State};
 
 /// Two callers compete for one slot and give it back by `settle`. Tells how many were admitted, how many
@@ -11,11 +10,8 @@ use tripcoil::{OwnedPermit, State};
 fn admitted_and_free(settle: fn(OwnedPermit)) -> (usize, usize, u64, u64) {
     let breaker = shared(builder().0.success_threshold(3).half_open_error_threshold(3));
     breaker.transition_to(State::HalfOpen);
-    let callers = [(); 2].map(|()| {
-        let breaker = breaker.clone();
-        thread::spawn(move || breaker.try_acquire_owned().map(settle).is_ok())
-    });
-    let admitted = callers.map(|caller| caller.join().unwrap()).into_iter().filter(|admitted| *admitted).count();
+    let callers = [(); 2].map(|()| beside(&breaker, move |breaker| breaker.try_acquire_owned().map(settle).is_ok()));
+    let admitted = joined(callers).into_iter().filter(|admitted| *admitted).count();
     let counts = breaker.metrics();
     let held = [(); 2].map(|()| breaker.try_acquire_owned().ok());
     let free = held.iter().flatten().count();

@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{BOTH, Sched, builder, explore, explore_crowded, shared};
+use loom_tests::{BOTH, Sched, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::State;
 
 #[test]
@@ -23,9 +23,7 @@ fn two_successes_at_once_raise_to_the_maximum() {
         breaker.transition_to(State::HalfOpen);
         let probes = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
         let threads = probes.map(|probe| thread::spawn(move || probe.success()));
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        joined(threads);
         let held = [(); 4].map(|()| breaker.try_acquire_owned().ok());
         held.iter().flatten().count()
     });
@@ -41,12 +39,9 @@ fn admitted_and_free(earlier: usize) -> (usize, usize) {
     }
     let probe = breaker.try_acquire_owned().unwrap();
     let success = thread::spawn(move || probe.success());
-    let callers = [(); 2].map(|()| {
-        let breaker = breaker.clone();
-        thread::spawn(move || breaker.try_acquire_owned().ok())
-    });
+    let callers = [(); 2].map(|()| beside(&breaker, |breaker| breaker.try_acquire_owned().ok()));
     success.join().unwrap();
-    let admitted = callers.map(|caller| caller.join().unwrap());
+    let admitted = joined(callers);
     let more = [(); 3].map(|()| breaker.try_acquire_owned().ok());
     (admitted.iter().flatten().count(), more.iter().flatten().count())
 }

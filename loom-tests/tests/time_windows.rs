@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-use loom_tests::{Plain, RmwLoad, SECOND, Sched, builder, explore, explore_crowded, explore_stale, shared};
+use loom_tests::windows::{fail_across_a_reset, state_and_window};
+use loom_tests::{Plain, RmwLoad, SECOND, Sched, beside, builder, explore, explore_crowded, explore_stale, shared};
 use tripcoil::clock::ManualClock;
 use tripcoil::loom_mode::model_rings;
 use tripcoil::{Builder, CircuitBreaker, Clock, Window};
@@ -26,13 +27,6 @@ fn begun(builder: Builder) -> Arc<CircuitBreaker> {
     let breaker = shared(builder);
     breaker.try_acquire().unwrap().failure();
     breaker
-}
-
-/// The state, the changes of it, and the calls and errors in the window.
-fn state_and_window(breaker: &CircuitBreaker) -> (&'static str, u64, u64, u64) {
-    let metrics = breaker.metrics();
-    let window = metrics.window.expect("there is a rate rule");
-    (metrics.state.as_str(), metrics.transition_count, window.calls, window.errors)
 }
 
 /// Lets two calls fail at once after a first one, a second having passed before one of them ends if `time_passes`.
@@ -71,17 +65,7 @@ fn two_failures_in_neighbouring_slices_meet_a_rate() {
 fn no_failure_crosses_an_epoch() {
     explore_crowded(&[Plain], [("closed", 0, 1, 1)], || {
         let breaker = begun(over_time(1.0, 2).0);
-        let old = breaker.try_acquire_owned().unwrap();
-        let failing = thread::spawn(move || old.failure());
-        let operator = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                breaker.reset();
-                breaker.try_acquire().unwrap().failure();
-            }
-        });
-        failing.join().unwrap();
-        operator.join().unwrap();
+        fail_across_a_reset(&breaker);
         state_and_window(&breaker)
     });
 }
@@ -118,18 +102,12 @@ fn a_slice_is_not_read_while_another_takes_its_place() {
     explore_crowded(&[Plain], [(0, 0), (1, 0), (1, 1)], || {
         let clock = SeenClock(Arc::new(AtomicU64::new(0)));
         let breaker = shared(over_time(1.0, 9).0.clock(clock.clone()));
-        let caller = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                breaker.try_acquire().unwrap().failure();
-                let reader = thread::spawn({
-                    let breaker = breaker.clone();
-                    move || breaker.metrics().window.expect("there is a rate rule")
-                });
-                clock.0.store(2, Ordering::Release);
-                breaker.try_acquire().unwrap().failure();
-                reader.join().unwrap()
-            }
+        let caller = beside(&breaker, move |breaker| {
+            breaker.try_acquire().unwrap().failure();
+            let reader = beside(breaker, move |breaker| breaker.metrics().window.expect("there is a rate rule"));
+            clock.0.store(2, Ordering::Release);
+            breaker.try_acquire().unwrap().failure();
+            reader.join().unwrap()
         });
         let window = caller.join().unwrap();
         (window.calls, window.errors)

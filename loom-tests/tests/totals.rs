@@ -5,14 +5,13 @@
 use std::sync::Arc;
 
 use loom::thread::{self, JoinHandle};
-use loom_tests::{BOTH, Plain, RmwLoad, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Plain, RmwLoad, Sched, beside, builder, explore, joined, shared};
 use tripcoil::loom_mode::model_tallies;
 use tripcoil::{CircuitBreaker, Metrics};
 
 /// Reads the metrics in a thread of its own. The breaker outlives that thread: dropping it there would race.
 fn metrics_elsewhere(breaker: &Arc<CircuitBreaker>) -> JoinHandle<Metrics> {
-    let breaker = breaker.clone();
-    thread::spawn(move || breaker.metrics())
+    beside(breaker, |breaker| breaker.metrics())
 }
 
 #[test]
@@ -21,17 +20,14 @@ fn the_totals_of_two_threads_add_up() {
     explore(&BOTH, [(2, 1, 0)], || {
         let breaker = shared(builder().0.error_threshold(2));
         let threads = [0, 1].map(|failures| {
-            let breaker = breaker.clone();
-            thread::spawn(move || {
+            beside(&breaker, move |breaker| {
                 breaker.try_acquire().unwrap().success();
                 for _ in 0..failures {
                     breaker.try_acquire().unwrap().failure();
                 }
             })
         });
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        joined(threads);
         let metrics = breaker.metrics();
         (metrics.total_success_count, metrics.total_error_count, metrics.active_calls)
     });
@@ -44,13 +40,10 @@ fn a_reader_sees_a_call_admitted_before_it_sees_it_settled() {
     let outcomes = [(0, 0), (0, 1), (0, 2), (1, 1), (2, 0)];
     explore(&[Plain, Sched], outcomes, || {
         let breaker = shared(builder().0);
-        let caller = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
-                for call in calls {
-                    call.success();
-                }
+        let caller = beside(&breaker, move |breaker| {
+            let calls = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+            for call in calls {
+                call.success();
             }
         });
         let reader = metrics_elsewhere(&breaker);
@@ -66,14 +59,11 @@ fn a_reader_sees_a_call_admitted_that_was_settled_by_another_thread() {
     let outcomes = [(0, 0), (0, 1), (0, 2), (1, 1)];
     explore(&[Plain, Sched], outcomes, || {
         let breaker = shared(builder().0);
-        let caller = thread::spawn({
-            let breaker = breaker.clone();
-            move || {
-                let other = breaker.try_acquire_owned().unwrap();
-                let admitting = thread::spawn(move || breaker.try_acquire_owned().unwrap());
-                admitting.join().unwrap().success();
-                other
-            }
+        let caller = beside(&breaker, move |breaker| {
+            let other = breaker.try_acquire_owned().unwrap();
+            let admitting = beside(breaker, |breaker| breaker.try_acquire_owned().unwrap());
+            admitting.join().unwrap().success();
+            other
         });
         let reader = metrics_elsewhere(&breaker);
         let _active = caller.join().unwrap();
@@ -116,10 +106,7 @@ fn a_reader_misses_no_call_of_a_thread_that_earns_a_stripe() {
         let breaker = shared(builder().0);
         let active = breaker.try_acquire_owned().unwrap();
         // Two admissions earn a stripe in a model: two calls are counted in the shared one, and one in the new one.
-        let earning = thread::spawn({
-            let breaker = breaker.clone();
-            move || (0..3).for_each(|_| breaker.try_acquire().unwrap().success())
-        });
+        let earning = beside(&breaker, move |breaker| (0..3).for_each(|_| breaker.try_acquire().unwrap().success()));
         let reader = metrics_elsewhere(&breaker);
         earning.join().unwrap();
         let metrics = reader.join().unwrap();

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use loom::thread;
-use loom_tests::{BOTH, Diary, SECOND, Sched, builder, explore, shared};
+use loom_tests::{BOTH, Diary, SECOND, Sched, builder, explore, joined, shared};
 use tripcoil::Outcome;
 
 const TRIPPED: &str = "1 closed open";
@@ -16,9 +16,7 @@ fn told_after_failures<const CALLS: usize>(threshold: u32) -> (String, u64, u64)
     let breaker = shared(diary.kept_by(builder().0.error_threshold(threshold)));
     let calls = [(); CALLS].map(|()| breaker.try_acquire_owned().unwrap());
     let threads = calls.map(|call| thread::spawn(move || call.failure()));
-    for thread in threads {
-        thread.join().unwrap();
-    }
+    joined(threads);
     let metrics = breaker.metrics();
     (diary.told(), metrics.consecutive_error_count, metrics.transition_count)
 }
@@ -43,9 +41,7 @@ fn of_two_trips_at_once_the_one_that_is_told_holds() {
         }));
         let calls = [SECOND, 2 * SECOND].map(|open_for| (breaker.try_acquire_owned().unwrap(), open_for));
         let threads = calls.map(|(call, open_for)| thread::spawn(move || call.record(Outcome::Trip { open_for })));
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        joined(threads);
         let told = told.lock().unwrap().clone();
         (told, breaker.metrics().retry_after.unwrap())
     });

@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use loom_tests::{BOTH, Diary, builder, explore, shared};
+use loom_tests::{BOTH, Diary, builder, explore, joined, shared};
 use tripcoil::{OwnedPermit, State};
 
 /// What the observer is told when two probes end at once, and the probe successes and errors that are left.
@@ -15,9 +15,7 @@ fn told_after(a: fn(OwnedPermit), b: fn(OwnedPermit), thresholds: (u32, u32)) ->
     breaker.transition_to(State::HalfOpen);
     let probes = [a, b].map(|settle| (settle, breaker.try_acquire_owned().unwrap()));
     let threads = probes.map(|(settle, probe)| thread::spawn(move || settle(probe)));
-    for thread in threads {
-        thread.join().unwrap();
-    }
+    joined(threads);
     let counts = breaker.metrics();
     let told = diary.told();
     if breaker.state() != State::HalfOpen {

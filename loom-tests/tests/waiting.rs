@@ -14,7 +14,7 @@ use futures_lite::future::poll_once;
 use loom::future::block_on;
 use loom::thread;
 use loom_tests::parcel::Parcel;
-use loom_tests::{Crowd, Plain, Sched, builder, explore, explore_crowded, shared};
+use loom_tests::{Crowd, Plain, Sched, beside, builder, explore, explore_crowded, joined, shared};
 use tripcoil::{Changed, CircuitBreaker, OwnedPermit, Permit, State};
 
 /// Waits for a change that another thread makes; what was done before it is seen after it. The outcome is
@@ -34,12 +34,9 @@ fn has_waited(wait: fn(Changed<'_>) -> State) -> bool {
             waits
         }
     });
-    let operator = thread::spawn({
-        let breaker = breaker.clone();
-        move || {
-            parcel.work_on();
-            breaker.force_open();
-        }
+    let operator = beside(&breaker, move |breaker| {
+        parcel.work_on();
+        breaker.force_open();
     });
     operator.join().unwrap();
     waiter.join().unwrap()
@@ -77,14 +74,8 @@ fn is_admitted(
     breaker: &Arc<CircuitBreaker>,
     let_in: impl FnOnce(&CircuitBreaker) + 'static,
 ) -> State {
-    let waiter = thread::spawn({
-        let breaker = breaker.clone();
-        move || acquire(&breaker).ignore()
-    });
-    let other = thread::spawn({
-        let breaker = breaker.clone();
-        move || let_in(&breaker)
-    });
+    let waiter = beside(breaker, move |breaker| acquire(breaker).ignore());
+    let other = beside(breaker, |breaker| let_in(breaker));
     other.join().unwrap();
     waiter.join().unwrap();
     breaker.state()
@@ -146,9 +137,7 @@ fn a_slot_goes_from_waiter_to_waiter() {
         });
         let other = thread::spawn(move || probe.ignore());
         other.join().unwrap();
-        for waiter in waiters {
-            waiter.join().unwrap();
-        }
+        joined(waiters);
         crowd.most()
     });
 }
@@ -157,17 +146,11 @@ fn a_slot_goes_from_waiter_to_waiter() {
 fn gives_up_beside(acquire: fn(&CircuitBreaker) -> Permit<'_>) -> bool {
     let breaker = probing();
     let probe = breaker.try_acquire_owned().unwrap();
-    let fickle = thread::spawn({
-        let breaker = breaker.clone();
-        move || {
-            let permit = block_on(poll_once(breaker.acquire(|_| pending::<()>())));
-            permit.is_some()
-        }
+    let fickle = beside(&breaker, move |breaker| {
+        let permit = block_on(poll_once(breaker.acquire(|_| pending::<()>())));
+        permit.is_some()
     });
-    let waiter = thread::spawn({
-        let breaker = breaker.clone();
-        move || acquire(&breaker).ignore()
-    });
+    let waiter = beside(&breaker, move |breaker| acquire(breaker).ignore());
     let other = thread::spawn(move || probe.ignore());
     other.join().unwrap();
     waiter.join().unwrap();
@@ -225,9 +208,7 @@ fn two_slots_that_come_back_wake_two_waiters() {
         });
         let other = thread::spawn(move || probes.map(OwnedPermit::ignore));
         other.join().unwrap();
-        for waiter in waiters {
-            waiter.join().unwrap();
-        }
+        joined(waiters);
         breaker.state().as_str()
     });
 }
