@@ -12,7 +12,7 @@ use loom_tests::windows::{fail_across_a_reset, state_and_window};
 use loom_tests::{Plain, RmwLoad, SECOND, Sched, beside, builder, explore, explore_crowded, explore_stale, shared};
 use tripcoil::clock::ManualClock;
 use tripcoil::loom_mode::model_rings;
-use tripcoil::{Builder, CircuitBreaker, Clock, Window};
+use tripcoil::{Builder, CircuitBreaker, Clock, OwnedPermit, Window};
 
 /// Over two slices of a second each.
 fn over_time(rate: f64, minimum_calls: u32) -> (Builder, ManualClock) {
@@ -29,8 +29,9 @@ fn begun(builder: Builder) -> Arc<CircuitBreaker> {
     breaker
 }
 
-/// Lets two calls fail at once after a first one, a second having passed before one of them ends if `time_passes`.
-fn after_two_failures(minimum_calls: u32, time_passes: bool) -> (&'static str, u64, u64, u64) {
+/// Lets two calls fail at once after a first one. `fail` ends the one, and a thread the other, once a second has passed if
+/// `time_passes`.
+fn after_two_failures(minimum_calls: u32, fail: fn(OwnedPermit), time_passes: bool) -> (&'static str, u64, u64, u64) {
     let (builder, clock) = over_time(1.0, minimum_calls);
     let breaker = begun(builder);
     let [early, late] = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
@@ -40,25 +41,39 @@ fn after_two_failures(minimum_calls: u32, time_passes: bool) -> (&'static str, u
         }
         late.failure();
     });
-    let early = thread::spawn(move || early.failure());
-    early.join().unwrap();
+    fail(early);
     late.join().unwrap();
     state_and_window(&breaker)
 }
 
+/// Both failures are counted in one stripe, which threads share.
+fn in_a_thread(call: OwnedPermit) {
+    thread::spawn(move || call.failure()).join().unwrap();
+}
+
+/// The failures are counted in two stripes: this thread has made the first call, and owns the first stripe.
+fn in_this_thread(call: OwnedPermit) {
+    call.failure();
+}
+
 #[test]
 fn two_failures_at_once_meet_a_rate() {
-    explore_crowded(&[Plain], [("open", 1, 0, 0)], || after_two_failures(3, false));
+    explore_crowded(&[Plain], [("open", 1, 0, 0)], || after_two_failures(3, in_a_thread, false));
 }
 
 #[test]
 fn two_failures_at_once_are_both_in_a_window_that_they_do_not_fill() {
-    explore_crowded(&[RmwLoad], [("closed", 0, 3, 3)], || after_two_failures(4, false));
+    explore_crowded(&[RmwLoad], [("closed", 0, 3, 3)], || after_two_failures(4, in_a_thread, false));
+}
+
+#[test]
+fn two_failures_in_two_stripes_meet_a_rate() {
+    explore(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(3, in_this_thread, false));
 }
 
 #[test]
 fn two_failures_in_neighbouring_slices_meet_a_rate() {
-    explore_stale(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(3, true));
+    explore_stale(&[Plain, Sched], [("open", 1, 0, 0)], || after_two_failures(3, in_this_thread, true));
 }
 
 #[test]
