@@ -23,7 +23,7 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
 fn source(quoted: &str) -> Option<(&str, Option<&str>)> {
     match quoted.split_once(".rs::") {
         Some((path, name)) => Some((&quoted[..path.len() + 3], Some(name))),
-        None => (quoted.ends_with(".rs") && quoted.contains('/')).then_some((quoted, None)),
+        None => (quoted.contains('/') && quoted.rsplit_once('.')?.1 == "rs").then_some((quoted, None)),
     }
 }
 

@@ -8,9 +8,9 @@ const _: () = assert!(CHANGES.end() == u64::BITS);
 
 /// What the word has no room for: facts about the epochs so far.
 ///
-/// It is a function of the words that were: [`after`](Self::after) tells the history of an epoch from
-/// that of the epoch before. So the stored history may trail the word by one epoch, anyone can bring it
-/// up to date, and everyone who does writes the same.
+/// It is a function of the words that were: [`as_of`](Self::as_of) computes the history of an epoch from that of the epoch
+/// before. So the stored history may trail the word by one epoch. Anyone can bring it up to date, and everyone who does
+/// writes the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct History(u64);
 
