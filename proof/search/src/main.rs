@@ -15,7 +15,14 @@ mod threads;
 
 /// The library's own modules, which find each other at the root.
 #[path = "../../../src"]
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "the search uses a part of them")]
+#[allow(
+    clippy::struct_field_names,
+    dead_code,
+    unexpected_cfgs,
+    unreachable_pub,
+    unused_imports,
+    reason = "the search uses a part of them"
+)]
 mod library {
     pub(crate) mod cause;
     pub(crate) mod machine {
