@@ -1,0 +1,101 @@
+use std::fmt;
+
+/// What an operator can do to a breaker.
+///
+/// ```
+/// assert_eq!(tripcoil_console::Action::ForceOpen.to_string(), "force_open");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// Reject every call until the breaker is released: [`CircuitBreaker::force_open`](tripcoil::CircuitBreaker::force_open).
+    ForceOpen,
+    /// Admit every call until the breaker is released: [`CircuitBreaker::force_closed`](tripcoil::CircuitBreaker::force_closed).
+    ForceClosed,
+    /// End a forced state. A breaker that was forced open becomes half-open, so that probes decide whether it closes. One
+    /// that was forced closed becomes closed.
+    Release,
+    /// Close the breaker and clear its counts: [`CircuitBreaker::reset`](tripcoil::CircuitBreaker::reset).
+    Reset,
+    /// Change its settings: [`CircuitBreaker::reconfigure`](tripcoil::CircuitBreaker::reconfigure), or
+    /// [`Registry::reconfigure`](tripcoil::Registry::reconfigure) for a whole registry.
+    Reconfigure,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 5] =
+        [Action::ForceOpen, Action::ForceClosed, Action::Release, Action::Reset, Action::Reconfigure];
+
+    /// The action's name in `snake_case`, as [`Display`](fmt::Display) prints it and the JSON interface takes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Action::ForceOpen => "force_open",
+            Action::ForceClosed => "force_closed",
+            Action::Release => "release",
+            Action::Reset => "reset",
+            Action::Reconfigure => "reconfigure",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What the sender of a request may see and do, as [`Console::access`](crate::Console::access) decides.
+///
+/// ```
+/// use tripcoil_console::{Access, Action};
+///
+/// let on_call = Access::Full { actor: "ana".into() };
+/// let support = Access::Some { actor: "ben".into(), actions: vec![Action::Release] };
+/// assert_ne!(on_call, support);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: every request is answered with 403.
+    Forbidden,
+    /// Look, and change nothing. This is the default.
+    ReadOnly,
+    /// Look, and do what is listed. The page offers nothing else, and the server refuses it.
+    Some {
+        /// Who it is, for the audit.
+        actor: String,
+        /// What they may do.
+        actions: Vec<Action>,
+    },
+    /// Look, and do everything.
+    Full {
+        /// Who it is, for the audit.
+        actor: String,
+    },
+}
+
+impl Access {
+    pub(crate) fn actions(&self) -> &[Action] {
+        match self {
+            Access::Forbidden | Access::ReadOnly => &[],
+            Access::Some { actions, .. } => actions,
+            Access::Full { .. } => &Action::ALL,
+        }
+    }
+
+    pub(crate) fn allows(&self, action: Action) -> bool {
+        self.actions().contains(&action)
+    }
+
+    pub(crate) fn actor(&self) -> Option<&str> {
+        match self {
+            Access::Forbidden | Access::ReadOnly => None,
+            Access::Some { actor, .. } | Access::Full { actor } => Some(actor),
+        }
+    }
+}

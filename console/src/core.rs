@@ -1,0 +1,139 @@
+//! What every request and the sampler share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::request::Parts;
+use tokio::sync::watch;
+use tripcoil::{CircuitBreaker, RegistryMetrics};
+
+use crate::access::Access;
+use crate::audit::Audit;
+use crate::clock::now_ms;
+use crate::journal::Journal;
+use crate::record::{Recorder, Sample, Sighting, Thresholds};
+use crate::source::Sources;
+
+pub(crate) type AccessOf = Box<dyn Fn(&Parts) -> Access + Send + Sync>;
+pub(crate) type AuditHook = Box<dyn Fn(&Audit) + Send + Sync>;
+
+/// The registries' own sums are read with every tenth sample, for that takes their lock.
+const REGISTRY_METRICS: u64 = 10;
+
+pub(crate) struct Core {
+    pub(crate) sources: Sources,
+    pub(crate) access: AccessOf,
+    pub(crate) audit: Vec<AuditHook>,
+    pub(crate) journals: Vec<Journal>,
+    pub(crate) origins: Vec<String>,
+    /// The console of this process: a browser that comes back sees that another one answers.
+    pub(crate) instance: String,
+    pub(crate) streams: Arc<AtomicUsize>,
+    pub(crate) closing: Arc<Closing>,
+    recorder: Mutex<Recorder>,
+    /// Held for the time of a sample.
+    sampling: Mutex<Sampling>,
+}
+
+/// Wakes the streams, and ends them.
+pub(crate) struct Closing {
+    pub(crate) is_closed: AtomicBool,
+    /// Sent after each sample.
+    pub(crate) samples: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Sampling {
+    count: u64,
+    last: Option<Instant>,
+}
+
+impl Core {
+    pub(crate) fn new(parts: crate::console::Settings) -> Arc<Core> {
+        let crate::console::Settings { sources, access, audit, journals, origins, history_limit, closing, .. } = parts;
+        let registries: Vec<_> = sources.registries.iter().map(|registry| Arc::from(registry.name())).collect();
+        let core = Core {
+            recorder: Mutex::new(Recorder::new(registries.into_iter(), history_limit)),
+            sources,
+            access,
+            audit,
+            journals,
+            origins,
+            instance: format!("{:x}-{:x}", now_ms(), std::process::id()),
+            streams: Arc::default(),
+            closing,
+            sampling: Mutex::default(),
+        };
+        core.sample(true);
+        Arc::new(core)
+    }
+
+    pub(crate) fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at every breaker, and wakes the streams. `counts` says whether a second is over, and not only a state changed.
+    /// Returns how long it took.
+    pub(crate) fn sample(&self, counts: bool) -> Duration {
+        let mut sampling = self.sampling.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let elapsed = counts.then(|| {
+            let elapsed = sampling.last.map_or(1.0, |last| (begun - last).as_secs_f32());
+            sampling.last = Some(begun);
+            elapsed
+        });
+        let with_sums = counts && sampling.count.is_multiple_of(REGISTRY_METRICS);
+        sampling.count += u64::from(counts);
+
+        // None of it under the lock of the recorder: hashing and comparing keys is the user's code.
+        let (mut sightings, mut unreadable) = (Vec::new(), Vec::new());
+        for breaker in &self.sources.breakers {
+            sightings.push(sight(0, (**breaker).shared()));
+        }
+        let mut registries: Vec<Option<RegistryMetrics>> = Vec::new();
+        for (index, registry) in self.sources.registries.iter().enumerate() {
+            let group = index + 1;
+            let so_far = sightings.len();
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                registry.for_each(&mut |breaker| sightings.push(sight(group, breaker)));
+                with_sums.then(|| registry.metrics())
+            }));
+            registries.push(read.unwrap_or_else(|_| {
+                sightings.truncate(so_far);
+                unreadable.push(group);
+                None
+            }));
+        }
+        let journal = self.journals.iter().flat_map(Journal::take).collect();
+        let sample = Sample { now_ms: now_ms(), elapsed, sightings, journal, unreadable, registries };
+        self.recorder().merge(sample);
+        let took = begun.elapsed();
+        drop(sampling);
+        self.closing.samples.send_modify(|samples| *samples += 1);
+        took
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.is_closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn audit(&self, audit: &Audit) {
+        #[cfg(feature = "tracing")]
+        crate::audit::trace(audit);
+        for hook in &self.audit {
+            // A hook that panics must not keep the others from being told.
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(audit)));
+        }
+    }
+}
+
+fn sight(group: usize, breaker: &CircuitBreaker) -> Sighting {
+    Sighting {
+        group,
+        address: std::ptr::from_ref(breaker).addr(),
+        metrics: breaker.lifetime_metrics(),
+        thresholds: Thresholds::default(),
+    }
+}

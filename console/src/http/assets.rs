@@ -1,0 +1,76 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use ::http::request::Parts;
+use ::http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+
+use super::body::Body;
+
+/// A part of the page.
+pub(super) struct Asset {
+    path: &'static str,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+/// All of them take 50 KB at most.
+const ASSETS: [Asset; 5] = [
+    Asset { path: "", content_type: "text/html; charset=utf-8", text: include_str!("../../assets/console.html") },
+    Asset { path: "console.css", content_type: "text/css; charset=utf-8", text: include_str!("../../assets/console.css") },
+    Asset { path: "console.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../../assets/console.js") },
+    Asset { path: "chart.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../../assets/chart.js") },
+    Asset { path: "icon.svg", content_type: "image/svg+xml", text: include_str!("../../assets/icon.svg") },
+];
+
+pub(super) fn find(path: &str) -> Option<&'static Asset> {
+    static ALL: [Asset; 5] = ASSETS;
+    ALL.iter().find(|asset| asset.path == path)
+}
+
+impl Asset {
+    pub(super) fn respond(&self, parts: &Parts) -> Response<Body> {
+        let tag = self.tag();
+        let is_known = parts.headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let body = if is_known { Body::empty() } else { Body::full(Bytes::from_static(self.text.as_bytes())) };
+        let mut response = Response::new(body);
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        // Asked for anew each time, for another version of the program may answer, and sent only if it has changed.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            headers.insert(ETAG, tag);
+        }
+        response
+    }
+
+    fn tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.text.hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_page_takes_50_kb_at_most() {
+        let bytes: usize = ASSETS.iter().map(|asset| asset.text.len()).sum();
+        assert!(bytes <= 50_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
+        for Asset { path, text, .. } in &ASSETS {
+            let from_elsewhere = text.replace("http://www.w3.org/2000/svg", "");
+            for forbidden in ["https://", "http://", "//cdn", " style=", " onclick=", "innerHTML", "eval(", "<style"] {
+                assert!(!from_elsewhere.contains(forbidden), "{path} has {forbidden}");
+            }
+        }
+    }
+}
