@@ -160,8 +160,9 @@ impl Console {
 
     /// A service for any stack of `tower`, or for hyper. It is cheap to clone, and clones share everything.
     ///
-    /// It expects paths relative to the place where it is mounted: `/` for the page, `/api/breakers` for the JSON. Serve the
-    /// page at a path that ends with `/`, for it refers to its parts relative to that.
+    /// It expects paths relative to the place where it is mounted: `/` for the page, `/api/breakers` for the JSON. The page
+    /// refers to its parts by relative paths. Unless axum mounts it, which tells where it is, the page has to be at a path that
+    /// ends with `/`.
     ///
     /// # Panics
     ///
@@ -175,7 +176,8 @@ impl Console {
 
     /// A router for axum, to be mounted with `nest` or `merge`.
     ///
-    /// Under `nest("/breakers", ..)` the page is at `/breakers/`; `/breakers` leads there.
+    /// Under `nest("/breakers", ..)` the page is at `/breakers`. (axum passes no `/breakers/` on to a nested router. With
+    /// `nest_service("/breakers", console.service())` the page is at both.)
     ///
     /// # Panics
     ///

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use tokio::sync::watch;
-use tripcoil::{CircuitBreaker, RegistryMetrics};
+use tripcoil::{CircuitBreaker, Config, RegistryMetrics};
 
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::journal::Journal;
-use crate::record::{Recorder, Sample, Sighting, Thresholds};
+use crate::record::{Recorder, Sample, Sighting};
 use crate::source::Sources;
 
 pub(crate) type AccessOf = Box<dyn Fn(&Parts) -> Access + Send + Sync>;
@@ -89,15 +89,16 @@ impl Core {
 
         // None of it under the lock of the recorder: hashing and comparing keys is the user's code.
         let (mut sightings, mut unreadable) = (Vec::new(), Vec::new());
+        let mut config = Arc::default();
         for breaker in &self.sources.breakers {
-            sightings.push(sight(0, (**breaker).shared()));
+            sightings.push(sight(0, (**breaker).shared(), &mut config));
         }
         let mut registries: Vec<Option<RegistryMetrics>> = Vec::new();
         for (index, registry) in self.sources.registries.iter().enumerate() {
             let group = index + 1;
             let so_far = sightings.len();
             let read = catch_unwind(AssertUnwindSafe(|| {
-                registry.for_each(&mut |breaker| sightings.push(sight(group, breaker)));
+                registry.for_each(&mut |breaker| sightings.push(sight(group, breaker, &mut config)));
                 with_sums.then(|| registry.metrics())
             }));
             registries.push(read.unwrap_or_else(|_| {
@@ -129,11 +130,12 @@ impl Core {
     }
 }
 
-fn sight(group: usize, breaker: &CircuitBreaker) -> Sighting {
-    Sighting {
-        group,
-        address: std::ptr::from_ref(breaker).addr(),
-        metrics: breaker.lifetime_metrics(),
-        thresholds: Thresholds::default(),
+/// `former` is the settings of the breaker before it, which most breakers of a registry share.
+fn sight(group: usize, breaker: &CircuitBreaker, former: &mut Arc<Config>) -> Sighting {
+    let config = breaker.config();
+    if config != **former {
+        *former = Arc::new(config);
     }
+    let address = std::ptr::from_ref(breaker).addr();
+    Sighting { group, address, metrics: breaker.lifetime_metrics(), config: former.clone() }
 }

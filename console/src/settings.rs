@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 use tripcoil::{Config, ConfigError};
 
 /// The name, the form, and the default of each setting.
-const SETTINGS: [(&str, &str, &str); 15] = [
+const SETTINGS: [(&str, &str, &str); 16] = [
+    ("enabled", "true or false", "true"),
     ("error_threshold", "5 or none", "5; none beside a rate"),
     ("error_rate", "0.5", "off"),
     ("slow_call_rate", "0.5", "off"),
@@ -22,15 +23,40 @@ const SETTINGS: [(&str, &str, &str); 15] = [
     ("dropped_calls", "ignore, failure or failure after 2s", "ignore"),
 ];
 
-/// What can be set, and how.
-pub(crate) fn list() -> Value {
-    SETTINGS.into_iter().map(|(name, form, default)| json!({"name": name, "form": form, "default": default})).collect()
+/// The settings that this version of the library has.
+fn known() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    SETTINGS.into_iter().filter(|(name, form, _)| forms(form).all(|form| read(&[((*name).into(), form.into())]).is_ok()))
+}
+
+/// The examples in the description of a form.
+fn forms(form: &str) -> impl Iterator<Item = &str> {
+    form.split(" or ").flat_map(|forms| forms.split(", "))
+}
+
+/// What can be set, how, and what is in force, where it was given and does not follow from the other settings.
+pub(crate) fn list(config: &Config) -> Value {
+    let in_force = serde_json::to_value(config).unwrap_or_default();
+    let setting = |(name, form, default)| {
+        let mut setting = json!({"name": name, "form": form, "default": default});
+        match &in_force[name] {
+            Value::Null => {}
+            Value::String(text) => setting["value"] = text.clone().into(),
+            number => setting["value"] = number.to_string().into(),
+        }
+        setting
+    };
+    known().map(setting).collect()
 }
 
 /// Reads settings as they came with a request. A text of spaces gives nothing.
 pub(crate) fn read(given: &[(String, String)]) -> Result<Config, ConfigError> {
     let names = given.iter().filter(|(_, text)| !text.trim().is_empty());
     Config::from_vars("", names.map(|(name, text)| (name.to_ascii_uppercase(), text)))
+}
+
+/// The words of the validation, with the name as the page has it.
+pub(crate) fn explain(error: &ConfigError) -> String {
+    error.to_string().replace(&error.setting().to_ascii_uppercase(), error.setting())
 }
 
 /// The names and texts in the object of a request; `None` if a value is neither a text nor a number.
@@ -49,12 +75,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_of_the_list_is_one_and_takes_the_form_that_is_shown() {
-        for (name, form, _) in SETTINGS {
-            for form in form.split(" or ").flat_map(|forms| forms.split(", ")) {
-                let read = read(&[(name.into(), form.into())]);
-                assert!(read.is_ok(), "{name} {form}: {read:?}");
-            }
+    fn every_setting_that_a_breaker_has_is_in_the_list() {
+        let breaker = tripcoil::CircuitBreaker::builder("payments")
+            .error_threshold(3)
+            .error_rate(0.5)
+            .slow_call_rate(0.5)
+            .slow_call_duration(std::time::Duration::from_secs(2))
+            .reset_backoff(2.0, std::time::Duration::from_secs(300))
+            .build()
+            .unwrap();
+        let config = serde_json::to_value(breaker.config()).unwrap();
+        let listed = list(&breaker.config());
+        for (name, value) in config.as_object().unwrap() {
+            let setting = listed.as_array().unwrap().iter().find(|setting| setting["name"] == **name);
+            let text = setting.unwrap_or_else(|| panic!("{name} is missing"))["value"].as_str().unwrap();
+            assert!(value == text || value.to_string() == text, "{name}: {value} as {text}");
         }
+        assert!(listed.as_array().unwrap().len() >= 15);
+    }
+
+    #[test]
+    fn settings_are_read_as_they_are_shown() {
+        let breaker = tripcoil::CircuitBreaker::builder("payments").error_rate(0.25).build().unwrap();
+        let listed = list(&breaker.config());
+        let given: Vec<_> = listed.as_array().unwrap().iter().map(|setting| {
+            let text = |name: &str| setting[name].as_str().unwrap_or_default().to_owned();
+            (text("name"), text("value"))
+        }).collect();
+        assert_eq!(read(&given).unwrap(), breaker.config());
+    }
+
+    #[test]
+    fn the_validation_speaks_of_the_setting_as_the_page_names_it() {
+        let error = read(&[("error_rate".into(), "1.5".into())]).unwrap_err();
+        assert_eq!(error.setting(), "error_rate");
+        assert_eq!(explain(&error), "`error_rate` is 1.5, allowed is above 0.0, up to 1.0");
     }
 }

@@ -52,6 +52,7 @@ pub(crate) trait Group: Send + Sync {
     fn for_each(&self, visit: &mut dyn FnMut(&CircuitBreaker));
     fn named(&self, name: &str) -> Vec<Arc<CircuitBreaker>>;
     fn metrics(&self) -> RegistryMetrics;
+    fn config(&self) -> Config;
     fn reconfigure(&self, config: Config) -> Result<(), ConfigError>;
 }
 
@@ -90,6 +91,10 @@ where
 
     fn metrics(&self) -> RegistryMetrics {
         self.registry.shared().metrics()
+    }
+
+    fn config(&self) -> Config {
+        self.registry.shared().config()
     }
 
     fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {

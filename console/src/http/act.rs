@@ -164,7 +164,7 @@ fn bad(error: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, error)
 }
 
-/// In the words of the validation, without the name, which the page shows beside it.
+/// In the words of the validation.
 fn invalid(error: ConfigError) -> Refusal {
-    Refusal { field: Some(error.setting()), ..bad(error.to_string()) }
+    Refusal { field: Some(error.setting()), ..bad(settings::explain(&error)) }
 }

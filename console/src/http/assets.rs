@@ -30,9 +30,13 @@ pub(super) fn find(path: &str) -> Option<&'static Asset> {
 
 impl Asset {
     pub(super) fn respond(&self, parts: &Parts) -> Response<Body> {
-        let tag = self.tag();
+        let text = match place(parts).filter(|_| self.path.is_empty()) {
+            Some(place) => referring_to(self.text, &place).into(),
+            None => Bytes::from_static(self.text.as_bytes()),
+        };
+        let tag = tag(&text);
         let is_known = parts.headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        let body = if is_known { Body::empty() } else { Body::full(Bytes::from_static(self.text.as_bytes())) };
+        let body = if is_known { Body::empty() } else { Body::full(text) };
         let mut response = Response::new(body);
         if is_known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -46,12 +50,36 @@ impl Asset {
         }
         response
     }
+}
 
-    fn tag(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.text.hash(&mut hasher);
-        format!("\"{:016x}\"", hasher.finish())
+fn tag(text: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// The last part of the path that the browser asked for, if no `/` follows it. Its page refers to its parts relative to the
+/// folder above.
+fn place(parts: &Parts) -> Option<String> {
+    #[cfg(feature = "axum")]
+    let path = parts.extensions.get::<axum::extract::OriginalUri>()?.0.path();
+    #[cfg(not(feature = "axum"))]
+    let path = parts.uri.path();
+    path.rsplit('/').next().filter(|last| !last.is_empty()).map(str::to_owned)
+}
+
+/// The page with references to its parts in the folder `place`. They stay relative: a proxy may have taken a prefix away.
+fn referring_to(page: &str, place: &str) -> String {
+    let mut escaped = String::new();
+    for char in place.chars() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '<' => escaped.push_str("&lt;"),
+            _ => escaped.push(char),
+        }
     }
+    page.replace("=\"./", &format!("=\"./{escaped}/"))
 }
 
 #[cfg(test)]
@@ -62,6 +90,14 @@ mod tests {
     fn the_whole_page_takes_50_kb_at_most() {
         let bytes: usize = ASSETS.iter().map(|asset| asset.text.len()).sum();
         assert!(bytes <= 50_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn the_page_refers_to_its_folder_from_above() {
+        let page = referring_to(ASSETS[0].text, "a:b&\"<");
+        assert!(page.contains("src=\"./a:b&amp;&quot;&lt;/console.js\""));
+        assert_eq!(page.matches("./a:b&amp;").count(), 5);
+        assert!(!page.contains("=\"console.") && !page.contains("=\"icon."));
     }
 
     #[test]

@@ -66,7 +66,7 @@ where
     match path {
         "api/breakers" => Ok(answer::json(StatusCode::OK, &view::overview(core, &access, &query))),
         "api/breaker" => Ok(answer::json(StatusCode::OK, &view::detail(core, &access, &query)?)),
-        "api/settings" => Ok(answer::json(StatusCode::OK, &crate::settings::list())),
+        "api/settings" => Ok(answer::json(StatusCode::OK, &view::settings(core, &query)?)),
         "api/stream" => stream::open(core, access, query),
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
     }

@@ -17,6 +17,7 @@ use ::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
+use tripcoil::Config;
 
 use super::answer::Refusal;
 use super::body::Body;
@@ -114,8 +115,8 @@ struct Sent {
     order: Vec<u64>,
     rows: HashMap<u64, Object>,
     event: u64,
-    /// The breaker of the page about one breaker.
-    id: Option<u64>,
+    /// The breaker of the page about one breaker, its settings, and when its history began.
+    breaker: Option<(u64, Arc<Config>, Option<u64>)>,
 }
 
 impl Reader {
@@ -203,8 +204,10 @@ impl Sent {
             *self = Sent::default();
             return ("gone", object);
         };
-        if self.id != Some(tracked.id) {
-            *self = Sent { id: Some(tracked.id), ..Sent::default() };
+        let history = tracked.series.as_ref().map(|series| series.since_ms);
+        let breaker = Some((tracked.id, tracked.config.clone(), history));
+        if self.breaker != breaker {
+            *self = Sent { breaker, ..Sent::default() };
             object = view::whole(core, recorder, access, group, tracked, namesakes);
         }
         let facts = view::facts(group, tracked, namesakes);

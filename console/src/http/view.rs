@@ -1,5 +1,7 @@
 //! What is shown of the breakers to one reader.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use ::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -95,6 +97,14 @@ pub(super) fn detail(core: &Core, access: &Access, query: &Query) -> Result<Valu
     Ok(whole(core, &recorder, access, group, tracked, namesakes).into())
 }
 
+/// The settings of a registry's breakers to come.
+pub(super) fn settings(core: &Core, query: &Query) -> Result<Value, Refusal> {
+    let registry = query.registry.as_deref().ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "`registry` is missing"))?;
+    let registry = core.sources.registry(registry)?;
+    let config = catch_unwind(AssertUnwindSafe(|| registry.config())).map_err(|_| NotFound::Panicked)?;
+    Ok(settings::list(&config))
+}
+
 /// All that is known of a breaker.
 pub(super) fn whole(
     core: &Core,
@@ -118,6 +128,6 @@ pub(super) fn whole(
         object.insert("history".into(), history);
         object.insert("events".into(), json::events(series, 0).collect());
     }
-    object.insert("settings".into(), settings::list());
+    object.insert("settings".into(), settings::list(&tracked.config));
     object
 }

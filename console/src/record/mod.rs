@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
-use tripcoil::{Cause, Metrics, Name, RegistryMetrics, State};
+use tripcoil::{Cause, Config, Metrics, Name, RegistryMetrics, State};
 
 use crate::clock::millis;
 use crate::journal::Entry;
 pub(crate) use event::{Act, Change, Event, What};
-pub(crate) use rules::{Rule, Thresholds, rules};
+pub(crate) use rules::{Rule, rules};
 pub(crate) use series::{BUCKET_MS, SECONDS, Series, Sparkline};
 use totals::Totals;
 pub(crate) use tracked::{Rates, Tracked};
@@ -31,7 +31,7 @@ pub(crate) struct Sighting {
     pub(crate) address: usize,
     /// Its lifetime metrics.
     pub(crate) metrics: Metrics,
-    pub(crate) thresholds: Thresholds,
+    pub(crate) config: Arc<Config>,
 }
 
 /// Everything that one sample found.
@@ -180,7 +180,7 @@ impl Recorder {
 
     /// Takes over what was seen of one breaker, and returns what it counted since.
     fn see(&mut self, sighting: &Sighting, elapsed: Option<f32>) -> Totals {
-        let Sighting { group, address, metrics, thresholds } = sighting;
+        let Sighting { group, address, metrics, config } = sighting;
         let tracked = &mut self.groups[*group].tracked;
         let seen = Totals::of(metrics);
         let tracked = match tracked.entry(*address) {
@@ -194,7 +194,7 @@ impl Recorder {
             }
         };
         tracked.pass = self.pass;
-        tracked.thresholds = *thresholds;
+        tracked.configured(config);
         tracked.take(metrics, self.now_ms);
         let Some(elapsed) = elapsed else { return Totals::default() };
         let delta = seen.since(&tracked.totals);

@@ -1,6 +1,6 @@
 //! How near a breaker is to opening.
 
-use tripcoil::{Config, Metrics, State};
+use tripcoil::{Config, Metrics, State, Window};
 
 /// The thresholds of a closed breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,15 +12,22 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    /// Of complete settings, as a breaker has them in force.
+    /// Of the settings in force. What was not given follows from the others, as [`Builder`](tripcoil::Builder) says.
     pub(crate) fn of(config: &Config) -> Self {
+        let has_rates = config.error_rate.is_some() || config.slow_call_rate.is_some();
+        let fewest = config.window.and_then(calls_of).map_or(20, |calls| calls.min(20));
         Thresholds {
-            errors: config.error_threshold.flatten(),
+            errors: config.error_threshold.unwrap_or((!has_rates).then_some(5)),
             error_rate: config.error_rate,
             slow_call_rate: config.slow_call_rate,
-            minimum_calls: config.minimum_calls.map_or(0, u64::from),
+            minimum_calls: config.minimum_calls.map_or(fewest, u64::from),
         }
     }
+}
+
+/// The calls of a window of calls.
+fn calls_of(window: Window) -> Option<u64> {
+    window.to_string().strip_suffix(" calls")?.parse().ok()
 }
 
 /// One rule of a closed breaker, and how far it is from being met.
@@ -65,9 +72,19 @@ pub(crate) fn rules(metrics: &Metrics, thresholds: &Thresholds) -> Vec<Rule> {
 
 #[cfg(test)]
 mod tests {
-    use tripcoil::{CircuitBreaker, Window};
+    use tripcoil::CircuitBreaker;
 
     use super::*;
+
+    #[test]
+    fn what_was_not_given_follows_from_the_other_settings() {
+        let of = |builder: tripcoil::Builder| Thresholds::of(&builder.build().unwrap().config());
+        let by_name = || CircuitBreaker::builder("payments");
+        assert_eq!(of(by_name()).errors, Some(5));
+        assert_eq!(of(by_name().error_rate(0.5)).errors, None);
+        assert_eq!(of(by_name().error_rate(0.5)).minimum_calls, 20);
+        assert_eq!(of(by_name().error_rate(0.5).window(Window::calls(7))).minimum_calls, 7);
+    }
 
     #[test]
     fn a_rule_is_as_full_as_the_share_of_its_threshold_once_there_are_enough_calls() {
@@ -78,8 +95,7 @@ mod tests {
             .minimum_calls(4)
             .build()
             .unwrap();
-        let thresholds =
-            Thresholds { errors: Some(5), error_rate: Some(0.5), slow_call_rate: None, minimum_calls: 4 };
+        let thresholds = Thresholds::of(&breaker.config());
         let pressures = || rules(&breaker.metrics(), &thresholds).iter().map(Rule::pressure).collect::<Vec<_>>();
         assert_eq!(pressures(), [0.0, 0.0]);
         breaker.try_acquire().unwrap().failure();

@@ -1,4 +1,6 @@
-use tripcoil::{Cause, Metrics, State, Transition};
+use std::sync::Arc;
+
+use tripcoil::{Cause, Config, Metrics, State, Transition};
 
 use super::event::{Change, Event, What};
 use super::rules::Thresholds;
@@ -30,6 +32,7 @@ pub(crate) struct Tracked {
     pub(super) totals: Totals,
     pub(super) delta: Totals,
     pub(crate) rates: Rates,
+    pub(crate) config: Arc<Config>,
     pub(crate) thresholds: Thresholds,
     /// When it came into its state, in milliseconds since 1970.
     pub(crate) since_ms: u64,
@@ -57,6 +60,7 @@ impl Tracked {
             totals,
             delta: Totals::default(),
             rates: Rates::default(),
+            config: Arc::default(),
             thresholds: Thresholds::default(),
             since_ms: now_ms,
             since_is_known: is_new,
@@ -74,6 +78,14 @@ impl Tracked {
     /// Whether these can be metrics of the same breaker: another one may have come to its address.
     pub(super) fn is_of(&self, metrics: &Metrics) -> bool {
         self.metrics.name == metrics.name && metrics.transition_count >= self.metrics.transition_count
+    }
+
+    /// Takes over the settings in force.
+    pub(super) fn configured(&mut self, config: &Arc<Config>) {
+        if *self.config != **config {
+            self.thresholds = Thresholds::of(config);
+            self.config = config.clone();
+        }
     }
 
     /// Takes over what a sample found.
