@@ -88,7 +88,7 @@ let access = { actor: null, actions: [] };
 
 // Live
 
-let source, heard = 0, lost = 0, waiting, version, subscription;
+let source, heard = 0, lost = 0, waiting, version, instance, subscription;
 
 function subscribe(query) {
 	clearTimeout(waiting);
@@ -105,7 +105,9 @@ function subscribe(query) {
 			ahead = message.at - heard;
 			if (message.instance) {
 				if (version && version !== message.version) return location.reload();
-				({ version, access } = message);
+				// Another program gives the same numbers to other breakers.
+				if (instance !== message.instance) forget();
+				({ version, access, instance } = message);
 				write($("who"), access.actions.length ? access.actor : "read-only");
 			}
 			live(true);
@@ -192,6 +194,13 @@ function onOverview(message) {
 		row.fresh = false;
 	}
 	overview();
+}
+
+function forget() {
+	order = [];
+	rows.clear();
+	$("rows").replaceChildren();
+	drawn.clear();
 }
 
 function merge(row, change) {
@@ -450,7 +459,7 @@ function show() {
 	const { totals } = breaker;
 	tiles({
 		"calls / s": rate(breaker.calls_per_second), "rejected / s": rate(breaker.rejected_per_second), "in flight": rate(breaker.active_calls),
-		succeeded: rate(totals.success), failed: rate(totals.error), rejected: rate(totals.rejected), slow: rate(totals.slow), "ignored or dropped": rate(totals.ignored + totals.dropped),
+		succeeded: rate(totals.success), failed: rate(totals.error), rejected: rate(totals.rejected), slow: rate(totals.slow), "ignored, dropped": rate(totals.ignored + totals.dropped),
 	});
 	rules(breaker);
 	events();
@@ -521,7 +530,7 @@ async function ask(action, { registry, name }) {
 	if (action === "reconfigure") {
 		const settings = detail?.settings ?? (await fetch(api("settings", { registry })).then((answer) => answer.json()));
 		grid = h("div.fields", ...settings.map(({ name, form, default: usual, value }) => {
-			const input = h("input", { id: `set-${name}`, placeholder: usual, title: form, autocomplete: "off", spellcheck: "false", "aria-describedby": `err-${name}` });
+			const input = h("input", { id: `set-${name}`, placeholder: usual, title: form, autocomplete: "off", "aria-describedby": `err-${name}` });
 			if (value !== undefined) input.value = value;
 			const wrong = h("p.error", { id: `err-${name}` });
 			fields.set(name, { input, wrong });
@@ -574,7 +583,7 @@ function toast(text) {
 	toasting = setTimeout(() => ($("toast").hidden = true), 4000);
 }
 
-// Ways
+// Go
 
 function go({ registry, state = "", q = "" }) {
 	const query = new URLSearchParams(Object.entries({ state, q }).filter(([, value]) => value));
@@ -596,10 +605,7 @@ function arrive() {
 		scrollTo(0, 0);
 		if (from.name !== here.name) $("main").focus({ preventScroll: true });
 	} else {
-		order = [];
-		rows.clear();
-		for (const { element } of drawn.values()) element.remove();
-		drawn.clear();
+		forget();
 		if (from.name !== undefined || from.registry !== here.registry) scrollTo(0, 0);
 		look();
 	}
