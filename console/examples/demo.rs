@@ -45,7 +45,8 @@ fn read_options() -> Result<Options, String> {
     let mut options = Options { port: 9000, keys: 40, is_read_only: false, is_empty: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|text| text.parse().ok()).ok_or(format!("{argument} needs a number"));
+        let mut number =
+            || arguments.next().and_then(|text| text.parse().ok()).ok_or(format!("{argument} needs a number"));
         match argument.as_str() {
             "--port" => options.port = u16::try_from(number()?).map_err(|_| "a port is at most 65535")?,
             "--keys" => options.keys = number()?,
@@ -112,7 +113,7 @@ fn host(key: usize) -> String {
 }
 
 /// What goes wrong at a second of the day, which has 300: the share of the calls that fail.
-fn failing(service: usize, second: u64) -> f64 {
+fn failing(service: u32, second: u64) -> f64 {
     match (service, second % 300) {
         (0, 20..80) => 0.93,
         (0, _) => 0.04,
@@ -127,9 +128,12 @@ fn call_services(breakers: &[Arc<CircuitBreaker>]) {
     let (begun, mut random) = (Instant::now(), Random(7));
     loop {
         let second = begun.elapsed().as_secs();
-        for (service, breaker) in breakers.iter().enumerate() {
-            let wave = 1.0 + (begun.elapsed().as_secs_f64() / (5.0 + service as f64)).sin() / 2.0;
-            for _ in 0..(wave * [14.0, 6.0, 9.0, 3.0][service]) as usize {
+        for ((service, breaker), calls) in (0_u32..).zip(breakers).zip([21, 9, 13, 4]) {
+            let wave = (begun.elapsed().as_secs_f64() / (5.0 + f64::from(service))).sin();
+            for _ in 0..calls {
+                if random.share() > 0.7 + wave * 0.3 {
+                    continue;
+                }
                 let Ok(permit) = breaker.try_acquire() else { continue };
                 match random.share() {
                     share if share < failing(service, second) => {
@@ -174,10 +178,10 @@ impl Random {
     }
 
     fn share(&mut self) -> f64 {
-        (self.next() % 10_000) as f64 / 10_000.0
+        f64::from(u32::try_from(self.next() % 10_000).unwrap_or_default()) / 10_000.0
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        usize::try_from(self.next() % end as u64).unwrap_or_default()
     }
 }

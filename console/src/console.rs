@@ -154,6 +154,7 @@ impl Console {
     /// A handle that ends the pages' live connections, for a graceful stop of your server.
     ///
     /// An open page keeps its connection for ten minutes. A server that waits for all connections to end needs this.
+    #[must_use]
     pub fn closer(&self) -> Closer {
         Closer(self.0.closing.clone())
     }
@@ -184,7 +185,6 @@ impl Console {
     /// As [`service`](Self::service).
     #[cfg(feature = "axum")]
     #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-    #[must_use]
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> axum::Router<S> {
         crate::router::router(self.service())
     }

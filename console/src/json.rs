@@ -112,7 +112,11 @@ pub(crate) fn sparkline(sparkline: &Sparkline) -> Value {
 }
 
 fn states(counts: [usize; 5]) -> Value {
-    STATES.into_iter().map(|state| (state.as_str().to_owned(), Value::from(counts[state as usize]))).collect::<Object>().into()
+    STATES
+        .into_iter()
+        .map(|state| (state.as_str().to_owned(), Value::from(counts[state as usize])))
+        .collect::<Object>()
+        .into()
 }
 
 /// Everything that is no single breaker: how many are in each state, and the registries.
@@ -171,7 +175,7 @@ pub(crate) fn access(access: &Access) -> Value {
     json!({"actor": access.actor(), "actions": actions})
 }
 
-pub(crate) fn events<'a>(series: &'a Series, after: u64) -> impl Iterator<Item = Value> + 'a {
+pub(crate) fn events(series: &Series, after: u64) -> impl Iterator<Item = Value> {
     series.events().filter(move |event| event.number > after).map(event)
 }
 
@@ -231,8 +235,11 @@ pub(crate) fn shortened(text: &str, longest: usize) -> String {
 
 /// What has changed: the new values, and null for what is gone. The id is always there.
 pub(crate) fn difference(former: &Object, new: &Object) -> Object {
-    let mut changed: Object =
-        new.iter().filter(|(name, value)| former.get(*name) != Some(value)).map(|(n, v)| (n.clone(), v.clone())).collect();
+    let mut changed: Object = new
+        .iter()
+        .filter(|(name, value)| former.get(*name) != Some(value))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
     for name in former.keys().filter(|name| !new.contains_key(*name)) {
         changed.insert(name.clone(), Value::Null);
     }

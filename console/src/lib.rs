@@ -19,6 +19,10 @@ mod service;
 mod settings;
 mod source;
 
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../docs/console.md")]
+mod guide {}
+
 pub use access::{Access, Action};
 pub use audit::{Audit, AuditOutcome};
 pub use console::{Closer, Console};

@@ -98,7 +98,7 @@ pub(crate) fn serve(settings: Settings, address: impl ToSocketAddrs) -> io::Resu
 /// Ends when somebody stops the console, and not when the handle is dropped.
 async fn stopped_for_good(stopped: oneshot::Receiver<()>) {
     if stopped.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -25,7 +25,9 @@ const SETTINGS: [(&str, &str, &str); 16] = [
 
 /// The settings that this version of the library has.
 fn known() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    SETTINGS.into_iter().filter(|(name, form, _)| forms(form).all(|form| read(&[((*name).into(), form.into())]).is_ok()))
+    SETTINGS
+        .into_iter()
+        .filter(|(name, form, _)| forms(form).all(|form| read(&[((*name).into(), form.into())]).is_ok()))
 }
 
 /// The examples in the description of a form.
@@ -89,7 +91,8 @@ mod tests {
         for (name, value) in config.as_object().unwrap() {
             let setting = listed.as_array().unwrap().iter().find(|setting| setting["name"] == **name);
             let text = setting.unwrap_or_else(|| panic!("{name} is missing"))["value"].as_str().unwrap();
-            assert!(value == text || value.to_string() == text, "{name}: {value} as {text}");
+            let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert_eq!(shown, text, "{name}");
         }
         assert!(listed.as_array().unwrap().len() >= 15);
     }
@@ -98,10 +101,15 @@ mod tests {
     fn settings_are_read_as_they_are_shown() {
         let breaker = tripcoil::CircuitBreaker::builder("payments").error_rate(0.25).build().unwrap();
         let listed = list(&breaker.config());
-        let given: Vec<_> = listed.as_array().unwrap().iter().map(|setting| {
-            let text = |name: &str| setting[name].as_str().unwrap_or_default().to_owned();
-            (text("name"), text("value"))
-        }).collect();
+        let given: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|setting| {
+                let text = |name: &str| setting[name].as_str().unwrap_or_default().to_owned();
+                (text("name"), text("value"))
+            })
+            .collect();
         assert_eq!(read(&given).unwrap(), breaker.config());
     }
 

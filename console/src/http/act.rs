@@ -69,7 +69,7 @@ fn obey(core: &Core, access: &Access, order: &Order, at: SystemTime) -> Result<O
     let Order { action, registry, name, reason, settings } = order;
     let actor = access.actor().filter(|_| access.allows(*action));
     let actor = actor.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, format!("you may not {action}")))?;
-    let config = settings::read(settings).map_err(invalid)?;
+    let config = settings::read(settings).map_err(|error| invalid(&error))?;
     let Some(name) = name else {
         let registry = registry.as_deref().ok_or_else(|| bad("`name` is missing"))?;
         if *action != Action::Reconfigure {
@@ -77,7 +77,7 @@ fn obey(core: &Core, access: &Access, order: &Order, at: SystemTime) -> Result<O
         }
         let registry = core.sources.registry(registry)?;
         let done = catch_unwind(AssertUnwindSafe(|| registry.reconfigure(config)));
-        done.map_err(|_| Refusal::from(NotFound::Panicked))?.map_err(invalid)?;
+        done.map_err(|_| Refusal::from(NotFound::Panicked))?.map_err(|error| invalid(&error))?;
         return Ok(None);
     };
     let breaker = core.sources.find(registry.as_deref(), name)?;
@@ -100,7 +100,7 @@ fn obey(core: &Core, access: &Access, order: &Order, at: SystemTime) -> Result<O
             Some(Cause::Reset)
         }
         Action::Reconfigure => {
-            breaker.reconfigure(config).map_err(invalid)?;
+            breaker.reconfigure(config).map_err(|error| invalid(&error))?;
             None
         }
     };
@@ -165,6 +165,6 @@ fn bad(error: impl Into<String>) -> Refusal {
 }
 
 /// In the words of the validation.
-fn invalid(error: ConfigError) -> Refusal {
-    Refusal { field: Some(error.setting()), ..bad(settings::explain(&error)) }
+fn invalid(error: &ConfigError) -> Refusal {
+    Refusal { field: Some(error.setting()), ..bad(settings::explain(error)) }
 }

@@ -17,9 +17,21 @@ pub(super) struct Asset {
 /// All of them take 50 KB at most.
 const ASSETS: [Asset; 5] = [
     Asset { path: "", content_type: "text/html; charset=utf-8", text: include_str!("../../assets/console.html") },
-    Asset { path: "console.css", content_type: "text/css; charset=utf-8", text: include_str!("../../assets/console.css") },
-    Asset { path: "console.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../../assets/console.js") },
-    Asset { path: "chart.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../../assets/chart.js") },
+    Asset {
+        path: "console.css",
+        content_type: "text/css; charset=utf-8",
+        text: include_str!("../../assets/console.css"),
+    },
+    Asset {
+        path: "console.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("../../assets/console.js"),
+    },
+    Asset {
+        path: "chart.js",
+        content_type: "text/javascript; charset=utf-8",
+        text: include_str!("../../assets/chart.js"),
+    },
     Asset { path: "icon.svg", content_type: "image/svg+xml", text: include_str!("../../assets/icon.svg") },
 ];
 

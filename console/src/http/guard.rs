@@ -128,11 +128,11 @@ mod tests {
         ] {
             assert!(!is_written(from_elsewhere), "{from_elsewhere:?}");
         }
-        for missing in 0..2 {
+        for (missing, (name, _)) in OWN.iter().enumerate().take(2) {
             let mut headers = OWN.to_vec();
             headers.remove(missing);
             headers.push(("sec-fetch-site", "same-origin"));
-            assert!(write(&parts(&headers), &[]).is_err(), "without {}", OWN[missing].0);
+            assert!(write(&parts(&headers), &[]).is_err(), "without {name}");
         }
         let form = [OWN[0], OWN[2], ("content-type", "text/plain"), ("sec-fetch-site", "same-origin")];
         assert!(write(&parts(&form), &[]).is_err());
@@ -143,9 +143,15 @@ mod tests {
     fn a_host_is_known_if_no_one_elses_domain_can_be_it() {
         let allowed = ["ops.example".to_owned(), "other.example:9000".into()];
         let is_known = |host: &str| is_known_host(&parts(&[("host", host)]), &allowed);
-        for known in
-            ["localhost", "LOCALHOST:9000", "127.0.0.1:9000", "[::1]:9000", "192.0.2.7", "ops.example:1", "other.example:9000"]
-        {
+        for known in [
+            "localhost",
+            "LOCALHOST:9000",
+            "127.0.0.1:9000",
+            "[::1]:9000",
+            "192.0.2.7",
+            "ops.example:1",
+            "other.example:9000",
+        ] {
             assert!(is_known(known), "{known}");
         }
         for unknown in [

@@ -33,7 +33,9 @@ impl Query {
                 "state" => {
                     for name in value.split(',').filter(|name| !name.is_empty()) {
                         let Some(state) = STATES.into_iter().find(|state| state.as_str() == name) else {
-                            return refuse(format!("`state` is {name:?}, allowed are the five states, with commas between"));
+                            return refuse(format!(
+                                "`state` is {name:?}, allowed are the five states, with commas between"
+                            ));
                         };
                         read.states.push(state);
                     }

@@ -169,16 +169,13 @@ impl Sent {
         let mut changed = Vec::new();
         for (group, tracked) in rows {
             let row = json::breaker(group.registry.as_deref(), tracked);
-            let difference = match former.remove(&tracked.id) {
-                Some(former) => json::difference(&former, &row),
-                None => {
-                    let mut all = row.clone();
-                    all.extend(view::sparkline(tracked).map(|sparkline| ("sparkline".to_owned(), sparkline)));
-                    all
-                }
+            let mut difference = if let Some(former) = former.remove(&tracked.id) {
+                json::difference(&former, &row)
+            } else {
+                let sparkline = view::sparkline(tracked).map(|sparkline| ("sparkline".to_owned(), sparkline));
+                row.clone().into_iter().chain(sparkline).collect()
             };
             if !difference.is_empty() {
-                let mut difference = difference;
                 difference.insert("id".into(), tracked.id.into());
                 changed.push(Value::from(difference));
             }

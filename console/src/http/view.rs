@@ -22,7 +22,7 @@ pub(super) struct Rows<'a> {
 }
 
 pub(super) fn rows<'a>(recorder: &'a Recorder, query: &Query) -> Rows<'a> {
-    let matches = |group: &Group, tracked: &Tracked| {
+    let is_wanted = |group: &Group, tracked: &Tracked| {
         (query.states.is_empty() || query.states.contains(&tracked.metrics.state))
             && query.registry.as_ref().is_none_or(|registry| group.registry.as_deref() == Some(registry))
             && (query.text.is_empty() || tracked.metrics.name.to_lowercase().contains(&query.text))
@@ -30,7 +30,7 @@ pub(super) fn rows<'a>(recorder: &'a Recorder, query: &Query) -> Rows<'a> {
     let (mut matched, mut rows) = (0, Vec::new());
     for (group, address) in &recorder.order {
         let group = &recorder.groups[*group];
-        let Some(tracked) = group.tracked.get(address).filter(|tracked| matches(group, tracked)) else { continue };
+        let Some(tracked) = group.tracked.get(address).filter(|tracked| is_wanted(group, tracked)) else { continue };
         if matched >= query.offset && rows.len() < query.limit {
             rows.push((group, tracked));
         }
@@ -99,7 +99,8 @@ pub(super) fn detail(core: &Core, access: &Access, query: &Query) -> Result<Valu
 
 /// The settings of a registry's breakers to come.
 pub(super) fn settings(core: &Core, query: &Query) -> Result<Value, Refusal> {
-    let registry = query.registry.as_deref().ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "`registry` is missing"))?;
+    let registry =
+        query.registry.as_deref().ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "`registry` is missing"))?;
     let registry = core.sources.registry(registry)?;
     let config = catch_unwind(AssertUnwindSafe(|| registry.config())).map_err(|_| NotFound::Panicked)?;
     Ok(settings::list(&config))

@@ -300,7 +300,14 @@ impl Recorder {
     }
 
     /// Notes what an operator did, before the sample that finds what came of it.
-    pub(crate) fn acted(&mut self, registry: Option<&str>, name: &str, at_ms: u64, act: &Arc<Act>, cause: Option<Cause>) {
+    pub(crate) fn acted(
+        &mut self,
+        registry: Option<&str>,
+        name: &str,
+        at_ms: u64,
+        act: &Arc<Act>,
+        cause: Option<Cause>,
+    ) {
         let Some(group) = self.group(registry) else { return };
         for tracked in self.groups[group].tracked.values_mut().filter(|tracked| *tracked.metrics.name == *name) {
             let event = Event { number: self.numbers.event(), at_ms, what: What::Acted(act.clone()) };

@@ -9,9 +9,13 @@ use super::{Group, Tracked};
 
 /// Every breaker by group and address.
 pub(super) fn worst_first(groups: &[Group]) -> Vec<(usize, usize)> {
-    let mut all: Vec<_> = groups.iter().enumerate().flat_map(|(index, group)| {
-        group.tracked.iter().map(move |(address, tracked)| (key(tracked), (index, *address)))
-    }).collect();
+    let mut all: Vec<_> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(index, group)| {
+            group.tracked.iter().map(move |(address, tracked)| (key(tracked), (index, *address)))
+        })
+        .collect();
     all.sort_unstable_by(|(one, at), (other, also)| {
         let rank = |(class, level, _): &(u8, Reverse<u8>, Name)| (*class, *level);
         rank(one).cmp(&rank(other)).then_with(|| one.2.as_ref().cmp(other.2.as_ref())).then_with(|| at.cmp(also))

@@ -192,6 +192,7 @@ mod tests {
 
     #[test]
     fn a_series_is_as_large_as_the_documentation_says() {
-        assert!(Series::BYTES <= 14 * 1024, "{} bytes", Series::BYTES);
+        const { assert!(Series::BYTES <= 14 * 1024) };
+        println!("{} bytes", Series::BYTES);
     }
 }

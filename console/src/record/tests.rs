@@ -33,7 +33,9 @@ impl Watched {
     fn with_journal(name: &'static str) -> Self {
         let mut watched = Watched::new(&[], 1 << 20);
         let observer = watched.journal.observer_of("hosts");
-        watched.breakers.push(CircuitBreaker::builder(name).error_threshold(2).on_transition(observer).build().unwrap());
+        watched
+            .breakers
+            .push(CircuitBreaker::builder(name).error_threshold(2).on_transition(observer).build().unwrap());
         watched
     }
 
@@ -49,10 +51,11 @@ impl Watched {
         let mut sightings: Vec<_> = self.breakers.iter().map(sight).collect();
         // A map has no order either.
         sightings.reverse();
-        let journal = self.journal.take().into_iter().map(|entry| Entry {
-            at: UNIX_EPOCH + Duration::from_millis(self.now_ms - 100),
-            ..entry
-        });
+        let journal = self
+            .journal
+            .take()
+            .into_iter()
+            .map(|entry| Entry { at: UNIX_EPOCH + Duration::from_millis(self.now_ms - 100), ..entry });
         self.recorder.merge(Sample {
             now_ms: self.now_ms,
             elapsed: Some(1.0),
@@ -105,7 +108,7 @@ fn a_key_that_comes_later_begins_with_its_first_calls() {
     watched.recorder.groups[1].tracked.clear();
     fail(&watched.breakers[1], 3);
     watched.tick();
-    assert_eq!(watched.of("b").rates.errors, 3.0);
+    assert_eq!(watched.of("b").rates, Rates { calls: 3.0, errors: 3.0, rejected: 0.0 });
     assert!(watched.of("b").since_is_known);
 }
 
@@ -176,7 +179,8 @@ fn a_journal_says_nothing_of_a_name_that_two_breakers_have() {
     watched.tick();
     fail(&watched.breakers[0], 2);
     watched.tick();
-    let mut seen: Vec<_> = watched.recorder.named(1, "twin").map(|twin| (twin.metrics.state.as_str(), twin.cause)).collect();
+    let mut seen: Vec<_> =
+        watched.recorder.named(1, "twin").map(|twin| (twin.metrics.state.as_str(), twin.cause)).collect();
     seen.sort_unstable_by_key(|(state, _)| *state);
     assert_eq!(seen, [("closed", None), ("open", None)]);
 }
@@ -237,7 +241,8 @@ fn the_worst_come_first() {
     fail(busy, 40);
     watched.tick();
     let group = &watched.recorder.groups[1];
-    let order: Vec<_> = watched.recorder.order.iter().map(|(_, address)| &*group.tracked[address].metrics.name).collect();
+    let order: Vec<_> =
+        watched.recorder.order.iter().map(|(_, address)| &*group.tracked[address].metrics.name).collect();
     assert_eq!(order, ["busy", "open", "half", "held", "near", "calm"]);
 }
 
@@ -271,5 +276,5 @@ fn another_breaker_at_the_same_address_is_another_one() {
     fail(&watched.breakers[0], 1);
     watched.tick();
     assert_ne!(watched.of("a").id, first);
-    assert_eq!(watched.of("a").rates.errors, 1.0);
+    assert_eq!(watched.of("a").rates, Rates { calls: 1.0, errors: 1.0, rejected: 0.0 });
 }

@@ -106,7 +106,7 @@ impl Tracked {
     pub(super) fn hear(&mut self, transition: &Transition, at_ms: u64, number: u64, may_grow: bool) -> usize {
         let change = Change::told(transition);
         if change.sequence <= self.sequence {
-            self.correct(change, at_ms, number);
+            self.correct(&change, at_ms, number);
             return 0;
         }
         self.come_into(change.to, change.sequence, change.cause, at_ms);
@@ -114,14 +114,15 @@ impl Tracked {
             // It was after the sample.
             self.metrics.state = change.to;
             self.metrics.transition_count = change.sequence;
-            self.retry_at_ms =
-                transition.open_for.map(|wait| at_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+            self.retry_at_ms = transition
+                .open_for
+                .map(|wait| at_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
         }
         self.push(Event { number, at_ms, what: What::Changed(change) }, may_grow)
     }
 
     /// Fills in what an observer said of a change that a sample had seen before.
-    fn correct(&mut self, change: Change, at_ms: u64, number: u64) {
+    fn correct(&mut self, change: &Change, at_ms: u64, number: u64) {
         if change.sequence == self.sequence {
             (self.cause, self.since_ms) = (change.cause, at_ms);
         }
@@ -130,7 +131,7 @@ impl Tracked {
             match &event.what {
                 What::Changed(seen) if seen.sequence == change.sequence && seen.counts.is_none() => {
                     let changes = seen.changes;
-                    *event = Event { number, at_ms, what: What::Changed(Change { changes, ..change }) };
+                    *event = Event { number, at_ms, what: What::Changed(Change { changes, ..change.clone() }) };
                     return;
                 }
                 _ => {}

@@ -32,7 +32,10 @@ where
     let result = tokio::spawn(test(client.clone())).await;
     if result.is_err() {
         eprintln!("the page was at {:?}", client.current_url().await);
-        eprintln!("{}", client.execute("return document.body.innerText.slice(0, 3000)", vec![]).await.unwrap_or_default());
+        eprintln!(
+            "{}",
+            client.execute("return document.body.innerText.slice(0, 3000)", vec![]).await.unwrap_or_default()
+        );
     }
     let _ = client.close().await;
     let _ = driver.kill().await;
@@ -72,7 +75,8 @@ fn capabilities(screen: Screen) -> Capabilities {
         options["args"].as_array_mut().unwrap().push("--blink-settings=preferredColorScheme=0".into());
     }
     if screen.is_phone {
-        options["mobileEmulation"] = json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2.0, "touch": true}});
+        options["mobileEmulation"] =
+            json!({"deviceMetrics": {"width": 390, "height": 844, "pixelRatio": 2.0, "touch": true}});
     }
     Capabilities::from_iter([("goog:chromeOptions".to_owned(), options)])
 }
@@ -101,7 +105,11 @@ pub(crate) async fn until_here(what: impl Fn() -> bool) {
 
 pub(crate) async fn click(client: &Client, css: &str) {
     let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-    element.unwrap_or_else(|error| panic!("{css}: {error}")).click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    element
+        .unwrap_or_else(|error| panic!("{css}: {error}"))
+        .click()
+        .await
+        .unwrap_or_else(|error| panic!("{css}: {error}"));
 }
 
 pub(crate) async fn fill(client: &Client, css: &str, text: &str) {

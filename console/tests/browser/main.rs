@@ -30,10 +30,16 @@ fn audited(console: Console) -> (Console, Arc<Mutex<Vec<Audit>>>) {
 #[tokio::test]
 async fn the_page_follows_what_happens() {
     let journal = Journal::new();
-    let payments = CircuitBreaker::builder("payments").error_threshold(3).on_transition(journal.observer()).build().unwrap();
+    let payments =
+        CircuitBreaker::builder("payments").error_threshold(3).on_transition(journal.observer()).build().unwrap();
     let payments = Arc::new(payments);
     let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
-    let serving = Console::new().breaker(payments.clone()).registry(hosts.clone()).journal(&journal).serve("127.0.0.1:0").unwrap();
+    let serving = Console::new()
+        .breaker(payments.clone())
+        .registry(hosts.clone())
+        .journal(&journal)
+        .serve("127.0.0.1:0")
+        .unwrap();
     let url = serving.url();
     with_browser(Screen::default(), |client| async move {
         client.goto(&url).await.unwrap();
@@ -118,7 +124,8 @@ async fn every_act_is_done_from_the_page_with_its_reason() {
     })
     .await;
     let audits = audits.lock().unwrap();
-    let done: Vec<_> = audits.iter().map(|audit| (audit.action, matches!(audit.outcome, AuditOutcome::Done { .. }))).collect();
+    let done: Vec<_> =
+        audits.iter().map(|audit| (audit.action, matches!(audit.outcome, AuditOutcome::Done { .. }))).collect();
     assert_eq!(
         done,
         [
@@ -227,7 +234,10 @@ fn foreign_page(html: String) -> SocketAddr {
         for stream in listener.incoming().flatten() {
             let mut stream = stream;
             let _ = stream.read(&mut [0; 8192]);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", html.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                html.len()
+            );
             let _ = stream.write_all((head + &html).as_bytes());
         }
     });
@@ -516,7 +526,10 @@ async fn it_works_below_a_prefix_of_another_server() {
     with_browser(Screen::default(), |client| async move {
         client.goto(&url).await.unwrap();
         until_row(&client, "payments", "Closed").await;
-        assert_eq!(script(&client, "return getComputedStyle(document.querySelector('.rows .row')).position").await, "absolute");
+        assert_eq!(
+            script(&client, "return getComputedStyle(document.querySelector('.rows .row')).position").await,
+            "absolute"
+        );
         click(&client, ".rows .name a").await;
         click(&client, "[data-action=force_open]").await;
         fill(&client, "#reason", "below a prefix").await;
