@@ -82,7 +82,8 @@ impl Console {
         self
     }
 
-    /// Shows a registry: the sums over its breakers, the worst by name, and every breaker in the list.
+    /// Shows a registry: the sums over its breakers, the worst by name, and every breaker in the list. Give each registry a
+    /// name of its own.
     ///
     /// The console reads every listed breaker once a second without marking it as used, so it does not change which
     /// breaker is evicted. It clones and hashes each key for that. If this panics, the page says that the registry cannot be
@@ -145,7 +146,7 @@ impl Console {
     ///
     /// The history of one breaker, its last hour, takes 14 KiB at most. If there are more breakers than fit, those that are
     /// not closed have a history first, then those with calls in the last minute; others show none. Beside that, each breaker takes
-    /// 800 bytes or less, and its name.
+    /// about 1.3 KB, and its name.
     pub fn history_limit(mut self, bytes: usize) -> Self {
         self.0.history_limit = bytes;
         self

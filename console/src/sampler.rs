@@ -10,8 +10,10 @@ use crate::core::Core;
 
 /// How often every breaker is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The sampler waits for at least this many times as long as a sample took: it uses 5 % of one core at most.
+/// The sampler waits for this many times as long as a sample took: it uses 5 % of one core at most, until samples take so long
+/// that it would wait for longer than `LONGEST`.
 const REST: u32 = 20;
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Ends the thread when it is dropped.
 pub(crate) struct Sampler {
@@ -30,6 +32,6 @@ fn run(core: &Weak<Core>, stopped: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
         let Some(core) = core.upgrade() else { return };
         let took = core.sample(true);
-        wait = INTERVAL.saturating_sub(took).max(took * REST);
+        wait = INTERVAL.saturating_sub(took).max((took * REST).min(LONGEST));
     }
 }

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::console::Settings;
 use crate::core::Core;
@@ -19,6 +20,10 @@ use crate::http::{Body, Refusal, handle, is_known_host};
 
 /// The connections that are open at the same time. Others wait.
 const MOST_CONNECTIONS: usize = 512;
+/// A client that no longer reads must not keep its place for ever. Live pages come back every ten minutes anyway.
+const CONNECTION_LIFE: Duration = Duration::from_secs(900);
+/// How long a request may take that is under way at the end of its connection.
+const GRACE: Duration = Duration::from_secs(30);
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -116,8 +121,12 @@ async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, hosts: Arc<[
             let service = service_fn(|request: Request<Incoming>| answer(core.clone(), hosts.clone(), request));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
             // What goes wrong with one connection is the client's affair.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            if timeout(CONNECTION_LIFE, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(GRACE, connection).await;
+            }
             drop(place);
         });
     }

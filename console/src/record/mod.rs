@@ -292,6 +292,10 @@ impl Recorder {
 
     fn end_tick(&mut self) {
         for tracked in self.groups.iter_mut().flat_map(|group| group.tracked.values_mut()) {
+            if tracked.pass != self.pass {
+                // Of a registry that cannot be read.
+                (tracked.delta, tracked.rates) = (Totals::default(), Rates::default());
+            }
             let Some(series) = &mut tracked.series else { continue };
             series.advance(self.now_ms);
             series.add(&tracked.delta);

@@ -250,6 +250,8 @@ fn the_worst_come_first() {
 fn a_breaker_that_is_gone_is_forgotten_and_an_unreadable_registry_keeps_what_was_seen() {
     let mut watched = Watched::new(&["a", "b"], 1 << 20);
     watched.tick();
+    fail(&watched.breakers[0], 1);
+    watched.tick();
     let sample = |unreadable| Sample {
         now_ms: START,
         elapsed: Some(1.0),
@@ -259,6 +261,9 @@ fn a_breaker_that_is_gone_is_forgotten_and_an_unreadable_registry_keeps_what_was
         registries: vec![None],
     };
     watched.recorder.merge(sample(vec![1]));
+    watched.recorder.merge(sample(vec![1]));
+    let errors: u32 = watched.of("a").series.as_ref().unwrap().buckets().map(|(_, bucket)| bucket.errors).sum();
+    assert_eq!((errors, watched.of("a").rates), (1, Rates::default()), "nothing is counted twice");
     assert_eq!(watched.recorder.groups[1].tracked.len(), 2);
     assert!(!watched.recorder.groups[1].is_readable);
     watched.recorder.merge(sample(Vec::new()));
