@@ -57,7 +57,6 @@ export function bands({ history, events, state, now }) {
 }
 
 export class Timeline {
-	// `tell` shows a text about the moment that is pointed at.
 	constructor(tell) {
 		this.tell = tell;
 		this.cursor = svg("line", { class: "cursor", y1: BAND.top, y2: REJECTED.top + REJECTED.height, visibility: "hidden" });
@@ -104,7 +103,7 @@ export class Timeline {
 			if (at >= 0) parts.push(svg("line", { class: "mark", x1: at, x2: at, y1: BAND.top + BAND.height, y2: CALLS.top + CALLS.height }));
 		}
 		this.drawing.replaceChildren(...parts);
-		this.element.setAttribute("aria-label", `The last ${Math.round(this.span / 60_000)} minutes. ${this.bands.length - 1} changes of state. Use the arrow keys to read it.`);
+		this.element.setAttribute("aria-label", `The last ${Math.round(this.span / 60_000)} minutes. ${this.bands.length - 1} changes of state. Arrow keys read it.`);
 	}
 
 	bars(parts, x) {
@@ -116,7 +115,6 @@ export class Timeline {
 		const bar = (name, left, bottom, high) => {
 			if (high > 0) shapes[name] += `M${left.toFixed(1)} ${bottom.toFixed(1)}v${(-high).toFixed(1)}h${wide.toFixed(1)}v${high.toFixed(1)}z`;
 		};
-		// What failed is at the bottom, where small numbers can be compared.
 		for (const [at, ok, bad, meh, turned] of buckets) {
 			const left = x(at);
 			if (left + wide < 0) continue;

@@ -1,7 +1,7 @@
 import { Timeline, clock as moment, glyph, sparkline } from "./chart.js";
 
 const STATES = { closed: "Closed", open: "Open", half_open: "Half-open", forced_open: "Forced open", forced_closed: "Forced closed" };
-const WORST_FIRST = ["open", "half_open", "forced_open", "forced_closed", "closed"];
+const ORDER = ["open", "half_open", "forced_open", "forced_closed", "closed"];
 const CAUSES = {
 	error_threshold: "too many errors in a row", error_rate: "error rate too high", slow_call_rate: "too many slow calls",
 	tripped: "the dependency asked for a pause", probe_failed: "a probe failed", success_threshold: "probes succeeded",
@@ -55,7 +55,6 @@ function span(ms) {
 	return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
-// The time of the server, by which everything is told.
 let ahead = 0;
 const now = () => Date.now() + ahead;
 const since = (row) => `${row.since_is_known ? "" : "at least "}${span(now() - row.since)}`;
@@ -88,12 +87,12 @@ let access = { actor: null, actions: [] };
 
 // Live
 
-let source, heard = 0, lost = 0, waiting, version, instance, subscription;
+let source, heard = 0, lost = 0, waiting, version, instance, wanted;
 
 function subscribe(query) {
 	clearTimeout(waiting);
 	source?.close();
-	subscription = query;
+	wanted = query;
 	heard = Date.now();
 	const mine = (source = new EventSource(api("stream", query)));
 	for (const [name, act] of Object.entries({ overview: onOverview, breaker: onBreaker, gone: onGone })) {
@@ -127,7 +126,7 @@ async function again() {
 	const answer = await fetch(api("breakers", { limit: 1 })).catch(() => null);
 	if (mine !== source) return;
 	if (answer?.status === 403) banner("You may no longer see this console.");
-	waiting = setTimeout(() => subscribe(subscription), Math.min(15000, 1000 * 2 ** lost++));
+	waiting = setTimeout(() => subscribe(wanted), Math.min(15000, 1000 * 2 ** lost++));
 }
 
 function live(is) {
@@ -144,14 +143,14 @@ function banner(text) {
 setInterval(() => {
 	if (!document.hidden && source && Date.now() - heard > 15000) {
 		live(false);
-		subscribe(subscription);
+		subscribe(wanted);
 	}
 }, 3000);
 let hidden;
 document.addEventListener("visibilitychange", () => {
 	clearTimeout(hidden);
 	if (document.hidden) hidden = setTimeout(() => (source = source?.close()), 60000);
-	else if (!source || Date.now() - heard > 3000) subscribe(subscription);
+	else if (!source || Date.now() - heard > 3000) subscribe(wanted);
 });
 
 // Overview
@@ -233,7 +232,7 @@ function overview() {
 	const isFiltered = here.q || here.state;
 	$("calm").hidden = bad > 0 || sum === 0 || Boolean(isFiltered);
 	write($("calm"), `All is well: ${sum === 1 ? "the breaker is" : `all ${sum.toLocaleString("en")} breakers are`} closed.`);
-	say(bad ? WORST_FIRST.filter((state) => state !== "closed" && states[state]).map((state) => `${states[state]} ${STATES[state].toLowerCase()}`).join(", ") : "All breakers are closed");
+	say(bad ? ORDER.filter((state) => state !== "closed" && states[state]).map((state) => `${states[state]} ${STATES[state].toLowerCase()}`).join(", ") : "All breakers are closed");
 	scope();
 	$("table").hidden = matched === 0;
 	$("empty").hidden = matched > 0;
@@ -245,7 +244,7 @@ function overview() {
 function chips(states, sum) {
 	const list = $("states");
 	if (!list.children.length) {
-		for (const state of ["", ...WORST_FIRST]) {
+		for (const state of ["", ...ORDER]) {
 			const chip = button(state && glyph(state), () => go({ ...here, state: here.state === state ? "" : state }), { class: state, "data-state": state });
 			chip.append(h("span", state ? STATES[state] : "All"), h("b"));
 			list.append(chip);
@@ -264,7 +263,7 @@ function registries(list) {
 	const shown = here.q || here.state ? [] : list.filter(({ name }) => here.registry === undefined || here.registry === name);
 	if ($("registries").contains(document.activeElement)) return;
 	$("registries").replaceChildren(...shown.map((registry) => {
-		const parts = WORST_FIRST.filter((state) => registry.states[state]);
+		const parts = ORDER.filter((state) => registry.states[state]);
 		const stack = parts.map((state) => {
 			const part = h(`i.${state}`);
 			part.style.flexGrow = registry.states[state];
@@ -400,7 +399,6 @@ let detail, timeline, parts;
 
 function onGone() {
 	detail = undefined;
-	document.title = "No such breaker";
 	$("detail").replaceChildren(h("a.back", { href: "#/" }, "← All breakers"), h("div.empty", h("h2", "No breaker has this name now"), here.registry !== undefined && h("p", "Its registry may have evicted it. It comes back with the next call of its key.")));
 	parts = undefined;
 }
@@ -428,7 +426,7 @@ function frame() {
 	timeline = new Timeline((text) => write(readout, text));
 	parts = {
 		state: h("div"), lead: h("p.lead"), error: h("p.lead.soft"), acts: h("div.acts"),
-		tiles: h("div.grid"), near: h("section.card"), events: h("tbody"), none: h("p.soft"),
+		tiles: h("div.grid"), near: h("section.card"), shadow: h("p.card"), events: h("tbody"), none: h("p.soft"),
 	};
 	const legend = Object.entries({ ok: "succeeded", bad: "failed", meh: "ignored or dropped", rej: "rejected" }).map(([kind, text]) => h("span", h(`i.c-${kind}`), text));
 	const rows = settings.map(({ name, value, default: usual }) => h("tr", { class: value !== undefined && value !== usual.split(/[,;]/)[0] ? "differs" : "" }, h("td", h("code", name)), h("td", value ?? "–"), h("td.soft", usual)));
@@ -440,7 +438,7 @@ function frame() {
 			readout, h("div.legend", ...legend)),
 		h("div.two",
 			h("section.card", h("h2", "Events"), h("div.scroll", { tabindex: "0", "aria-label": "Events" }, h("table", parts.events)), parts.none),
-			h("div", parts.near, h("section.card", h("h2", "Settings"), h("table",
+			h("div", parts.shadow, parts.near, h("section.card", h("h2", "Settings"), h("table",
 				h("thead", h("tr", h("th", "Setting"), h("th", "In force"), h("th", "Default"))), h("tbody", ...rows))))));
 }
 
@@ -463,6 +461,9 @@ function show() {
 	});
 	rules(breaker);
 	events();
+	const { shadow } = breaker;
+	parts.shadow.hidden = !shadow;
+	if (shadow) write(parts.shadow, `The shadow would be ${STATES[shadow.state].toLowerCase()}. It has seen ${percent(shadow.coverage)} of the calls, and would have rejected ${plural(shadow.rejected, "call")}: ${shadow.rejections.error} failed, ${shadow.rejections.success} succeeded.`);
 	if (detail.history) timeline.draw({ history: detail.history, events: detail.events, state: breaker.state, now: now(), states: STATES });
 }
 
@@ -483,7 +484,7 @@ setInterval(() => {
 function acts(allowed, breaker) {
 	const isForced = breaker.state.startsWith("forced");
 	const offered = allowed.filter((action) => (action !== "release" || isForced) && breaker.state !== action.replace("force_", "forced_"));
-	parts.acts.replaceChildren(...offered.map((action) => button(`${ACTIONS[action][0]}…`, () => ask(action, breaker), { "data-action": action, class: action === "release" ? "go" : "" })));
+	parts.acts.replaceChildren(...offered.map((action) => button(`${ACTIONS[action][0]}…`, () => ask(action, breaker), { "data-action": action })));
 }
 
 const tiles = (values) => parts.tiles.replaceChildren(...Object.entries(values).map(([label, value]) => h("div.card.tile", h("b", value), h("span", label))));
@@ -523,14 +524,14 @@ async function ask(action, { registry, name }) {
 	const [title, effect] = ACTIONS[action];
 	const dialog = $("dialog");
 	const error = h("p.error", { role: "alert" });
-	const reason = h("input", { id: "reason", required: true, maxlength: "240", autocomplete: "off", placeholder: "What the others should know" });
+	const reason = h("input", { id: "reason", required: true, maxlength: "240", autocomplete: "off", placeholder: "For the others to know" });
 	const submit = h("button.go", { type: "submit" }, title);
 	const fields = new Map();
 	let grid = "";
 	if (action === "reconfigure") {
 		const settings = detail?.settings ?? (await fetch(api("settings", { registry })).then((answer) => answer.json()));
 		grid = h("div.fields", ...settings.map(({ name, form, default: usual, value }) => {
-			const input = h("input", { id: `set-${name}`, placeholder: usual, title: form, autocomplete: "off", "aria-describedby": `err-${name}` });
+			const input = h("input", { id: `set-${name}`, placeholder: usual, title: form, "aria-describedby": `err-${name}` });
 			if (value !== undefined) input.value = value;
 			const wrong = h("p.error", { id: `err-${name}` });
 			fields.set(name, { input, wrong });
@@ -563,7 +564,7 @@ async function ask(action, { registry, name }) {
 		submit.disabled = false;
 		if (answer?.ok) {
 			dialog.close();
-			return toast(said.from ? `${STATES[said.from]} → ${STATES[said.to]}` : "Done");
+			return toast(`${title}: done`);
 		}
 		const field = fields.get(said?.field);
 		if (field) {

@@ -86,6 +86,28 @@ pub(crate) fn totals(tracked: &Tracked) -> Value {
     })
 }
 
+/// What other settings on trial would do.
+pub(crate) fn shadow(tracked: &Tracked) -> Option<Value> {
+    let shadow = tracked.metrics.shadow.as_ref()?;
+    let transitions: Object =
+        shadow.transitions.iter().map(|(cause, count)| (cause.to_string(), Value::from(*count))).collect();
+    let rejections = &shadow.rejections;
+    Some(json!({
+        "state": shadow.state.as_str(),
+        "seen_calls": shadow.seen_calls,
+        "unseen_calls": shadow.unseen_calls,
+        "coverage": rounded(shadow.coverage(), 1_000.0),
+        "transitions": transitions,
+        "rejected": shadow.rejected_count,
+        "rejections": {
+            "success": rejections.success_count,
+            "error": rejections.error_count,
+            "ignored": rejections.ignored_count,
+            "dropped": rejections.dropped_count,
+        },
+    }))
+}
+
 fn per_second(rates: &Rates) -> [(&'static str, Value); 3] {
     [
         ("calls_per_second", rate(rates.calls)),

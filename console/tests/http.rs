@@ -159,6 +159,24 @@ async fn one_breaker_is_told_with_its_hour_its_events_and_its_settings() {
 }
 
 #[tokio::test]
+async fn a_shadow_is_told_beside_its_breaker() {
+    let payments = breaker("payments");
+    let stricter = CircuitBreaker::builder("stricter").error_threshold(2).build().unwrap().config();
+    payments.shadow(stricter).unwrap();
+    let service = Console::new().breaker(payments.clone()).service();
+    for _ in 0..4 {
+        payments.try_acquire().unwrap().failure();
+    }
+    let one = until(&service, "/api/breaker?name=payments", |one| one["breaker"]["shadow"]["state"] == "open").await;
+    let shadow = &one["breaker"]["shadow"];
+    assert_eq!((&shadow["rejected"], &shadow["rejections"]["error"]), (&json!(2), &json!(2)));
+    assert_eq!(shadow["transitions"], json!({"error_threshold": 1}));
+    assert_eq!(one["breaker"]["state"], "closed");
+    payments.end_shadow();
+    until(&service, "/api/breaker?name=payments", |one| one["breaker"]["shadow"].is_null()).await;
+}
+
+#[tokio::test]
 async fn every_act_is_done_and_audited() {
     let payments = breaker("payments");
     let audits: Arc<Mutex<Vec<Audit>>> = Arc::default();

@@ -84,6 +84,7 @@ pub(super) fn one<'a>(recorder: &'a Recorder, query: &'a Query) -> Option<(&'a G
 pub(super) fn facts(group: &Group, tracked: &Tracked, namesakes: usize) -> Object {
     let mut object = json::breaker(group.registry.as_deref(), tracked);
     object.insert("totals".into(), json::totals(tracked));
+    object.extend(json::shadow(tracked).map(|shadow| ("shadow".to_owned(), shadow)));
     object.insert("namesakes".into(), (namesakes - 1).into());
     object
 }

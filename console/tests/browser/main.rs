@@ -67,6 +67,8 @@ async fn the_page_follows_what_happens() {
         until(&client, "document.querySelector('.chart .c-bad')").await;
         payments.reset();
         until(&client, "document.querySelector('.pill').textContent === 'Closed'").await;
+        payments.shadow(CircuitBreaker::new("default").config()).unwrap();
+        until(&client, "document.querySelector('p.card').textContent.startsWith('The shadow would be closed.')").await;
         assert_eq!(script(&client, "return window.isTheSame").await, true, "without loading the page anew");
     })
     .await;
@@ -111,7 +113,7 @@ async fn every_act_is_done_from_the_page_with_its_reason() {
         click(&client, "dialog [type=submit]").await;
         until_here(|| payments.config().reset_timeout == Some(Duration::from_secs(5))).await;
         assert_eq!(payments.config().error_threshold, Some(Some(2)));
-        until(&client, "document.querySelector('.differs td:nth-child(2)').textContent === '2'").await;
+        until(&client, "document.querySelector('.differs td:nth-child(2)')?.textContent === '2'").await;
         let events = text(&client, "tbody").await;
         assert!(events.contains("Force open by ana: why force_open"), "{events}");
         assert!(events.contains("Reconfigure by ana: less patience"), "{events}");
