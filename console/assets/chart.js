@@ -13,7 +13,6 @@ export function glyph(state) {
 	return svg("svg", { class: "glyph", "aria-hidden": "true" }, svg("use", { href: `#s-${state}` }));
 }
 
-// A sparkline is scaled to its highest point; 0 is at the bottom.
 export function sparkline(kind) {
 	const path = svg("path");
 	const element = svg("svg", { class: `spark ${kind}`, viewBox: "0 0 59 20", preserveAspectRatio: "none", "aria-hidden": "true" }, path);

@@ -115,7 +115,6 @@ function subscribe(query) {
 	}
 	mine.onerror = () => {
 		live(false);
-		// Otherwise the browser comes back by itself.
 		if (mine === source && mine.readyState === EventSource.CLOSED) again();
 	};
 }
@@ -470,7 +469,8 @@ function show() {
 function countdown() {
 	if (!detail || !parts) return;
 	const { breaker } = detail;
-	const cause = CAUSES[breaker.cause] ? `, because of: ${CAUSES[breaker.cause]}` : "";
+	const act = breaker.cause === "manual" && detail.events?.findLast(({ kind }) => kind === "act");
+	const cause = CAUSES[breaker.cause] ? `, because of: ${act ? `${act.actor}, ${act.reason}` : CAUSES[breaker.cause]}` : "";
 	const left = retry(breaker);
 	const next = left === "now" ? " The next call is a probe." : left ? ` Probes again in ${left}.` : "";
 	const twins = breaker.namesakes ? ` ${plural(breaker.namesakes, "more breaker")} of this name: none can be acted on.` : "";

@@ -94,6 +94,11 @@ async fn every_act_is_done_from_the_page_with_its_reason() {
             click(&client, "dialog [type=submit]").await;
             until_here(|| payments.state() == state).await;
             until(&client, &format!("document.querySelector('.pill').textContent === '{shown}'")).await;
+            if action != "reset" {
+                let lead =
+                    format!("document.querySelector('.lead').textContent.includes('because of: ana, why {action}')");
+                until(&client, &lead).await;
+            }
             until(&client, "!document.getElementById('dialog').open").await;
         }
         // Only a forced breaker can be released.
