@@ -144,7 +144,7 @@ impl Console {
 
     /// The most bytes that the histories take together. Default: 16 MiB. Any number is allowed; 0 keeps no history.
     ///
-    /// The history of one breaker, its last hour, takes 14 KiB at most. If there are more breakers than fit, those that are
+    /// The history of one breaker, its last hour, takes 8 KiB at most. If there are more breakers than fit, those that are
     /// not closed have a history first, then those with calls in the last minute; others show none. Beside that, each breaker takes
     /// about 1.3 KB, and its name.
     pub fn history_limit(mut self, bytes: usize) -> Self {
@@ -163,8 +163,7 @@ impl Console {
     /// A service for any stack of `tower`, or for hyper. It is cheap to clone, and clones share everything.
     ///
     /// It expects paths relative to the place where it is mounted: `/` for the page, `/api/breakers` for the JSON. The page
-    /// refers to its parts by relative paths. Unless axum mounts it, which tells where it is, the page has to be at a path that
-    /// ends with `/`.
+    /// refers to its parts by relative paths. Unless axum mounts it, the page has to be at a path that ends with `/`.
     ///
     /// # Panics
     ///
@@ -192,8 +191,8 @@ impl Console {
 
     /// Serves the console on a thread of its own, for programs without an async runtime.
     ///
-    /// It is served until the process ends or [`Serving::stop`](crate::Serving::stop) is called. Port 0 takes a free one, which
-    /// [`Serving::url`](crate::Serving::url) tells. There is no TLS: bind to a loopback address, or put a proxy before it.
+    /// It is served until the process ends or [`Serving::stop`](crate::Serving::stop) is called. Port 0 takes a free port;
+    /// [`Serving::url`](crate::Serving::url) returns the address. There is no TLS: bind to a loopback address, or put a proxy before it.
     ///
     /// Requests whose `Host` is neither an IP address nor `localhost` nor [allowed](Self::allow_host) are refused, so that no
     /// web page reaches the console by giving its own name this address.

@@ -13,7 +13,7 @@ use crate::access::Access;
 use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::journal::Journal;
-use crate::record::{Recorder, Sample, Sighting};
+use crate::record::{Observation, Recorder, Sample};
 use crate::source::Sources;
 
 pub(crate) type AccessOf = Box<dyn Fn(&Parts) -> Access + Send + Sync>;
@@ -88,27 +88,27 @@ impl Core {
         sampling.count += u64::from(counts);
 
         // None of it under the lock of the recorder: hashing and comparing keys is the user's code.
-        let (mut sightings, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut observations, mut unreadable) = (Vec::new(), Vec::new());
         let mut config = Arc::default();
         for breaker in &self.sources.breakers {
-            sightings.push(sight(0, (**breaker).shared(), &mut config));
+            observations.push(observe(0, (**breaker).shared(), &mut config));
         }
         let mut registries: Vec<Option<RegistryMetrics>> = Vec::new();
         for (index, registry) in self.sources.registries.iter().enumerate() {
             let group = index + 1;
-            let so_far = sightings.len();
+            let so_far = observations.len();
             let read = catch_unwind(AssertUnwindSafe(|| {
-                registry.for_each(&mut |breaker| sightings.push(sight(group, breaker, &mut config)));
+                registry.for_each(&mut |breaker| observations.push(observe(group, breaker, &mut config)));
                 with_sums.then(|| registry.metrics())
             }));
             registries.push(read.unwrap_or_else(|_| {
-                sightings.truncate(so_far);
+                observations.truncate(so_far);
                 unreadable.push(group);
                 None
             }));
         }
         let journal = self.journals.iter().flat_map(Journal::take).collect();
-        let sample = Sample { now_ms: now_ms(), elapsed, sightings, journal, unreadable, registries };
+        let sample = Sample { now_ms: now_ms(), elapsed, observations, journal, unreadable, registries };
         self.recorder().merge(sample);
         let took = begun.elapsed();
         drop(sampling);
@@ -124,18 +124,18 @@ impl Core {
         #[cfg(feature = "tracing")]
         crate::audit::trace(audit);
         for hook in &self.audit {
-            // A hook that panics must not keep the others from being told.
+            // A panic in one hook does not affect the others.
             let _ = catch_unwind(AssertUnwindSafe(|| hook(audit)));
         }
     }
 }
 
 /// `former` is the settings of the breaker before it, which most breakers of a registry share.
-fn sight(group: usize, breaker: &CircuitBreaker, former: &mut Arc<Config>) -> Sighting {
+fn observe(group: usize, breaker: &CircuitBreaker, former: &mut Arc<Config>) -> Observation {
     let config = breaker.config();
     if config != **former {
         *former = Arc::new(config);
     }
     let address = std::ptr::from_ref(breaker).addr();
-    Sighting { group, address, metrics: breaker.lifetime_metrics(), config: former.clone() }
+    Observation { group, address, metrics: breaker.lifetime_metrics(), config: former.clone() }
 }

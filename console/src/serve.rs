@@ -20,7 +20,7 @@ use crate::http::{Body, Refusal, handle, is_known_host};
 
 /// The connections that are open at the same time. Others wait.
 const MOST_CONNECTIONS: usize = 512;
-/// A client that no longer reads must not keep its place for ever. Live pages come back every ten minutes anyway.
+/// Limits how long a client that no longer reads keeps its place. Live pages reconnect every ten minutes anyway.
 const CONNECTION_LIFE: Duration = Duration::from_secs(900);
 /// How long a request may take that is under way at the end of its connection.
 const GRACE: Duration = Duration::from_secs(30);

@@ -579,6 +579,54 @@ async fn streams_end_when_the_host_stops_or_the_console_is_dropped() {
     assert!(body.is_end_stream() || next_event(&mut body).await.is_none());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn acts_samples_streams_and_evictions_go_on_at_the_same_time() {
+    let journal = Journal::new();
+    let template = CircuitBreaker::builder("hosts").error_threshold(1).on_transition(journal.observer_of("hosts"));
+    let hosts: Arc<Registry<u32>> = Arc::new(Registry::builder(template).capacity(64).build().unwrap());
+    let console = Console::new().registry(hosts.clone()).journal(&journal).access(full("ana"));
+    let service = console.history_limit(200_000).service();
+    let until = Instant::now() + Duration::from_secs(4);
+    let called = hosts.clone();
+    let calls = std::thread::spawn(move || {
+        for key in (0_u32..).take_while(|_| Instant::now() < until) {
+            let _ = called.call_sync(&(key % 500), || if key % 3 == 0 { Err(()) } else { Ok(()) });
+        }
+    });
+    let mut tasks = Vec::new();
+    for task in 0..4_u32 {
+        let service = service.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut done = 0;
+            for key in (task..).take_while(|_| Instant::now() < until) {
+                let action = ["force_open", "reset"][key as usize % 2];
+                let order =
+                    json!({"action": action, "registry": "hosts", "name": (key % 500).to_string(), "reason": "x"});
+                let status = answer(&service, act(&order)).await.0;
+                assert!(status == StatusCode::OK || status == StatusCode::NOT_FOUND, "{status}");
+                done += u32::from(status == StatusCode::OK);
+            }
+            done
+        }));
+    }
+    let mut body = send(&service, get("/api/stream?limit=1000")).await.into_body();
+    while Instant::now() < until {
+        let event = data(&next_event(&mut body).await.unwrap());
+        assert!(event["matched"].as_u64().unwrap() <= 64, "{}", event["matched"]);
+    }
+    calls.join().unwrap();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await.unwrap();
+    }
+    assert!(done > 0);
+    let all = json_of(&service, "/api/breakers?limit=1000").await;
+    let listed = all["breakers"].as_array().unwrap();
+    // 200 000 bytes are the histories of 24 or a few more.
+    let with_history = listed.iter().filter(|row| row.get("sparkline").is_some()).count();
+    assert!((1..=28).contains(&with_history), "{with_history} of {}", listed.len());
+}
+
 /// A key whose clone panics when it is told to.
 #[derive(PartialEq, Eq, Hash)]
 struct Fragile(u32);

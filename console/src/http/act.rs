@@ -23,7 +23,7 @@ const LONGEST: usize = 256 * 1024;
 const LONGEST_REASON: usize = 500;
 
 /// What a request asks for.
-struct Order {
+struct ActRequest {
     action: Action,
     registry: Option<String>,
     name: Option<String>,
@@ -43,30 +43,35 @@ where
         }
         Refusal::new(StatusCode::BAD_REQUEST, "the body could not be read")
     })?;
-    let order = Order::read(&bytes.to_bytes())?;
+    let request = ActRequest::read(&bytes.to_bytes())?;
     let at = SystemTime::now();
-    let done = obey(core, access, &order, at);
-    let outcome = match &done {
+    let performed = perform(core, access, &request, at);
+    let outcome = match &performed {
         Ok(states) => AuditOutcome::Done { states: *states },
         Err(refusal) => AuditOutcome::Refused { because: refusal.error.clone() },
     };
     core.audit(&Audit {
         at,
         actor: access.actor().map(str::to_owned),
-        action: order.action,
-        registry: order.registry,
-        breaker: order.name,
-        reason: order.reason,
-        settings: order.settings,
+        action: request.action,
+        registry: request.registry,
+        breaker: request.name,
+        reason: request.reason,
+        settings: request.settings,
         outcome,
     });
-    let states = done?;
+    let states = performed?;
     let answer = states.map_or(json!({}), |(from, to)| json!({"from": from.as_str(), "to": to.as_str()}));
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-fn obey(core: &Core, access: &Access, order: &Order, at: SystemTime) -> Result<Option<(State, State)>, Refusal> {
-    let Order { action, registry, name, reason, settings } = order;
+fn perform(
+    core: &Core,
+    access: &Access,
+    request: &ActRequest,
+    at: SystemTime,
+) -> Result<Option<(State, State)>, Refusal> {
+    let ActRequest { action, registry, name, reason, settings } = request;
     let actor = access.actor().filter(|_| access.allows(*action));
     let actor = actor.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, format!("you may not {action}")))?;
     let config = settings::read(settings).map_err(|error| invalid(&error))?;
@@ -123,8 +128,8 @@ fn release(breaker: &CircuitBreaker, state: State) -> Result<(), Refusal> {
     Ok(())
 }
 
-impl Order {
-    fn read(bytes: &[u8]) -> Result<Order, Refusal> {
+impl ActRequest {
+    fn read(bytes: &[u8]) -> Result<ActRequest, Refusal> {
         let Ok(Value::Object(mut object)) = serde_json::from_slice(bytes) else {
             return Err(bad("the body is not a JSON object"));
         };
@@ -147,7 +152,7 @@ impl Order {
         };
         match object.keys().next() {
             Some(unknown) => Err(bad(format!("unknown member {unknown:?}"))),
-            None => Ok(Order { action, registry, name, reason, settings }),
+            None => Ok(ActRequest { action, registry, name, reason, settings }),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn open(core: &Arc<Core>, access: Access, query: Query) -> Result<Res
     if core.is_closed() {
         return refuse("the server is stopping");
     }
-    let Some(place) = Place::take(&core.streams) else {
+    let Some(slot) = Slot::take(&core.streams) else {
         return refuse(&format!("{MOST_STREAMS} pages are live already"));
     };
     let mut samples = core.closing.samples.subscribe();
@@ -52,7 +52,7 @@ pub(super) fn open(core: &Arc<Core>, access: Access, query: Query) -> Result<Res
         query,
         ends: Instant::now() + LIFE,
         sent: Sent::default(),
-        _place: place,
+        _slot: slot,
     };
     let mut response = Response::new(Body::stream(Stream(Some(Box::pin(reader.next())))));
     let headers = response.headers_mut();
@@ -64,16 +64,16 @@ pub(super) fn open(core: &Arc<Core>, access: Access, query: Query) -> Result<Res
 }
 
 /// One of the places for streams, given back when it is dropped.
-struct Place(Arc<AtomicUsize>);
+struct Slot(Arc<AtomicUsize>);
 
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Place> {
+impl Slot {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Slot> {
         let is_free = |taken: usize| (taken < MOST_STREAMS).then_some(taken + 1);
-        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_free).ok().map(|_| Place(taken.clone()))
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_free).ok().map(|_| Slot(taken.clone()))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -104,7 +104,7 @@ struct Reader {
     query: Query,
     ends: Instant,
     sent: Sent,
-    _place: Place,
+    _slot: Slot,
 }
 
 /// What the reader has.

@@ -31,7 +31,7 @@ pub(crate) struct Change {
     pub(crate) sequence: u64,
     /// How many changes they were.
     pub(crate) changes: u64,
-    /// What the observer was told.
+    /// The counts that an observer received.
     pub(crate) counts: Option<Counts>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Counts {
 }
 
 impl Change {
-    pub(crate) fn told(transition: &Transition) -> Self {
+    pub(crate) fn observed(transition: &Transition) -> Self {
         let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let window = |window: WindowMetrics| (narrow(window.calls), narrow(window.errors), narrow(window.slow_calls));
         Change {

@@ -25,7 +25,7 @@ pub(crate) use tracked::{Rates, Tracked};
 const IDLE: u64 = 60;
 
 /// One breaker, as a sample found it.
-pub(crate) struct Sighting {
+pub(crate) struct Observation {
     /// 0 for the breakers that are in no registry, then the registries.
     pub(crate) group: usize,
     pub(crate) address: usize,
@@ -39,8 +39,8 @@ pub(crate) struct Sample {
     pub(crate) now_ms: u64,
     /// The seconds since the sample before. `None` if the counts are not to be looked at: after an act, between two samples.
     pub(crate) elapsed: Option<f32>,
-    pub(crate) sightings: Vec<Sighting>,
-    /// Taken after the sightings.
+    pub(crate) observations: Vec<Observation>,
+    /// Taken after the observations.
     pub(crate) journal: Vec<Entry>,
     /// The groups that could not be read.
     pub(crate) unreadable: Vec<usize>,
@@ -154,16 +154,16 @@ impl Recorder {
             self.tick += 1;
         }
         let mut sums = vec![Totals::default(); self.groups.len()];
-        for sighting in sample.sightings {
-            let delta = self.see(&sighting, sample.elapsed);
-            let sum = &mut sums[sighting.group];
+        for observation in sample.observations {
+            let delta = self.take_in(&observation, sample.elapsed);
+            let sum = &mut sums[observation.group];
             sum.successes += delta.calls();
             sum.errors += delta.errors;
             sum.rejected += delta.rejected;
         }
         self.forget(&sample.unreadable);
-        self.hear(sample.journal);
-        self.notice_changes();
+        self.read_journal(sample.journal);
+        self.record_unobserved_changes();
         self.share_series();
         if let Some(elapsed) = sample.elapsed {
             for (group, sum) in self.groups.iter_mut().zip(sums) {
@@ -179,8 +179,8 @@ impl Recorder {
     }
 
     /// Takes over what was seen of one breaker, and returns what it counted since.
-    fn see(&mut self, sighting: &Sighting, elapsed: Option<f32>) -> Totals {
-        let Sighting { group, address, metrics, config } = sighting;
+    fn take_in(&mut self, observation: &Observation, elapsed: Option<f32>) -> Totals {
+        let Observation { group, address, metrics, config } = observation;
         let tracked = &mut self.groups[*group].tracked;
         let seen = Totals::of(metrics);
         let tracked = match tracked.entry(*address) {
@@ -219,8 +219,8 @@ impl Recorder {
         self.series = tracked.filter(|tracked| tracked.series.is_some()).count();
     }
 
-    /// Transitions as observers were told of them.
-    fn hear(&mut self, journal: Vec<Entry>) {
+    /// Records the transitions that observers received.
+    fn read_journal(&mut self, journal: Vec<Entry>) {
         if journal.is_empty() {
             return;
         }
@@ -232,16 +232,16 @@ impl Recorder {
             let Some(address) = addresses.get(&transition.name).copied().flatten() else { continue };
             let Some(tracked) = group.tracked.get_mut(&address) else { continue };
             let number = self.numbers.event();
-            self.series += tracked.hear(&transition, millis(at), number, self.series < self.most_series);
+            self.series += tracked.record_transition(&transition, millis(at), number, self.series < self.most_series);
         }
     }
 
-    /// Changes that no observer told of.
-    fn notice_changes(&mut self) {
+    /// Records the changes of state that no observer received.
+    fn record_unobserved_changes(&mut self) {
         for tracked in self.groups.iter_mut().flat_map(|group| group.tracked.values_mut()) {
             if tracked.metrics.transition_count > tracked.sequence {
                 let number = self.numbers.event();
-                self.series += tracked.notice(self.now_ms, number, self.series < self.most_series);
+                self.series += tracked.record_unobserved(self.now_ms, number, self.series < self.most_series);
             }
         }
     }

@@ -115,7 +115,7 @@ impl Series {
         (first..=self.newest).map(|number| (number * BUCKET_MS, self.buckets[place(number)]))
     }
 
-    /// In the order in which they were told, the oldest first.
+    /// In the order in which they were recorded, the oldest first.
     pub(crate) fn events(&self) -> impl DoubleEndedIterator<Item = &Event> {
         self.events.iter()
     }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_series_is_as_large_as_the_documentation_says() {
-        const { assert!(Series::BYTES <= 14 * 1024) };
+        const { assert!(Series::BYTES <= 8 * 1024) };
         println!("{} bytes", Series::BYTES);
     }
 }

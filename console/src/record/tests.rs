@@ -42,15 +42,15 @@ impl Watched {
     /// A second is over.
     fn tick(&mut self) {
         self.now_ms += 1_000;
-        let sight = |breaker: &CircuitBreaker| Sighting {
+        let observe = |breaker: &CircuitBreaker| Observation {
             group: self.group,
             address: std::ptr::from_ref(breaker).addr(),
             metrics: breaker.lifetime_metrics(),
             config: Arc::new(breaker.config()),
         };
-        let mut sightings: Vec<_> = self.breakers.iter().map(sight).collect();
+        let mut observations: Vec<_> = self.breakers.iter().map(observe).collect();
         // A map has no order either.
-        sightings.reverse();
+        observations.reverse();
         let journal = self
             .journal
             .take()
@@ -59,7 +59,7 @@ impl Watched {
         self.recorder.merge(Sample {
             now_ms: self.now_ms,
             elapsed: Some(1.0),
-            sightings,
+            observations,
             journal: journal.collect(),
             unreadable: Vec::new(),
             registries: vec![None],
@@ -255,7 +255,7 @@ fn a_breaker_that_is_gone_is_forgotten_and_an_unreadable_registry_keeps_what_was
     let sample = |unreadable| Sample {
         now_ms: START,
         elapsed: Some(1.0),
-        sightings: Vec::new(),
+        observations: Vec::new(),
         journal: Vec::new(),
         unreadable,
         registries: vec![None],

@@ -41,9 +41,9 @@ pub(crate) struct Tracked {
     pub(crate) cause: Option<Cause>,
     pub(crate) retry_at_ms: Option<u64>,
     pub(crate) error_seen_ms: Option<u64>,
-    /// The changes of state that have been told, and the state that they ended in.
+    /// The changes of state that have been recorded, and the state they ended in.
     pub(super) sequence: u64,
-    told: State,
+    recorded_state: State,
     /// What an operator has just done.
     pub(super) manual: Option<Cause>,
     /// The tick of its last call.
@@ -68,7 +68,7 @@ impl Tracked {
             retry_at_ms: None,
             error_seen_ms: metrics.last_error.as_ref().filter(|_| is_new).map(|_| now_ms),
             sequence: if is_new { 0 } else { metrics.transition_count },
-            told: if is_new { State::Closed } else { metrics.state },
+            recorded_state: if is_new { State::Closed } else { metrics.state },
             manual: None,
             active: 0,
             series: None,
@@ -102,14 +102,20 @@ impl Tracked {
         self.metrics = metrics.clone();
     }
 
-    /// Takes over what an observer was told. Returns how many series were made.
-    pub(super) fn hear(&mut self, transition: &Transition, at_ms: u64, number: u64, may_grow: bool) -> usize {
-        let change = Change::told(transition);
+    /// Records what an observer received. Returns how many series were made.
+    pub(super) fn record_transition(
+        &mut self,
+        transition: &Transition,
+        at_ms: u64,
+        number: u64,
+        may_grow: bool,
+    ) -> usize {
+        let change = Change::observed(transition);
         if change.sequence <= self.sequence {
             self.correct(&change, at_ms, number);
             return 0;
         }
-        self.come_into(change.to, change.sequence, change.cause, at_ms);
+        self.enter(change.to, change.sequence, change.cause, at_ms);
         if change.sequence > self.metrics.transition_count {
             // It was after the sample.
             self.metrics.state = change.to;
@@ -139,22 +145,22 @@ impl Tracked {
         }
     }
 
-    /// Makes an event of the changes that no observer told of. Returns how many series were made.
-    pub(super) fn notice(&mut self, now_ms: u64, number: u64, may_grow: bool) -> usize {
+    /// Records the changes that no observer received as one event. Returns how many series were made.
+    pub(super) fn record_unobserved(&mut self, now_ms: u64, number: u64, may_grow: bool) -> usize {
         let change = Change {
-            from: self.told,
+            from: self.recorded_state,
             to: self.metrics.state,
             cause: self.manual.take(),
             sequence: self.metrics.transition_count,
             changes: self.metrics.transition_count - self.sequence,
             counts: None,
         };
-        self.come_into(change.to, change.sequence, change.cause, now_ms);
+        self.enter(change.to, change.sequence, change.cause, now_ms);
         self.push(Event { number, at_ms: now_ms, what: What::Changed(change) }, may_grow)
     }
 
-    fn come_into(&mut self, state: State, sequence: u64, cause: Option<Cause>, at_ms: u64) {
-        (self.told, self.sequence, self.cause) = (state, sequence, cause);
+    fn enter(&mut self, state: State, sequence: u64, cause: Option<Cause>, at_ms: u64) {
+        (self.recorded_state, self.sequence, self.cause) = (state, sequence, cause);
         (self.since_ms, self.since_is_known) = (at_ms, true);
     }
 
