@@ -22,6 +22,8 @@ pub enum Cause {
     ProbeFailed,
     /// `success_threshold` consecutive probes succeeded.
     SuccessThreshold,
+    /// The last step of the [`recovery`](crate::Builder::recovery) held.
+    Recovered,
     /// A call came after the reset timeout.
     ResetTimeout,
     /// A manual transition.
@@ -36,13 +38,14 @@ pub enum Cause {
 
 impl Cause {
     /// Each cause, at the place of its number.
-    pub(crate) const ALL: [Cause; 11] = [
+    pub(crate) const ALL: [Cause; 12] = [
         Cause::ErrorThreshold,
         Cause::ErrorRate,
         Cause::SlowCallRate,
         Cause::Tripped,
         Cause::ProbeFailed,
         Cause::SuccessThreshold,
+        Cause::Recovered,
         Cause::ResetTimeout,
         Cause::Manual,
         Cause::Reset,
@@ -64,6 +67,7 @@ impl Cause {
             Cause::Tripped => "tripped",
             Cause::ProbeFailed => "probe_failed",
             Cause::SuccessThreshold => "success_threshold",
+            Cause::Recovered => "recovered",
             Cause::ResetTimeout => "reset_timeout",
             Cause::Manual => "manual",
             Cause::Reset => "reset",
@@ -94,11 +98,12 @@ mod tests {
             | Cause::Tripped
             | Cause::ProbeFailed
             | Cause::SuccessThreshold
+            | Cause::Recovered
             | Cause::ResetTimeout
             | Cause::Manual
             | Cause::Reset
             | Cause::Disabled
-            | Cause::Enabled => 10,
+            | Cause::Enabled => 11,
         };
         assert_eq!(Cause::ALL.len(), last(Cause::Enabled) + 1);
     }

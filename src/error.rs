@@ -11,6 +11,7 @@ use crate::state::State;
 /// - ``circuit breaker `payments` is open; retry in 12.3s`` (rounded up to a tenth of a second, or
 ///   to a millisecond below one second),
 /// - ``circuit breaker `payments` is half-open and at capacity``,
+/// - ``circuit breaker `payments` is half-open, at step 2 of 4 of its recovery``,
 /// - ``circuit breaker `payments` is forced open``.
 ///
 /// ```
@@ -32,7 +33,7 @@ pub struct Rejected {
     reason: Reason,
 }
 
-/// Why a call was rejected: for how many more nanoseconds the breaker is open, or one of two numbers that no
+/// Why a call was rejected: for how many more nanoseconds the breaker is open, or one of a few numbers that no
 /// deadline reaches.
 ///
 /// A single number, so that a rejection is copied in pieces as wide as those it was written in, and without a
@@ -44,9 +45,26 @@ impl Reason {
     pub(crate) const HALF_OPEN: Reason = Reason(u64::MAX);
     pub(crate) const FORCED_OPEN: Reason = Reason(u64::MAX - 1);
 
+    /// Below the two above: the step, counted from 0, and below it how many steps there are.
+    const STEPS: u64 = u64::MAX << 16;
+    const COUNT_BITS: u32 = 7;
+
+    /// At `step` of recovery, counted from 0, of `count` steps: fewer than 128.
+    pub(crate) const fn at_step(step: u32, count: usize) -> Self {
+        debug_assert!(step < 1 << Self::COUNT_BITS && count < 1 << Self::COUNT_BITS);
+        Reason(Self::STEPS | (step as u64) << Self::COUNT_BITS | count as u64)
+    }
+
+    /// The step, counted from 1, and how many there are.
+    const fn step(self) -> Option<(u64, u64)> {
+        let is_step = self.0 >= Self::STEPS && self.0 < Self::FORCED_OPEN.0;
+        let most = (1 << Self::COUNT_BITS) - 1;
+        if is_step { Some(((self.0 >> Self::COUNT_BITS & most) + 1, self.0 & most)) } else { None }
+    }
+
     #[inline]
     pub(crate) const fn open(nanos_left: u64) -> Self {
-        debug_assert!(nanos_left < Self::FORCED_OPEN.0);
+        debug_assert!(nanos_left < Self::STEPS);
         Reason(nanos_left)
     }
 
@@ -54,6 +72,7 @@ impl Reason {
         match self {
             Self::HALF_OPEN => State::HalfOpen,
             Self::FORCED_OPEN => State::ForcedOpen,
+            Reason(bits) if bits >= Self::STEPS => State::HalfOpen,
             _ => State::Open,
         }
     }
@@ -83,6 +102,38 @@ impl Rejected {
         self.reason.state()
     }
 
+    /// The step of its [`recovery`](crate::Builder::recovery) that the breaker was at, counted from 1. `None` if it was not
+    /// within the steps.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{CircuitBreaker, Recovery, State};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .success_threshold(1)
+    ///     .recovery(Recovery::steps([0.01, 0.5]).each(Duration::from_secs(30)))
+    ///     .build()?;
+    /// breaker.transition_to(State::HalfOpen);
+    /// breaker.try_acquire().unwrap().success();
+    ///
+    /// let _one_of_a_hundred = breaker.try_acquire().unwrap();
+    /// let rejected = breaker.try_acquire().unwrap_err();
+    /// assert_eq!((rejected.recovery_step(), rejected.retry_after()), (Some(1), None));
+    /// assert_eq!(
+    ///     rejected.to_string(),
+    ///     "circuit breaker `payments` is half-open, at step 1 of 2 of its recovery",
+    /// );
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "there are few steps")]
+    pub const fn recovery_step(&self) -> Option<u32> {
+        match self.reason.step() {
+            Some((step, _)) => Some(step as u32),
+            None => None,
+        }
+    }
+
     /// How long the breaker stays open, counted from the rejection. `None` if it is half-open or forced open,
     /// because nobody knows how long that lasts.
     #[must_use]
@@ -103,6 +154,9 @@ impl fmt::Debug for Rejected {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((step, count)) = self.step() {
+            return write!(f, "half-open, at step {step} of {count} of its recovery");
+        }
         match *self {
             Reason::HALF_OPEN => f.write_str("half-open and at capacity"),
             Reason::FORCED_OPEN => f.write_str("forced open"),

@@ -10,6 +10,7 @@
 //! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |
 //! | [`testing`] | clocks that you move, paused time, injected breakers |
 //! | [`observability`] | observers, counts, metrics, tracing |
+//! | [`recovery`] | a growing share of the calls between the probes and the close |
 //! | [`reconfiguration`] | new settings at run time, shadows, manual control |
 //! | [`proof`] | what is checked, and how to check it yourself |
 //! | [`design`] | the atomic word, memory ordering, costs, limits |
@@ -28,6 +29,7 @@ macro_rules! pages {
             /// [proof]: crate::guide::proof
             /// [recipes]: crate::guide::recipes
             /// [reconfiguration]: crate::guide::reconfiguration
+            /// [recovery]: crate::guide::recovery
             /// [replay]: crate::guide::replay
             /// [settings]: crate::guide::settings
             /// [testing]: crate::guide::testing
@@ -42,12 +44,30 @@ macro_rules! pages {
             /// [`Outcome`]: crate::Outcome
             /// [`Outcome::Trip`]: crate::Outcome::Trip
             /// [`Permit`]: crate::Permit
+            /// [`Recovery`]: crate::Recovery
             /// [`Rejected`]: crate::Rejected
             /// [`Transition`]: crate::Transition
             /// [`Window`]: crate::Window
             /// [`WindowMetrics`]: crate::WindowMetrics
             /// [`metrics`]: crate::CircuitBreaker::metrics
             /// [`reconfigure`]: crate::CircuitBreaker::reconfigure
+            /// [`Recovery::ramp`]: crate::Recovery::ramp
+            /// [`Metrics::transition_count`]: crate::Metrics::transition_count
+            /// [`Metrics::recovery`]: crate::Metrics::recovery
+            /// [`Rejected::recovery_step`]: crate::Rejected::recovery_step
+            /// [`Permit::is_probe`]: crate::Permit::is_probe
+            /// [`Cause::ErrorRate`]: crate::Cause::ErrorRate
+            /// [`Cause::SlowCallRate`]: crate::Cause::SlowCallRate
+            /// [`Cause::Recovered`]: crate::Cause::Recovered
+            /// [`error_rate`]: crate::Builder::error_rate
+            /// [`error_threshold`]: crate::Builder::error_threshold
+            /// [`slow_call_rate`]: crate::Builder::slow_call_rate
+            /// [`minimum_calls`]: crate::Builder::minimum_calls
+            /// [`reset_backoff`]: crate::Builder::reset_backoff
+            /// [`acquire`]: crate::CircuitBreaker::acquire
+            /// [`acquire_blocking`]: crate::CircuitBreaker::acquire_blocking
+            /// [`reset`]: crate::CircuitBreaker::reset
+            /// [stripes]: crate::guide::design
             /// [`state`]: crate::CircuitBreaker::state
             ///
             #[doc = include_str!(concat!("../docs/", $file))]
@@ -66,6 +86,7 @@ pages! {
     testing: "testing.md";
     observability: "observability.md";
     reconfiguration: "reconfiguration.md";
+    recovery: "recovery.md";
     proof: "proof.md";
     design: "design.md";
     compare: "compare.md", "speed.svg";

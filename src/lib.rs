@@ -58,6 +58,7 @@
 //! - [Recipes](guide::recipes): fallbacks, retries, reqwest, tower, streams, one breaker for each host.
 //! - [Testing](guide::testing) your code.
 //! - [Observability](guide::observability): observers, metrics, tracing.
+//! - [Recovery by steps](guide::recovery) after an outage.
 //! - [Reconfiguration](guide::reconfiguration), shadows and manual control.
 //! - [Proof](guide::proof): what is checked, by what, and what is not proven.
 //! - [Design](guide::design): the atomic word, memory ordering, costs, limits.
@@ -109,6 +110,7 @@ mod metrics;
 mod name;
 mod outcome;
 mod panics;
+mod recovery;
 #[cfg(feature = "registry")]
 mod registry;
 mod settings;
@@ -137,9 +139,10 @@ pub use export::Exporter;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use export::tracing as trace;
-pub use metrics::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
+pub use metrics::{LastError, Metrics, RecoveryStep, ShadowMetrics, ShadowRejections, WindowMetrics};
 pub use name::Name;
 pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome, WithMessages};
+pub use recovery::{Recovery, RecoverySteps};
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use registry::{

@@ -1,6 +1,7 @@
 #[cfg(feature = "serde")]
 mod serde;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,10 +59,16 @@ pub struct Metrics {
     pub retry_after: Option<Duration>,
     /// The last call that counted as a failure.
     pub last_error: Option<LastError>,
-    /// The window of the rate rules, if there are any. Empty unless the breaker is closed.
+    /// The window of the rate rules, if there are any. Empty unless the breaker is closed. Within the steps of its
+    /// [`recovery`](Self::recovery) it is what the step has seen, also without rate rules.
     pub window: Option<WindowMetrics>,
     /// What other settings would do, if there is a [`shadow`](crate::CircuitBreaker::shadow).
     pub shadow: Option<Box<ShadowMetrics>>,
+    /// Where it is within the steps of its [`recovery`](crate::Builder::recovery). `None` unless it is half-open and its
+    /// probes have succeeded.
+    ///
+    /// The step is the one that a call has found last: no timer moves it, so it may be over.
+    pub recovery: Option<Box<RecoveryStep>>,
 }
 
 /// What a [shadow](crate::CircuitBreaker::shadow) would have done since it began.
@@ -128,6 +135,55 @@ pub struct ShadowRejections {
     pub ignored_count: u64,
     /// Calls that were dropped without an outcome.
     pub dropped_count: u64,
+}
+
+/// A step of a [`Recovery`](crate::Recovery), as [`Metrics::recovery`] shows it.
+///
+/// It is displayed as `step 2 of 4`.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, Recovery, State};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .success_threshold(1)
+///     .recovery(Recovery::steps([0.25, 0.5]).each(Duration::from_secs(30)))
+///     .build()?;
+/// breaker.transition_to(State::HalfOpen);
+/// breaker.try_acquire().unwrap().success();
+/// let step = breaker.metrics().recovery.unwrap();
+/// assert_eq!((step.step, step.steps, step.share()), (1, 2, 0.25));
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryStep {
+    /// The step, counted from 1.
+    pub step: u32,
+    /// How many steps there are.
+    pub steps: u32,
+    /// The bits of the share.
+    share: u64,
+}
+
+impl RecoveryStep {
+    /// `step` is counted from 0.
+    pub(crate) fn new(step: u32, steps: usize, share: f64) -> Self {
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        RecoveryStep { step: step + 1, steps, share: share.to_bits() }
+    }
+
+    /// The share of the calls that the step lets pass, from 0.0 to 1.0.
+    #[must_use]
+    pub const fn share(&self) -> f64 {
+        f64::from_bits(self.share)
+    }
+}
+
+impl fmt::Display for RecoveryStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {} of {}", self.step, self.steps)
+    }
 }
 
 /// A snapshot of the window that rate rules are evaluated over.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::outcome::Dropped;
+use crate::recovery::Recovery;
 
 /// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has approved them.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,9 @@ pub(crate) struct Rules {
     pub(crate) half_open_max_capacity: u32,
     pub(crate) probe_timeout: Duration,
     pub(crate) dropped_calls: Dropped,
+    pub(crate) recovery: Option<Recovery>,
+    /// On fewer calls no step of recovery is judged before its end.
+    pub(crate) recovery_minimum_calls: u32,
     pub(crate) given: Given,
 }
 
@@ -52,6 +56,8 @@ impl Rules {
         probe_timeout: Duration::from_secs(30),
         dropped_calls: Dropped::Ignore,
         given: Given::NOTHING,
+        recovery: None,
+        recovery_minimum_calls: 20,
     };
 
     /// Whether a call's duration matters, so that its admission has to read the clock.

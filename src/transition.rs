@@ -52,7 +52,8 @@ pub struct Transition {
     /// Calls rejected since the breaker was last closed. On a close this is how many calls the outage rejected.
     /// A call that is being rejected at the same moment may be missing.
     pub rejected_count: u64,
-    /// The window, if there are rate rules and the breaker was closed.
+    /// The window, if there are rate rules and the breaker was closed, or of the step, if it was within the steps of its
+    /// [`recovery`](crate::Builder::recovery).
     pub window: Option<WindowMetrics>,
 }
 

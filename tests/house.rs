@@ -7,7 +7,7 @@ use std::path::Path;
 /// The modules of each floor, the lowest first. A folder is one module.
 const FLOORS: [&[&str]; 13] = [
     &["cause", "guide", "name", "panics", "state", "sync"],
-    &["metrics", "outcome", "waiters"],
+    &["metrics", "outcome", "recovery", "waiters"],
     &["error", "settings"],
     &["macros", "transition"],
     &["machine"],
@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 13] = [
 ];
 
 /// The files that own atomics, and so may name an ordering.
-const ATOMIC: [&str; 15] = [
+const ATOMIC: [&str; 16] = [
     "clock/mod.rs",
     "engine/cold.rs",
     "engine/last_failure.rs",
@@ -37,6 +37,7 @@ const ATOMIC: [&str; 15] = [
     "machine/probe_stamp.rs",
     "window/in_flight.rs",
     "window/ring.rs",
+    "window/steps.rs",
     "window/timeline.rs",
 ];
 

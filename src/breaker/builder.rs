@@ -10,6 +10,7 @@ use crate::engine::observers::Observer;
 use crate::engine::shared::Terms;
 use crate::name::Name;
 use crate::outcome::Dropped;
+use crate::recovery::Recovery;
 use crate::transition::Transition;
 use crate::window::Window;
 

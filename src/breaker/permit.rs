@@ -115,6 +115,10 @@ impl BorrowedHold<'_> {
         engine.settle(ticket, Outcome::Failure, &note);
     }
 
+    fn is_probe(&self) -> bool {
+        self.ticket.is_probe()
+    }
+
     fn stop_timing(&mut self) {
         self.engine.stop_timing(&mut self.ticket);
     }
@@ -305,6 +309,10 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
         }
     }
 
+    pub(crate) fn is_probe(&self) -> bool {
+        self.ticket.is_some_and(Ticket::is_probe)
+    }
+
     pub(crate) fn stop_timing(&mut self) {
         if let Some(ticket) = &mut self.ticket {
             self.engine.stop_timing(ticket);
@@ -365,6 +373,26 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Drop for Inside<'_, E, D> {
 macro_rules! settling {
     ($permit:ty) => {
         impl $permit {
+            /// Whether the call was admitted as a probe of the half-open state.
+            ///
+            /// Use it to treat a probe differently, for example with a shorter time-out or a cheap request. A call within the
+            /// steps of [`recovery`](crate::Builder::recovery) is no probe.
+            ///
+            /// ```
+            /// use std::sync::Arc;
+            /// use tripcoil::{CircuitBreaker, State};
+            ///
+            /// let breaker = Arc::new(CircuitBreaker::new("payments"));
+            /// assert!(!breaker.try_acquire_owned()?.is_probe());
+            /// breaker.transition_to(State::HalfOpen);
+            /// assert!(breaker.try_acquire()?.is_probe());
+            /// # Ok::<(), tripcoil::Rejected>(())
+            /// ```
+            #[must_use]
+            pub fn is_probe(&self) -> bool {
+                self.hold.is_probe()
+            }
+
             /// Records a success.
             #[inline]
             pub fn success(self) {

@@ -5,6 +5,7 @@ use super::origins::Origins;
 use super::{Config, ConfigError};
 use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
+use crate::recovery::Recovery;
 use crate::settings::{Given, Rules};
 use crate::window::{Rates, SlowRate, Span, Window};
 
@@ -26,6 +27,7 @@ impl Config {
     fn approved(&self) -> Result<Approved, ConfigError> {
         let rates = self.rates()?;
         let default = Rules::DEFAULT;
+        let recovery_minimum_calls = self.minimum_calls.unwrap_or(default.recovery_minimum_calls);
         let error_threshold = match self.error_threshold {
             Some(threshold) => threshold,
             None if rates.is_some() => None,
@@ -60,6 +62,8 @@ impl Config {
             probe_timeout: self.probe_timeout.unwrap_or(reset_timeout),
             dropped_calls: self.dropped_calls.unwrap_or(default.dropped_calls),
             given,
+            recovery_minimum_calls,
+            recovery: self.recovery.clone(),
         };
         Ok(Approved { rules, rates })
     }
@@ -68,6 +72,7 @@ impl Config {
     pub(crate) fn of(rules: &Rules, rates: Option<&Rates>) -> Config {
         let slow = rates.and_then(|rates| rates.slow);
         let minimum_calls = rates.map(|rates| rates.minimum_calls.try_into().unwrap_or(u32::MAX));
+        let minimum_calls = minimum_calls.or(Some(rules.recovery_minimum_calls));
         Config {
             enabled: Some(rules.enabled),
             preset: None,
@@ -86,6 +91,7 @@ impl Config {
             half_open_max_capacity: rules.given.half_open_max_capacity.then_some(rules.half_open_max_capacity),
             probe_timeout: rules.given.probe_timeout.then_some(rules.probe_timeout),
             dropped_calls: Some(rules.dropped_calls),
+            recovery: rules.recovery.clone(),
             origins: Origins::default(),
         }
     }
@@ -136,7 +142,7 @@ impl Config {
         if let Some(share) = self.reset_jitter.filter(|share| !(0.0..=1.0).contains(share)) {
             refuse("reset_jitter", format_args!("{share:?}"), JITTER)?;
         }
-        Ok(())
+        self.recovery.as_ref().map_or(Ok(()), check_recovery)
     }
 
     fn within_backoff(&self, reset_timeout: Duration, max: Duration) -> Result<(), ConfigError> {
@@ -156,11 +162,12 @@ impl Config {
         };
         if self.error_rate.is_none() && slow.is_none() {
             let needless = "unset, as neither error_rate nor slow_call_rate is set";
+            let needless_calls = "unset, as neither error_rate, slow_call_rate nor recovery is set";
             if let Some(window) = self.window {
                 refuse("window", format_args!("{window}"), needless)?;
             }
-            if let Some(calls) = self.minimum_calls {
-                refuse("minimum_calls", format_args!("{calls}"), needless)?;
+            if let Some(calls) = self.minimum_calls.filter(|_| self.recovery.is_none()) {
+                refuse("minimum_calls", format_args!("{calls}"), needless_calls)?;
             }
             return Ok(None);
         }
@@ -185,6 +192,10 @@ pub(super) fn form(setting: &str) -> String {
         "minimum_calls" => format!("1 to {}", u32::MAX),
         "reset_backoff" => format!("{FACTOR}, with a maximum if there is one, such as 2.0 up to 5m"),
         "reset_jitter" => JITTER.into(),
+        "recovery" => {
+            "rising shares with the duration of each step, such as 0.01, 0.05, 0.25, 0.5 each 30s, or a ramp, such as ramp 2m"
+                .into()
+        }
         "dropped_calls" => "ignore, failure, or failure after a duration, such as failure after 2s".into(),
         "slow_call_duration" | "reset_timeout" | "probe_timeout" => {
             "any duration above zero with its unit, such as 250ms, 30s or 1m 30s".into()
@@ -223,6 +234,37 @@ fn most_calls(window: Window) -> Result<u32, ConfigError> {
         Span::Time(_) => {
             let allowed = format!("{SHORTEST:?} to {LONGEST:?}, in sixteen slices of at least 1ms");
             refuse("window", format_args!("{window}"), allowed)
+        }
+    }
+}
+
+fn check_recovery(recovery: &Recovery) -> Result<(), ConfigError> {
+    const MOST: usize = Recovery::MOST_STEPS;
+
+    let shares = recovery.shares();
+    if !(1..=MOST).contains(&shares.len()) {
+        refuse("recovery", format_args!("{} steps", shares.len()), format!("1 to {MOST} steps"))?;
+    }
+    if let Some(share) = shares.iter().find(|share| !is_share(**share)) {
+        refuse("recovery", format_args!("a share of {share:?}"), format!("shares {SHARE}"))?;
+    }
+    if let Some((before, after)) = shares.iter().zip(&shares[1..]).find(|(before, after)| after < before) {
+        refuse(
+            "recovery",
+            format_args!("a share of {after:?} after {before:?}"),
+            "shares of which none is smaller than the one before",
+        )?;
+    }
+    let (shortest, longest) = (Recovery::SHORTEST, Recovery::LONGEST);
+    let each = recovery.duration();
+    match recovery.as_ramp() {
+        _ if (shortest..=longest).contains(&each) => Ok(()),
+        Some(ramp) => {
+            let [shortest, longest] = [shortest, longest].map(|each| each * Recovery::RAMP_STEPS);
+            refuse("recovery", format_args!("a ramp of {ramp:?}"), format!("a ramp of {shortest:?} to {longest:?}"))
+        }
+        None => {
+            refuse("recovery", format_args!("steps of {each:?}"), format!("steps of {shortest:?} to {longest:?} each"))
         }
     }
 }

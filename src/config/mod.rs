@@ -11,6 +11,7 @@ mod vars;
 use std::time::Duration;
 
 use crate::outcome::Dropped;
+use crate::recovery::Recovery;
 use crate::window::Window;
 
 pub(crate) use approve::Approved;

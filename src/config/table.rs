@@ -166,6 +166,31 @@ macro_rules! for_each_setting {
             /// How a call counts that was dropped before it finished. Default: [`Dropped::Ignore`].
             dropped_calls(dropped: Dropped): Dropped = dropped;
                 "[`Dropped::Ignore`]", "any limit above zero", "`ignore`, `failure` or `failure after 2s`";
+
+            /// Lets a growing share of the calls pass after the probes have succeeded, before the breaker closes. Default: off.
+            ///
+            /// Once `success_threshold` probes have succeeded, the breaker stays half-open and enters the first step. A step lets its
+            /// share of the calls pass, spread evenly, and rejects the others. If the calls of a step meet a rate rule, the breaker
+            /// opens again, for the next backoff: by the [`error_rate`](Self::error_rate) and the
+            /// [`slow_call_rate`](Self::slow_call_rate) that are set, and by an error rate of 0.5 if none is. A step is judged once
+            /// [`minimum_calls`](Self::minimum_calls) of it have ended, and when its time is over on as many as have. The breaker
+            /// closes when the time of the last step is over and it has held ([`Cause::Recovered`](crate::Cause::Recovered)).
+            ///
+            /// The settings of half-open, [`half_open_capacity`](Self::half_open_capacity) and the like, apply to the probes before
+            /// the steps only. No timer moves the steps; the calls do. The guide on [recovery by steps](crate::guide::recovery) says what
+            /// each step does with each event.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use tripcoil::{CircuitBreaker, Recovery};
+            ///
+            /// let breaker = CircuitBreaker::builder("payments")
+            ///     .recovery(Recovery::ramp(Duration::from_secs(60)))
+            ///     .build()?;
+            /// # Ok::<(), tripcoil::ConfigError>(())
+            /// ```
+            recovery(recovery: Recovery): Recovery = recovery;
+                "off", "1 to 32 steps of 10 ms to 1 day", "`0.01, 0.05, 0.25, 0.5 each 30s`, or `ramp 2m`";
         }
     };
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Preset;
 use crate::outcome::Dropped;
+use crate::recovery::Recovery;
 use crate::window::{Span, Window};
 
 /// A setting as it is written: a number where a format has numbers.
@@ -138,6 +139,27 @@ impl Text for Dropped {
     }
 }
 
+/// `0.01, 0.05, 0.25, 0.5 each 30s`, or `ramp 2m`.
+impl Text for Recovery {
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Some(duration) = text.strip_prefix("ramp ") {
+            return read_duration(duration).map(Recovery::ramp);
+        }
+        let (shares, each) = text.split_once(" each ")?;
+        let shares = shares.split(',').map(f64::read).collect::<Option<Vec<_>>>()?;
+        Some(Recovery::steps(shares).each(read_duration(each)?))
+    }
+
+    fn write(&self) -> Value {
+        if let Some(duration) = self.as_ramp() {
+            return Value::Words(format!("ramp {}", written(duration)));
+        }
+        let shares: Vec<_> = self.shares().iter().map(|share| format!("{share:?}")).collect();
+        Value::Words(format!("{} each {}", shares.join(", "), written(self.duration())))
+    }
+}
+
 /// With their nanoseconds, the largest first. No months and no years, which differ in length.
 const UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
@@ -264,6 +286,12 @@ mod tests {
         there_and_back("ignore", &Dropped::Ignore);
         there_and_back("failure", &Dropped::Failure);
         there_and_back("failure after 2s", &Dropped::FailureAfter(2 * SECOND));
+        there_and_back(
+            "0.01, 0.05, 0.25, 0.5 each 1m 30s",
+            &Recovery::steps([0.01, 0.05, 0.25, 0.5]).each(90 * SECOND),
+        );
+        there_and_back("1.0 each 10ms", &Recovery::steps([1.0]).each(SECOND / 100));
+        there_and_back("ramp 2m", &Recovery::ramp(120 * SECOND));
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Ticket {
         self.timing.filter(|timing| timing.slice == SHADOWED).map(|timing| timing.admitted)
     }
 
+    /// Whether the call is a probe of half-open.
+    pub(crate) fn is_probe(self) -> bool {
+        self.admission.head.is_probe()
+    }
+
     /// What the call was admitted under, if it is not timed.
     #[inline]
     pub(crate) fn if_untimed(self) -> Option<Admission> {
@@ -107,18 +112,23 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     reason: Reason,
-    /// Half-open: the time until the newest probe has been silent for too long.
-    silent_in: Option<Duration>,
+    /// Half-open: the time until the newest probe has been silent for too long. Within the steps of recovery: the time
+    /// until it is worth asking again.
+    wait: Option<Duration>,
 }
 
 impl Refusal {
     const fn of(reason: Reason) -> Self {
-        Refusal { reason, silent_in: None }
+        Refusal { reason, wait: None }
+    }
+
+    pub(super) const fn for_now(reason: Reason, wait: Duration) -> Self {
+        Refusal { reason, wait: Some(wait) }
     }
 
     /// After how long it is worth asking again, whatever the others do.
     pub(crate) fn ask_again_after(self) -> Option<Duration> {
-        self.reason.retry_after().or(self.silent_in)
+        self.reason.retry_after().or(self.wait)
     }
 }
 
@@ -182,7 +192,7 @@ impl Engine {
         self.admit_at(word, now)
     }
 
-    fn count_admission(&self) {
+    pub(super) fn count_admission(&self) {
         let totals = self.totals();
         totals.count_admission(totals.place());
     }
@@ -219,7 +229,13 @@ impl Engine {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
             _ => now,
         };
-        let applied = self.cell.admit(now, settings.rules());
+        let mut applied = self.cell.admit(now, settings.rules());
+        while applied.effect == Effect::AskSteps {
+            if let Some(asked) = self.admit_in_steps(now, &settings) {
+                return asked.map(|ticket| self.show_admission(ticket));
+            }
+            applied = self.cell.admit(now, settings.rules());
+        }
         if let Some(refusal) = self.refusal(&applied, now, &settings) {
             return Err(refusal);
         }
@@ -230,12 +246,19 @@ impl Engine {
     }
 
     fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {
+        self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings)
+    }
+
+    /// `may_hang`: whether the call is one of those that are seen to hang.
+    #[expect(clippy::inline_always, reason = "the second one who calls it is rare")]
+    #[inline(always)]
+    pub(super) fn ticket_for(&self, head: Head, may_hang: bool, now: Duration, settings: &Settings<'_>) -> Ticket {
         // Not the version in force: that may be a later one by now, whose windows this call is not in.
-        let admission = Admission { head: applied.head(), version: Version::of(settings) };
+        let admission = Admission { head, version: Version::of(settings) };
         if !times_calls(settings.rules(), settings.windows()) {
             return admission.into();
         }
-        let windows = settings.windows().filter(|_| applied.after.state() == State::Closed);
+        let windows = settings.windows().filter(|_| may_hang);
         let enter = |windows: &Windows| windows.enter(self.totals().place().index, admission.epoch(), now, &self.cell);
         let slice = windows.and_then(enter).unwrap_or(NO_SLICE);
         let admitted = NonZeroU64::MIN.saturating_add(whole_nanos(now));
@@ -245,13 +268,7 @@ impl Engine {
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
     /// brings no settlements. Returns the time, which is read again if it lies far back.
     fn arrive(&self, settings: &Settings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
-        let (now, arrival) = match windows.arrive(epoch, now, Reading::Some, &self.cell) {
-            Arrival::ReadAgain => {
-                let now = self.now();
-                (now, windows.arrive(epoch, now, Reading::Again, &self.cell))
-            }
-            arrival => (now, arrival),
-        };
+        let (now, arrival) = self.arrival(windows, epoch, now);
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
             if let Some(cause) = self.evaluate(windows, epoch, now) {
                 let rules = settings.rules();
@@ -260,6 +277,17 @@ impl Engine {
             }
         }
         now
+    }
+
+    /// How an admission arrives, and the time, which is read again if it lies far back.
+    pub(super) fn arrival(&self, windows: &Windows, epoch: Epoch, now: Duration) -> (Duration, Arrival) {
+        match windows.arrive(epoch, now, Reading::Some, &self.cell) {
+            Arrival::ReadAgain => {
+                let now = self.now();
+                (now, windows.arrive(epoch, now, Reading::Again, &self.cell))
+            }
+            arrival => (now, arrival),
+        }
     }
 
     fn refusal(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Option<Refusal> {
@@ -271,8 +299,8 @@ impl Engine {
             Effect::RefuseFull => {
                 let overdue_at = self.cell.overdue_at(applied.epoch, settings.rules());
                 let nanos = overdue_at.map_or(0, |at| at.nanos().saturating_sub(whole_nanos(now)));
-                let silent_in = (nanos > 0).then(|| Duration::from_nanos(nanos));
-                Some(Refusal { reason: Reason::HALF_OPEN, silent_in })
+                let wait = (nanos > 0).then(|| Duration::from_nanos(nanos));
+                Some(Refusal { reason: Reason::HALF_OPEN, wait })
             }
             Effect::RefuseForced => Some(Refusal::of(Reason::FORCED_OPEN)),
             _ => None,

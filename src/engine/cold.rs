@@ -6,8 +6,9 @@ use super::totals::Sums;
 use crate::machine::coarse_deadline::CoarseDeadline;
 use crate::machine::word::Epoch;
 use crate::sync::unmodelled::{AtomicU64, Ordering};
-use crate::sync::{Mutex, OnceBox};
+use crate::sync::{CountBox, Mutex, OnceBox};
 use crate::window::Windows;
+use crate::window::steps::StepWindow;
 
 /// What a healthy breaker without rate rules does without, in a box that is made when it is first needed.
 pub(super) struct Cold {
@@ -25,6 +26,7 @@ pub(super) struct Cold {
     /// The epoch that began when the breaker was disabled, if `enabled` has forced it closed. Written under the lock of
     /// `cleared`.
     disabled: AtomicU64,
+    steps: CountBox<StepWindow>,
     /// Slow calls. They have taken so long that a count that all threads share costs them nothing.
     slow: AtomicU64,
 }
@@ -78,6 +80,7 @@ impl Cold {
             versions: OnceBox::new(),
             shadows: OnceBox::new(),
             disabled: AtomicU64::new(Disabled::bits(disabled)),
+            steps: CountBox::new(),
             slow: AtomicU64::new(0),
         }
     }
@@ -110,6 +113,11 @@ impl Cold {
 
     pub(super) fn shadows_or_new(&self) -> &Shadows {
         self.shadows.get_or_init(|| Box::new(Shadows::new()))
+    }
+
+    /// What calls within the steps of recovery are counted in, made when it is first needed.
+    pub(super) fn steps_or_new(&self) -> &StepWindow {
+        self.steps.get_or_init(|| Box::new(StepWindow::new()))
     }
 
     pub(super) fn versions_or_new(&self) -> &Versions {

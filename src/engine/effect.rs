@@ -35,7 +35,7 @@ impl Engine {
     /// Tells everyone that a new epoch has begun.
     #[inline(never)]
     fn tell(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Option<Duration>) {
-        let has_changed = applied.before.state() != applied.after.state();
+        let has_changed = !applied.before.has_state_of(applied.after);
         if let (State::Open, Some(now)) = (applied.after.state(), at) {
             self.store_coarse_deadline(applied.after, now);
         }
@@ -70,7 +70,11 @@ impl Engine {
         let Applied { before, after, epoch, .. } = *applied;
         let (errors, successes) = counts;
         let settings = self.settings();
-        let windows = settings.windows().filter(|_| before.state() == State::Closed);
+        let window = match before.state() {
+            State::Closed => settings.windows().map(|windows| self.window_metrics(windows, epoch, at)),
+            State::HalfOpen if before.is_recovering() => Some(self.window_of_step(before, at, &settings)),
+            _ => None,
+        };
         Transition {
             name: self.name.clone(),
             from: before.state(),
@@ -82,7 +86,7 @@ impl Engine {
             consecutive_error_count: errors.into(),
             consecutive_success_count: successes.into(),
             rejected_count: self.totals().rejections(),
-            window: windows.map(|windows| self.window_metrics(windows, epoch, at)),
+            window,
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod observers;
 pub(crate) mod open_limit;
 mod opening;
 mod reconfigure;
+mod recovery;
 #[cfg(feature = "registry")]
 mod registry;
 mod settings_version;
@@ -263,10 +264,14 @@ impl Engine {
             retry_after: (state == State::Open).then(|| self.cell.time_left(word, self.now())),
             last_error,
             shadow: self.shadow_metrics(),
-            window: self.settings().windows().map(|windows| match state {
-                State::Closed => self.window_metrics(windows, epoch, self.time_of(windows)),
-                _ => WindowMetrics::default(),
-            }),
+            window: match self.settings().windows() {
+                _ if word.is_recovering() => Some(self.shown_window_of_step(word)),
+                Some(windows) if state == State::Closed => {
+                    Some(self.window_metrics(windows, epoch, self.time_of(windows)))
+                }
+                windows => windows.map(|_| WindowMetrics::default()),
+            },
+            recovery: if word.is_recovering() { self.recovery_step(word) } else { None },
         }
     }
 

@@ -14,13 +14,13 @@ use crate::transition::Cause;
 use crate::window::{Reading, Recorded, Sample, Windows};
 
 /// A call that has ended, up to the moment at which it is counted.
-struct Ended<'a> {
-    ticket: Ticket,
-    place: Place<'a>,
+pub(super) struct Ended<'a> {
+    pub(super) ticket: Ticket,
+    pub(super) place: Place<'a>,
     /// When, if that matters.
-    at: Option<Duration>,
-    is_slow: bool,
-    settings: Settings<'a>,
+    pub(super) at: Option<Duration>,
+    pub(super) is_slow: bool,
+    pub(super) settings: Settings<'a>,
 }
 
 impl Engine {
@@ -123,9 +123,10 @@ impl Engine {
         self.succeed(Some(own), admission.into());
     }
 
-    /// A success of a probe, or a late one, that is not timed.
+    /// A success of a probe, of a call within the steps of recovery, or a late one, that is not timed.
     fn succeed_untimed(&self, own: &Stripe, admission: Admission) {
         match self.cell.load_for(admission.head) {
+            Some((word, _)) if word.is_recovering() => self.succeed(Some(own), admission.into()),
             Some((word, Standing::Current)) => {
                 own.count_success(admission.epoch());
                 self.swap_success(word, admission.epoch(), None, &self.settings());
@@ -212,6 +213,9 @@ impl Engine {
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Success);
         };
+        if word.is_recovering() {
+            return self.settle_in_steps(&ended, None);
+        }
         if ended.is_slow {
             return self.succeed_slowly(&ended, word, standing);
         }
@@ -233,8 +237,14 @@ impl Engine {
     /// What a success that has been counted makes of the word, which was `word` just now. `now`: the time, if it was read.
     #[inline(never)]
     fn swap_success(&self, word: Word, epoch: Epoch, now: Option<Duration>, settings: &Settings<'_>) {
+        let rules = settings.rules();
         let at = now.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        let applied = self.cell.succeed(epoch, settings.rules());
+        if rules.recovery.is_some() && word.state() == State::HalfOpen {
+            let now = at.unwrap_or_else(|| self.now());
+            let applied = self.cell.succeed_into_steps(epoch, now, rules);
+            return self.perform(&applied, Some(now));
+        }
+        let applied = self.cell.succeed(epoch, rules);
         self.perform(&applied, at);
     }
 
@@ -261,6 +271,9 @@ impl Engine {
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
+        if word.is_recovering() {
+            return self.settle_in_steps(&ended, Some(note));
+        }
         let tripped_by = self.count_bad(&ended, Kind::Error, word, standing);
         let is_opening = step::opening_cause(word, tripped_by, ended.settings.rules()).is_some();
         let is_below = word.state() == State::Closed && !is_opening;

@@ -49,6 +49,7 @@ impl Applied {
 
     /// What a call that this admitted keeps of the word.
     pub(crate) const fn head(&self) -> Head {
+        // Of the steps of recovery no call is admitted by a swap.
         if self.after.admits_all() { self.after.head() } else { Head::of_probe(self.epoch_after()) }
     }
 }
@@ -133,11 +134,28 @@ impl Cell {
         }
     }
 
-    /// Whether the breaker admits every call, and is in `epoch`.
+    /// Whether the breaker is in `epoch`, and admits every call or is in the steps of recovery.
     #[inline]
     pub(crate) fn is_in(&self, epoch: Epoch) -> bool {
         let word = self.load();
-        word.admits_all() && word.head().epoch() == epoch
+        (word.admits_all() || word.is_recovering()) && word.head().epoch() == epoch
+    }
+
+    /// When the steps of recovery of `epoch` were entered; `None` if they are over.
+    pub(crate) fn entered_at(&self, epoch: Epoch) -> Option<Millis> {
+        self.newest_probe.admitted_at(epoch)
+    }
+
+    /// The step of recovery that `judged` is at has not held; the rest is as in [`step::relapse`].
+    pub(crate) fn relapse(&self, judged: Word, cause: Cause, now: Duration, draw: f64, rules: &Rules) -> Applied {
+        let applied = self.swap(|word, context| Some(step::relapse(word, context, judged, cause, now, draw, rules)));
+        self.store_lead(&applied, Some(now));
+        applied
+    }
+
+    /// The last step of recovery has held; `judged` is the word then.
+    pub(crate) fn conclude(&self, judged: Word) -> Applied {
+        self.swap(|word, context| Some(step::conclude(word, context, judged)))
     }
 
     /// Tells those who swap the word from now on what this thread has done before, and this thread what they did before
@@ -217,6 +235,7 @@ impl Cell {
             let lead = if state == State::Open { self.lead(word) } else { 0 };
             let reached = now.saturating_add(Duration::from_nanos(lead));
             let is_silent = state == State::HalfOpen
+                && !word.is_recovering()
                 && step::is_full(word, rules)
                 && self.newest_probe.is_overdue(epoch, now, rules.probe_timeout);
             let step = step::admit(word, epoch, reached, is_silent, rules);
@@ -230,10 +249,21 @@ impl Cell {
         })
     }
 
-    /// A call of the epoch `call` succeeded.
+    /// A call of the epoch `call` succeeded. `rules` have no recovery, or the call is no probe.
     #[inline]
     pub(crate) fn succeed(&self, call: Epoch, rules: &Rules) -> Applied {
         self.swap(|word, context| Some(step::succeed(word, context, call, rules)))
+    }
+
+    /// The same, where the success may enter the steps of recovery.
+    #[cold]
+    pub(crate) fn succeed_into_steps(&self, call: Epoch, now: Duration, rules: &Rules) -> Applied {
+        self.swap(|word, context| {
+            let step = step::succeed(word, context, call, rules);
+            let enters = step.effect.begins_epoch() && step.next.is_recovering();
+            // Before the swap, so that whoever sees the word finds when the steps were entered.
+            (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)
+        })
     }
 
     /// A call of the epoch `call` failed; the rest is as in [`step::fail`].
@@ -302,7 +332,7 @@ impl Cell {
                 }
                 continue;
             }
-            let changes = self.keep(past) + u64::from(before.tag() != after.tag());
+            let changes = self.keep(past) + u64::from(!before.has_state_of(after));
             if self.swap_once(&mut before, after) {
                 self.raise_floor(changes);
                 return Applied { before, after, effect, epoch, changes };
@@ -360,6 +390,7 @@ impl Cell {
         self.context_of_gated(word)
     }
 
+    #[inline]
     fn context_of_gated(&self, word: Word) -> Option<Context> {
         self.past(word).map(|past| self.context_after(past, word))
     }
@@ -369,7 +400,7 @@ impl Cell {
         let epoch = past.history.epoch();
         // Should it be that of a later episode already, then the word has moved on, and no swap of it will do.
         let first_round = match word.state() {
-            State::HalfOpen if word.is_continued() => self.kept_first_round(),
+            State::HalfOpen if !word.is_recovering() && word.is_continued() => self.kept_first_round(),
             _ => epoch,
         };
         Context { epoch, first_round, reopenings: past.history.reopenings() }

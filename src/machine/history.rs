@@ -1,4 +1,4 @@
-use crate::machine::word::{EPOCH, Epoch, Field, GATED_BITS, HALF_OPEN, OPEN, TAG, Word};
+use crate::machine::word::{EPOCH, Epoch, Field, GATED_BITS, OPEN, TAG, Word, is_half_open, is_same_state};
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
 /// Modulo 2²²: a wide count beside the history makes them exact, see [`full_count`](History::full_count).
@@ -82,11 +82,11 @@ impl History {
     /// With the counts as they are once the tag has come here from the tag `from`.
     fn counting_from(self, from: u64) -> Self {
         let to = TAG.get(self.0);
-        let reopened = from == HALF_OPEN && to == OPEN && REOPENINGS.get(self.0) < REOPENINGS.max();
+        let reopened = is_half_open(from) && to == OPEN && REOPENINGS.get(self.0) < REOPENINGS.max();
         let kept = if to & GATED_BITS == 0 { REOPENINGS.set(self.0, 0) } else { self.0 };
         let reopenings = kept + (u64::from(reopened) << REOPENINGS.start());
         // The changes are the highest bits: what they lose when they go round is lost.
-        History(reopenings.wrapping_add(u64::from(from != to) << CHANGES.start()))
+        History(reopenings.wrapping_add(u64::from(!is_same_state(from, to)) << CHANGES.start()))
     }
 }
 
@@ -116,6 +116,19 @@ mod tests {
         assert_eq!(follow(&[open, Word::half_open, open, Word::forced_open, Word::half_open]).reopenings(), 1);
         assert_eq!(follow(&[open, Word::half_open, open, Word::closed, open]).reopenings(), 0);
         assert_eq!(follow(&[open, Word::half_open, open, Word::forced_closed]).reopenings(), 0);
+    }
+
+    #[test]
+    fn the_steps_of_recovery_are_half_open_in_an_epoch_of_their_own() {
+        let outage = [open, Word::half_open, Word::recovering];
+        assert_eq!((follow(&outage).full_count(0), follow(&outage).epoch()), (2, Epoch::new(3)));
+        let reopened = follow(&[open, Word::half_open, Word::recovering, open]);
+        assert_eq!((reopened.full_count(0), reopened.reopenings()), (3, 1));
+        assert_eq!(follow(&[open, Word::half_open, Word::recovering, Word::half_open, open]).reopenings(), 1);
+        assert_eq!(follow(&[open, Word::half_open, open, Word::half_open, Word::recovering]).reopenings(), 1);
+        let history = follow(&outage);
+        let later = Word::recovering(Epoch::new(3)).with_step(5).with_step_over();
+        assert_eq!((history.as_of(later), history.as_of(Word::half_open(Epoch::new(3)))), (Some(history), None));
     }
 
     #[test]

@@ -6,5 +6,6 @@ pub(crate) mod epoch_cell;
 pub(crate) mod history;
 pub(crate) mod millis;
 pub(crate) mod probe_stamp;
+pub(crate) mod recovery;
 pub(crate) mod step;
 pub(crate) mod word;

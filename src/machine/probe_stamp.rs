@@ -33,10 +33,15 @@ impl NewestProbe {
         }
     }
 
+    /// When the newest probe of `epoch` was admitted; where `epoch` is one of steps of recovery, when it began.
+    pub(crate) fn admitted_at(&self, epoch: Epoch) -> Option<Millis> {
+        // Acquire: pairs with the Release in `stamp`.
+        admitted(self.of(epoch).load(Ordering::Acquire), epoch)
+    }
+
     /// When the newest probe of `epoch` will have been silent for `timeout`.
     pub(crate) fn overdue_at(&self, epoch: Epoch, timeout: Duration) -> Option<Millis> {
-        // Acquire: pairs with the Release in `stamp`.
-        admitted(self.of(epoch).load(Ordering::Acquire), epoch).map(|admitted| silent_until(admitted, timeout))
+        self.admitted_at(epoch).map(|admitted| silent_until(admitted, timeout))
     }
 
     /// Whether at `now` the newest probe of `epoch` has been silent for `timeout`.

@@ -102,6 +102,8 @@ pub(crate) enum Effect {
     RefuseFull,
     /// Refuse it: forced open.
     RefuseForced,
+    /// Ask the steps of recovery: the word does not know.
+    AskSteps,
     /// Nothing more: the outcome has been counted.
     Counted,
     /// Nothing more: the outcome belongs to an earlier epoch and changed nothing.
@@ -149,6 +151,7 @@ pub(crate) fn admit(word: Word, epoch: Epoch, now: Duration, is_silent: bool, ru
         State::Open => {
             Step { next: Word::half_open(epoch.next()).with_probe(), effect: begin_after((0, 0), Cause::ResetTimeout) }
         }
+        State::HalfOpen if word.is_recovering() => Step::stay(word, Effect::AskSteps),
         State::HalfOpen if !is_full(word, rules) => Step { next: word.with_probe(), effect: Effect::Admit },
         State::HalfOpen if is_silent => {
             let next = word.next_round(epoch.next());
@@ -164,10 +167,12 @@ pub(crate) fn succeed(word: Word, context: Context, call: Epoch, rules: &Rules) 
     let standing = context.standing(call);
     match word.state() {
         State::Closed if standing == Standing::Current => Step::counted(closed_after_success(word)),
-        State::HalfOpen if standing != Standing::Late => {
+        State::HalfOpen if standing != Standing::Late && !word.is_recovering() => {
             let succeeded = word.with_successes(word.successes() + 1);
             if succeeded.successes() >= u64::from(rules.success_threshold) {
-                return begin(Word::closed(context.epoch.next()), succeeded, Cause::SuccessThreshold);
+                let epoch = context.epoch.next();
+                let next = if rules.recovery.is_some() { Word::recovering(epoch) } else { Word::closed(epoch) };
+                return begin(next, succeeded, Cause::SuccessThreshold);
             }
             if standing == Standing::EarlierRound {
                 return free(word, succeeded, rules);
@@ -194,7 +199,7 @@ pub(crate) fn fail(
     let standing = context.standing(call);
     let failed = match word.state() {
         State::Closed if standing == Standing::Current => closed_after_failure(word),
-        State::HalfOpen if standing != Standing::Late => failed_probe(word, standing),
+        State::HalfOpen if standing != Standing::Late && !word.is_recovering() => failed_probe(word, standing),
         _ => return stay_settled(word, standing),
     };
     match (opening_cause(word, met, rules), now) {
@@ -275,9 +280,31 @@ pub(crate) fn trip(word: Word, context: Context, call: Epoch, now: Duration, ope
 /// A call of the epoch `call` ended and says nothing.
 pub(crate) fn release(word: Word, context: Context, call: Epoch, rules: &Rules) -> Step {
     match (word.state(), context.standing(call)) {
-        (State::HalfOpen, Standing::Current) => free(word, word.with_return(), rules),
+        (State::HalfOpen, Standing::Current) if !word.is_recovering() => free(word, word.with_return(), rules),
         (_, standing) => stay_settled(word, standing),
     }
+}
+
+/// The calls of the step of recovery that `judged` is at have met a rate rule.
+pub(crate) fn relapse(
+    word: Word,
+    context: Context,
+    judged: Word,
+    cause: Cause,
+    now: Duration,
+    draw: f64,
+    rules: &Rules,
+) -> Step {
+    let is_at = word.is_recovering() && context.epoch == judged.head().epoch() && word.step() == judged.step();
+    if is_at { open(word, word, context, now, draw, cause, rules) } else { Step::stay(word, Effect::Late) }
+}
+
+/// The last step of recovery has held; `judged` is the word then.
+pub(crate) fn conclude(word: Word, context: Context, judged: Word) -> Step {
+    if word != judged {
+        return Step::stay(word, Effect::Late);
+    }
+    begin(Word::closed(context.epoch.next()), word, Cause::Recovered)
 }
 
 /// An operator moves the breaker.
@@ -321,6 +348,9 @@ fn stay_settled(word: Word, standing: Standing) -> Step {
 }
 
 fn failed_probe(word: Word, standing: Standing) -> Word {
+    if word.is_recovering() {
+        return word;
+    }
     let settled = if standing == Standing::Current { word.without_probe() } else { word };
     settled.with_successes(0).with_probe_errors(word.probe_errors() + 1)
 }
@@ -361,6 +391,7 @@ fn begin_after((errors, successes): (u64, u64), cause: Cause) -> Effect {
 pub(crate) fn counts(word: Word) -> (u64, u64) {
     match word.state() {
         State::Closed => (word.errors(), 0),
+        State::HalfOpen if word.is_recovering() => (0, 0),
         State::HalfOpen => (word.probe_errors(), word.successes()),
         State::Open | State::ForcedOpen | State::ForcedClosed => (0, 0),
     }

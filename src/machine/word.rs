@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::machine::millis::Millis;
+use crate::recovery::Recovery;
 use crate::state::State;
 
 /// A run of bits in a word.
@@ -83,6 +84,13 @@ const _: () = assert!(DEADLINE.end() == u64::BITS);
 const _: () = assert!(RETURNS.end() == u64::BITS);
 const _: () = assert!(EPOCH.end() == u32::BITS);
 
+/// Recovering: the step, counted from 0. The words of this state hold the whole epoch.
+const STEP: Field = Field::after(EPOCH, 6);
+/// Recovering: whether the time of the step is over, and its window is being judged.
+const STEP_IS_OVER: Field = Field::after(STEP, 1);
+
+const _: () = assert!(Recovery::MOST_STEPS as u64 <= STEP.max() + 1);
+
 /// The most that `half_open_capacity` and the probe thresholds may be set to.
 pub(crate) const MAX_PROBES: u32 = 127;
 
@@ -139,6 +147,16 @@ impl Head {
         Head::new(PROBE, epoch)
     }
 
+    /// That of a call within the steps of recovery, likewise.
+    pub(crate) const fn of_step(epoch: Epoch) -> Self {
+        Head::new(STEP_CALL, epoch)
+    }
+
+    #[inline]
+    pub(crate) const fn is_probe(self) -> bool {
+        TAG.get(self.0 as u64) == PROBE
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "both fields end there")]
     const fn new(tag: u64, epoch: Epoch) -> Self {
         Head(EPOCH.set(TAG.set(0, tag), epoch.number()) as u32)
@@ -162,6 +180,10 @@ const FORCED_CLOSED: u64 = 1;
 pub(crate) const HALF_OPEN: u64 = 2;
 pub(crate) const OPEN: u64 = 3;
 const FORCED_OPEN: u64 = 4;
+/// Half-open, in the steps of recovery.
+pub(crate) const RECOVERING: u64 = 5;
+/// In the head of the permit of a call within the steps; no word has it.
+const STEP_CALL: u64 = 6;
 /// In the head of a probe's permit; no word has it.
 const PROBE: u64 = 7;
 
@@ -173,7 +195,8 @@ const LOW_EPOCH_BIT: u64 = 0b010;
 const _: () = assert!((CLOSED | FORCED_CLOSED) & GATED_BITS == 0 && GATED_BITS | FORCED_CLOSED == TAG.max());
 const _: () = assert!(HALF_OPEN & GATED_BITS != 0 && OPEN & GATED_BITS != 0 && FORCED_OPEN & GATED_BITS != 0);
 const _: () = assert!(HALF_OPEN & OPEN & LOW_EPOCH_BIT != 0);
-const _: () = assert!((CLOSED | FORCED_CLOSED | FORCED_OPEN) & LOW_EPOCH_BIT == 0);
+const _: () = assert!((CLOSED | FORCED_CLOSED | FORCED_OPEN | RECOVERING) & LOW_EPOCH_BIT == 0);
+const _: () = assert!(RECOVERING & GATED_BITS != 0);
 
 impl Word {
     /// Closed, nothing counted, epoch 0.
@@ -219,6 +242,35 @@ impl Word {
         Self::whole(FORCED_CLOSED, epoch)
     }
 
+    /// At the first step of recovery.
+    pub(crate) const fn recovering(epoch: Epoch) -> Self {
+        Self::whole(RECOVERING, epoch)
+    }
+
+    /// Half-open, in the steps of recovery: no field of a half-open word is there.
+    #[inline]
+    pub(crate) const fn is_recovering(self) -> bool {
+        TAG.get(self.0) == RECOVERING
+    }
+
+    /// Recovering: the step, counted from 0.
+    pub(crate) const fn step(self) -> u32 {
+        STEP.get_u32(self.0)
+    }
+
+    pub(crate) const fn is_step_over(self) -> bool {
+        STEP_IS_OVER.get(self.0) != 0
+    }
+
+    pub(crate) const fn with_step_over(self) -> Self {
+        Word(STEP_IS_OVER.set(self.0, 1))
+    }
+
+    /// At a later step.
+    pub(crate) const fn with_step(self, step: u32) -> Self {
+        Word(STEP_IS_OVER.set(STEP.set(self.0, step as u64), 0))
+    }
+
     pub(crate) const fn state(self) -> State {
         state_of(TAG.get(self.0))
     }
@@ -226,6 +278,11 @@ impl Word {
     #[inline]
     pub(crate) const fn tag(self) -> u64 {
         TAG.get(self.0)
+    }
+
+    #[inline]
+    pub(crate) const fn has_state_of(self, other: Word) -> bool {
+        is_same_state(self.tag(), other.tag())
     }
 
     /// All but the tag.
@@ -250,7 +307,7 @@ impl Word {
         (self.0 ^ head) << (u64::BITS - width) == 0
     }
 
-    /// State and epoch of a word that admits every call.
+    /// State and epoch of a word that holds the whole epoch.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the errors are cut off")]
     pub(crate) const fn head(self) -> Head {
@@ -338,12 +395,24 @@ impl Word {
     }
 }
 
-/// The state that a tag stands for. No word has the tags 5 to 7; 6 is kept for steps of recovery, a gated state.
+/// Whether a tag is one of the two that stand for half-open.
+#[inline]
+pub(crate) const fn is_half_open(tag: u64) -> bool {
+    tag == HALF_OPEN || tag == RECOVERING
+}
+
+/// Whether two tags stand for the same state.
+#[inline]
+pub(crate) const fn is_same_state(tag: u64, other: u64) -> bool {
+    tag == other || tag + other == HALF_OPEN + RECOVERING && is_half_open(tag)
+}
+
+/// The state that a tag stands for. No word has the tags 6 and 7.
 pub(crate) const fn state_of(tag: u64) -> State {
     match tag {
         CLOSED => State::Closed,
         FORCED_CLOSED => State::ForcedClosed,
-        HALF_OPEN => State::HalfOpen,
+        HALF_OPEN | RECOVERING => State::HalfOpen,
         OPEN => State::Open,
         _ => State::ForcedOpen,
     }
@@ -372,6 +441,9 @@ impl fmt::Debug for Word {
         match self.state() {
             State::Closed => out.field("errors", &self.errors()),
             State::Open => out.field("deadline", &self.deadline()),
+            State::HalfOpen if self.is_recovering() => {
+                out.field("step", &self.step()).field("is_step_over", &self.is_step_over())
+            }
             State::HalfOpen => out
                 .field("in_flight", &self.in_flight())
                 .field("successes", &self.successes())

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::{LastError, Metrics, ShadowMetrics, ShadowRejections, WindowMetrics};
+use super::{LastError, Metrics, RecoveryStep, ShadowMetrics, ShadowRejections, WindowMetrics};
 
 /// Writes the fields by their names.
 macro_rules! serialize {
@@ -38,6 +38,15 @@ serialize! {
         last_error: last_error,
         shadow: shadow.as_deref(),
         window: window,
+        recovery: recovery.as_deref(),
+    }
+}
+
+serialize! {
+    RecoveryStep {
+        step: step,
+        steps: steps,
+        share: f64::from_bits(*share),
     }
 }
 

@@ -3,6 +3,7 @@
 mod count;
 mod in_flight;
 mod ring;
+pub(crate) mod steps;
 mod time;
 mod timeline;
 

@@ -85,6 +85,7 @@ impl Plan {
             half_open_max_capacity: half_open_capacity + u32::try_from(draw(2)).expect("small"),
             // In half of the rounds probes fall silent from one phase to the next.
             probe_timeout: [10, 1_000][draw(2)],
+            recovery: None,
             dropped_calls: [Dropped::Ignore, Dropped::Failure][draw(2)],
         };
         let mut numbers = 0;

@@ -15,7 +15,7 @@ use pair::{Openings, Operation, compare};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
-use reference::{MILLI, Rates, Settings, Share, Span};
+use reference::{MILLI, Rates, Settings, Share, Span, Steps};
 use tripcoil::{Dropped, Outcome, State};
 
 /// Each rule is tried with at least this many operations.
@@ -139,8 +139,28 @@ fn settings(
             half_open_max_capacity: (probing.2 + probing.3).min(127),
             probe_timeout: probing.4,
             dropped_calls,
+            recovery: None,
         },
     )
+}
+
+/// The same settings with steps of recovery.
+fn with_recovery(settings: impl Strategy<Value = Settings>) -> impl Strategy<Value = Settings> {
+    let steps = (vec(share(), 1..=4), prop_oneof![10..=60_u64, Just(400)]).prop_map(|(mut shares, each)| {
+        shares.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
+        Steps { shares, each }
+    });
+    (settings, steps).prop_map(|(settings, steps)| Settings { recovery: Some(steps), ..settings })
+}
+
+/// An order to begin with probes comes often, so that the steps are entered often.
+fn recovering() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        12 => operation(),
+        1 => Just(Operation::TransitionTo(State::HalfOpen)),
+        4 => (1..=30_u8, success_or_failure()).prop_map(|(calls, outcome)| Operation::Calls(calls, outcome)),
+        6 => (1..=10_u8).prop_map(|calls| Operation::Calls(calls, Outcome::Success)),
+    ]
 }
 
 fn from_environment(variable: &str) -> Option<u64> {
@@ -165,12 +185,12 @@ fn holds_for(rules: impl Strategy<Value = Settings>, operation: impl Strategy<Va
     const LENGTH: std::ops::RangeInclusive<usize> = 100..=500;
     let start = prop_oneof![Just(0), 0..10_000 * MILLI, Just(1_700_000_000_000 * MILLI)];
     let performed = Cell::new(0);
-    let openings = Cell::new([0, 0]);
+    let openings = Cell::new([0; 4]);
     check(OPERATIONS / 280, &(rules, start, vec(operation, LENGTH)), |(settings, start, operations)| {
         performed.set(performed.get() + operations.len() as u64);
-        let [by_errors, by_slow_calls] = compare(&settings, start, &operations).map_err(TestCaseError::fail)?;
-        let [errors, slow_calls] = openings.get();
-        openings.set([errors + by_errors, slow_calls + by_slow_calls]);
+        let more = compare(&settings, start, &operations).map_err(TestCaseError::fail)?;
+        let so_far = openings.get();
+        openings.set(std::array::from_fn(|kind| so_far[kind] + more[kind]));
         Ok(())
     });
     assert!(performed.get() >= OPERATIONS, "only {} operations", performed.get());
@@ -252,12 +272,25 @@ fn probes_that_are_silent() {
 
 #[test]
 fn many_calls_that_hang_under_both_rates_over_the_last_calls() {
-    let [by_errors, by_slow_calls] = holds_for(settings(Just(None), both(last_calls())), hanging());
+    let [by_errors, by_slow_calls, ..] = holds_for(settings(Just(None), both(last_calls())), hanging());
     assert!(by_errors > 20 && by_slow_calls > 20, "{by_errors} and {by_slow_calls}");
 }
 
 #[test]
 fn many_calls_that_hang_under_both_rates_over_time() {
-    let [by_errors, by_slow_calls] = holds_for(settings(Just(None), both(last_millis())), hanging());
+    let [by_errors, by_slow_calls, ..] = holds_for(settings(Just(None), both(last_millis())), hanging());
     assert!(by_errors > 20 && by_slow_calls > 20, "{by_errors} and {by_slow_calls}");
+}
+
+#[test]
+fn steps_of_recovery_without_rates() {
+    let [.., relapses, closes] = holds_for(with_recovery(settings(threshold(), Just(None))), recovering());
+    assert!(relapses > 20 && closes > 20, "{relapses} and {closes}");
+}
+
+#[test]
+fn steps_of_recovery_under_both_rates() {
+    let settings = with_recovery(settings(maybe_threshold(), both(any_span())));
+    let [.., relapses, closes] = holds_for(settings, prop_oneof![2 => recovering(), 1 => hanging()]);
+    assert!(relapses > 20 && closes > 20, "{relapses} and {closes}");
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{Cause, CircuitBreaker, Metrics, Outcome, Permit, State, Transition, WindowMetrics};
+use tripcoil::{Cause, CircuitBreaker, Metrics, Outcome, Permit, Recovery, State, Transition, WindowMetrics};
 
-use crate::reference::{Call, Counts, Face, MILLI, Reference, Settings, Step, Time, Told, Totals};
+use crate::reference::{Call, Counts, Face, MILLI, Reference, Settings, Step, Steps, Time, Told, Totals};
 
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "the fuzzer does without some")]
@@ -55,6 +55,10 @@ fn build(settings: &Settings, clock: &ManualClock, told: &Arc<Mutex<Vec<Told>>>)
             builder = builder.slow_call_rate(share.rate()).slow_call_duration(Duration::from_millis(millis));
         }
     }
+    if let Some(Steps { shares, each }) = &settings.recovery {
+        let steps = Recovery::steps(shares.iter().map(|share| share.rate()));
+        builder = builder.recovery(steps.each(Duration::from_millis(*each)));
+    }
     builder.build().expect("settings that are allowed")
 }
 
@@ -99,6 +103,7 @@ fn face(metrics: &Metrics) -> Face {
         retry_after: metrics.retry_after,
         has_last_error: metrics.last_error.is_some(),
         window: metrics.window.map(counts),
+        recovery: metrics.recovery.as_ref().map(|recovery| recovery.step),
     }
 }
 
@@ -111,7 +116,7 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
     let breaker = build(settings, &clock, &told);
     let reference = Reference::new(settings.clone(), start);
     let mut pair = Pair { breaker: &breaker, reference, clock, now: start, in_flight: Vec::new() };
-    let mut openings = [0; 2];
+    let mut openings = [0; 4];
     for (step, operation) in operations.iter().enumerate() {
         pair.perform(*operation)?;
         let at = || format!("after operation {step}, {operation:?}, at {:?}", Duration::from_nanos(pair.now));
@@ -121,6 +126,8 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
             let is_beside_hanging = told.window.is_some_and(|window| window.hanging > 0);
             openings[0] += usize::from(is_beside_hanging && told.cause == Cause::ErrorRate);
             openings[1] += usize::from(is_beside_hanging && told.cause == Cause::SlowCallRate);
+            openings[2] += usize::from(told.from == State::HalfOpen && told.cause == Cause::ErrorRate);
+            openings[3] += usize::from(told.cause == Cause::Recovered);
         }
         is_same(&breaker.state(), &pair.reference.state())
             .and_then(|()| is_same(&face(&breaker.metrics()), &pair.reference.face()))
@@ -130,8 +137,9 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
     Ok(openings)
 }
 
-/// By the error rate, and by the slow call rate.
-pub(crate) type Openings = [usize; 2];
+/// By the error rate, and by the slow call rate; then out of steps of recovery by the error rate, and how often such steps
+/// held up to the close.
+pub(crate) type Openings = [usize; 4];
 
 fn is_same<T: PartialEq + std::fmt::Debug>(breaker: &T, reference: &T) -> Result<(), String> {
     if breaker == reference {

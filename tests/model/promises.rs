@@ -21,6 +21,7 @@ fn plain(rates: Option<Rates>) -> Reference {
         half_open_capacity: 1,
         half_open_max_capacity: 1,
         probe_timeout: 30_000,
+        recovery: None,
         dropped_calls: Dropped::Ignore,
     };
     Reference::new(settings, 0)

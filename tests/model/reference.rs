@@ -78,6 +78,15 @@ pub(crate) struct Settings {
     pub(crate) half_open_max_capacity: u32,
     pub(crate) probe_timeout: u64,
     pub(crate) dropped_calls: Dropped,
+    pub(crate) recovery: Option<Steps>,
+}
+
+/// The steps of recovery.
+#[derive(Clone, Debug)]
+pub(crate) struct Steps {
+    pub(crate) shares: Vec<Share>,
+    /// In milliseconds.
+    pub(crate) each: u64,
 }
 
 /// What the metrics of a breaker show.
@@ -93,6 +102,8 @@ pub(crate) struct Face {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) has_last_error: bool,
     pub(crate) window: Option<Counts>,
+    /// The step of recovery, counted from 1.
+    pub(crate) recovery: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,6 +160,7 @@ enum Mode {
     Closed(Closed),
     Open { until: Time },
     HalfOpen(HalfOpen),
+    Recovering(Recovering),
     ForcedOpen,
     ForcedClosed,
 }
@@ -203,6 +215,19 @@ struct HalfOpen {
     errors: u32,
 }
 
+/// Half-open, within the steps of recovery.
+#[derive(Clone, Debug)]
+struct Recovering {
+    /// In milliseconds, rounded up.
+    entered: u64,
+    step: u32,
+    /// What the step has seen, but for the calls that hang.
+    counts: Counts,
+    in_flight: InFlight,
+    /// When the latest call was admitted, in milliseconds since the steps were entered.
+    last: u64,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Reference {
     settings: Settings,
@@ -217,6 +242,8 @@ pub(crate) struct Reference {
     changes_at_reset: u64,
     has_last_error: bool,
     calls: u64,
+    /// Calls that have asked a step of recovery to pass.
+    asked: u32,
     pub(crate) told: Vec<Told>,
 }
 
@@ -238,6 +265,7 @@ impl Reference {
             changes_at_reset: 0,
             has_last_error: false,
             calls: 0,
+            asked: 0,
             told: Vec::new(),
         }
     }
@@ -261,7 +289,7 @@ impl Reference {
         match self.mode {
             Mode::Closed(_) => State::Closed,
             Mode::Open { .. } => State::Open,
-            Mode::HalfOpen(_) => State::HalfOpen,
+            Mode::HalfOpen(_) | Mode::Recovering(_) => State::HalfOpen,
             Mode::ForcedOpen => State::ForcedOpen,
             Mode::ForcedClosed => State::ForcedClosed,
         }
@@ -281,10 +309,15 @@ impl Reference {
                 _ => None,
             },
             has_last_error: self.has_last_error,
-            window: self.settings.rates.map(|rates| match &self.mode {
-                Mode::Closed(closed) => closed.window(&rates, self.now),
-                _ => Counts::default(),
-            }),
+            window: match (&self.mode, self.settings.rates) {
+                (Mode::Closed(closed), Some(rates)) => Some(closed.window(&rates, self.now)),
+                (Mode::Recovering(steps), _) => Some(steps.window(self.slow(), self.now)),
+                (_, rates) => rates.map(|_| Counts::default()),
+            },
+            recovery: match &self.mode {
+                Mode::Recovering(steps) => Some(steps.step + 1),
+                _ => None,
+            },
         }
     }
 
@@ -299,7 +332,11 @@ impl Reference {
     /// A call asks to be admitted. The error is how long to wait, if that is known.
     pub(crate) fn admit(&mut self) -> Result<Call, Option<Duration>> {
         let slow = self.slow();
+        self.bring_steps_up_to_now();
         self.look_for_calls_that_hang();
+        if !self.passes_the_step() {
+            return self.reject(None);
+        }
         let mut round = 0;
         match &mut self.mode {
             Mode::Open { until } if self.now < *until => {
@@ -325,12 +362,16 @@ impl Reference {
                 round = probes.round;
             }
             Mode::ForcedOpen => return self.reject(None),
-            Mode::Closed(_) | Mode::ForcedClosed => {}
+            Mode::Closed(_) | Mode::Recovering(_) | Mode::ForcedClosed => {}
         }
         self.calls += 1;
         self.active += 1;
-        if let (Mode::Closed(closed), Some((_, slow))) = (&mut self.mode, slow) {
-            closed.in_flight.admit(self.calls, slow, self.now);
+        if let (
+            Mode::Closed(Closed { in_flight, .. }) | Mode::Recovering(Recovering { in_flight, .. }),
+            Some((_, slow)),
+        ) = (&mut self.mode, slow)
+        {
+            in_flight.admit(self.calls, slow, self.now);
         }
         Ok(Call { id: self.calls, epoch: self.epoch, round, admitted: self.now, is_timed: true })
     }
@@ -346,7 +387,11 @@ impl Reference {
 
     /// The first admission of each slice looks, so that a dependency that hangs opens the breaker.
     fn look_for_calls_that_hang(&mut self) {
-        if let (Mode::Closed(Closed { in_flight, .. }), Some((_, slow))) = (&self.mode, self.slow()) {
+        if let (
+            Mode::Closed(Closed { in_flight, .. }) | Mode::Recovering(Recovering { in_flight, .. }),
+            Some((_, slow)),
+        ) = (&self.mode, self.slow())
+        {
             if in_flight.is_first_of_slice(slow, self.now) && in_flight.hanging(slow, self.now) > 0 {
                 self.judge();
             }
@@ -360,8 +405,9 @@ impl Reference {
     }
 
     fn no_longer_hangs(&mut self, call: Call) {
-        if let Mode::Closed(closed) = &mut self.mode {
-            closed.in_flight.calls.retain(|(id, _)| *id != call.id);
+        if let Mode::Closed(Closed { in_flight, .. }) | Mode::Recovering(Recovering { in_flight, .. }) = &mut self.mode
+        {
+            in_flight.calls.retain(|(id, _)| *id != call.id);
         }
     }
 
@@ -400,10 +446,17 @@ impl Reference {
             return;
         }
         self.no_longer_hangs(call);
+        if matches!(outcome, Outcome::Success | Outcome::Failure) {
+            self.bring_steps_up_to_now();
+            if call.epoch != self.epoch {
+                return;
+            }
+        }
         self.has_last_error |= outcome != Outcome::Success;
         match self.mode {
             Mode::Closed(_) => self.settle_closed(outcome, slow),
             Mode::HalfOpen(_) => self.settle_probe(call, outcome, slow),
+            Mode::Recovering(_) => self.settle_in_step(outcome, slow),
             _ => {}
         }
     }
@@ -447,7 +500,9 @@ impl Reference {
                 let most = self.settings.half_open_max_capacity - self.settings.half_open_capacity;
                 probes.raise = most.min(probes.raise + 1);
             }
-            if probes.successes >= self.settings.success_threshold {
+            if probes.successes >= self.settings.success_threshold && self.settings.recovery.is_some() {
+                self.enter_steps();
+            } else if probes.successes >= self.settings.success_threshold {
                 self.enter(Mode::Closed(Closed::new(self.now)), Cause::SuccessThreshold);
             }
             return;
@@ -461,8 +516,85 @@ impl Reference {
         }
     }
 
+    /// The state stays half-open, so nobody is told.
+    fn enter_steps(&mut self) {
+        let entered = whole_millis_up(self.now) / MILLI;
+        let (counts, in_flight) = (Counts::default(), InFlight::default());
+        self.mode = Mode::Recovering(Recovering { entered, step: 0, counts, in_flight, last: 0 });
+        self.epoch += 1;
+    }
+
+    /// Ends the steps whose time is over.
+    fn bring_steps_up_to_now(&mut self) {
+        let (Mode::Recovering(steps), Some(Steps { shares, each })) = (&self.mode, &self.settings.recovery) else {
+            return;
+        };
+        let (reached, last) = (steps.elapsed(self.now) / each, shares.len() as u64 - 1);
+        if reached <= steps.step.into() {
+            return;
+        }
+        let window = steps.window(self.slow(), self.now);
+        if let Some(cause) = self.tripped_by(window, 1) {
+            self.open(cause);
+        } else if reached > last {
+            self.enter(Mode::Closed(Closed::new(self.now)), Cause::Recovered);
+        } else if let Mode::Recovering(steps) = &mut self.mode {
+            steps.step = u32::try_from(reached).expect("few steps");
+            steps.counts = Counts::default();
+        }
+    }
+
+    /// Whether a call passes, as far as steps of recovery are concerned.
+    fn passes_the_step(&mut self) -> bool {
+        let (Mode::Recovering(steps), Some(Steps { shares, each })) = (&mut self.mode, &self.settings.recovery) else {
+            return true;
+        };
+        let golden_ratio = (5_f64.sqrt() - 1.0) / 2.0;
+        let share = shares[steps.step as usize].rate();
+        let is_in_the_share = (f64::from(self.asked) * golden_ratio).fract() < share;
+        self.asked += 1;
+        let elapsed = steps.elapsed(self.now);
+        let passes = is_in_the_share || steps.last.abs_diff(elapsed) >= each.div_ceil(10);
+        if passes {
+            steps.last = elapsed;
+        }
+        passes
+    }
+
+    fn settle_in_step(&mut self, outcome: Outcome, slow: bool) {
+        if let Outcome::Trip { open_for } = outcome {
+            return self.open_for(open_for, Cause::Tripped);
+        }
+        let Mode::Recovering(Recovering { counts, .. }) = &mut self.mode else { return };
+        counts.calls += 1;
+        counts.errors += u64::from(outcome == Outcome::Failure);
+        counts.slow += u64::from(slow);
+        if slow || outcome == Outcome::Failure {
+            self.judge();
+        }
+    }
+
+    /// Which rule the calls of a step have met.
+    fn tripped_by(&self, window: Counts, minimum_calls: u64) -> Option<Cause> {
+        let Counts { calls, errors, slow, hanging } = window;
+        let error_rate = self.settings.rates.and_then(|rates| rates.error_rate).unwrap_or(Share { part: 1, whole: 2 });
+        let is_met = |share: Share, part, calls| calls >= minimum_calls && share.is_met(part, calls);
+        if is_met(error_rate, errors, calls) {
+            return Some(Cause::ErrorRate);
+        }
+        let (share, _) = self.slow()?;
+        is_met(share, slow + hanging, calls + hanging).then_some(Cause::SlowCallRate)
+    }
+
     /// Opens the breaker if a rate rule is met.
     fn judge(&mut self) {
+        if let Mode::Recovering(steps) = &self.mode {
+            let minimum_calls = self.settings.rates.map_or(20, |rates| rates.minimum_calls);
+            if let Some(cause) = self.tripped_by(steps.window(self.slow(), self.now), minimum_calls.into()) {
+                self.open(cause);
+            }
+            return;
+        }
         let (Mode::Closed(closed), Some(rates)) = (&self.mode, &self.settings.rates) else { return };
         let Counts { calls, errors, slow, hanging } = closed.window(rates, self.now);
         let is_met = |share: Share, part, calls| calls >= rates.minimum_calls.into() && share.is_met(part, calls);
@@ -488,7 +620,7 @@ impl Reference {
 
     fn enter(&mut self, mode: Mode, cause: Cause) {
         let (errors, successes) = self.runs();
-        let window = self.face().window.filter(|_| self.state() == State::Closed);
+        let window = self.face().window.filter(|_| matches!(self.mode, Mode::Closed(_) | Mode::Recovering(_)));
         let from = self.state();
         self.mode = mode;
         self.epoch += 1;
@@ -551,6 +683,9 @@ impl Reference {
     /// of its latest reading and no more notices that from two slices on.
     pub(crate) fn step_back(&self, back: Time) -> Option<Step> {
         let to = self.now.saturating_sub(back);
+        if matches!(self.mode, Mode::Recovering(_)) && self.slow().is_some() {
+            return None;
+        }
         let (Mode::Closed(closed), Some(rates)) = (&self.mode, &self.settings.rates) else {
             return Some(Step { to, begins_anew: false });
         };
@@ -589,6 +724,18 @@ impl HalfOpen {
         let has_a_place = probe.round == self.round;
         self.in_flight -= u32::from(has_a_place);
         has_a_place
+    }
+}
+
+impl Recovering {
+    /// In milliseconds.
+    fn elapsed(&self, now: Time) -> u64 {
+        (now / MILLI).saturating_sub(self.entered)
+    }
+
+    fn window(&self, slow: Option<(Share, u64)>, now: Time) -> Counts {
+        let hanging = slow.map_or(0, |(_, slow)| self.in_flight.hanging(slow, now));
+        Counts { hanging, ..self.counts }
     }
 }
 

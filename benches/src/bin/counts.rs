@@ -14,11 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tripcoil::clock::CoarseClock;
-use tripcoil::{CircuitBreaker, Clock, Registry, Window};
+use tripcoil::{CircuitBreaker, Clock, Recovery, Registry, State, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 24] = [
+const PATHS: [(&str, Run); 26] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
@@ -31,6 +31,8 @@ const PATHS: [(&str, Run); 24] = [
     ("alternating-last-100", alternating_last_100),
     ("rejected", rejected),
     ("cycle", cycle),
+    ("in-a-step", in_a_step),
+    ("rejected-by-a-step", rejected_by_a_step),
     ("metrics", metrics),
     ("alternating-64-threads", alternating_after_threads),
     ("alternating-last-100-64-threads", alternating_last_100_after_threads),
@@ -241,6 +243,27 @@ fn cycle(calls: u64) {
     let breaker = settings.build().expect("allowed settings");
     for _ in 0..calls {
         let _ = black_box(breaker.call_sync(bad));
+        let _ = black_box(breaker.call_sync(good));
+    }
+}
+
+/// At the first step of recovery, which lets this share of the calls pass.
+fn recovering(share: f64) -> CircuitBreaker {
+    let recovery = Recovery::steps([share]).each(Duration::from_secs(60));
+    let settings = CircuitBreaker::builder("counts").success_threshold(1).recovery(recovery).clock(Stopped);
+    let breaker = settings.build().expect("allowed settings");
+    breaker.transition_to(State::HalfOpen);
+    breaker.call_sync(good).expect("a probe");
+    breaker
+}
+
+fn in_a_step(calls: u64) {
+    succeed(calls, &recovering(1.0));
+}
+
+fn rejected_by_a_step(calls: u64) {
+    let breaker = recovering(f64::MIN_POSITIVE);
+    for _ in 0..calls {
         let _ = black_box(breaker.call_sync(good));
     }
 }

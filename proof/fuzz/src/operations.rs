@@ -14,7 +14,7 @@ use std::time::Duration;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use pair::{Operation, compare};
-use reference::{MILLI, Rates, Settings, Share, Span};
+use reference::{MILLI, Rates, Settings, Share, Span, Steps};
 use tripcoil::{Dropped, Outcome, State};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -51,6 +51,7 @@ fn beginning(bytes: &mut Unstructured<'_>) -> Result<(Settings, u64)> {
             1 => Dropped::Failure,
             _ => Dropped::FailureAfter(Duration::from_millis(bytes.int_in_range(1..=99)?)),
         },
+        recovery: if bytes.ratio(1, 3)? { Some(steps(bytes)?) } else { None },
     };
     let start = *bytes.choose(&[0, 5_000 * MILLI + MILLI / 2, 1_700_000_000_000 * MILLI])?;
     Ok((settings, start))
@@ -68,6 +69,15 @@ fn rates(bytes: &mut Unstructured<'_>) -> Result<Rates> {
     let error_rate = if kind == 1 { None } else { Some(share(bytes)?) };
     let slow = if kind == 0 { None } else { Some((share(bytes)?, bytes.int_in_range(1..=100)?)) };
     Ok(Rates { error_rate, slow, span, minimum_calls })
+}
+
+fn steps(bytes: &mut Unstructured<'_>) -> Result<Steps> {
+    let mut shares = Vec::new();
+    for _ in 0..bytes.int_in_range(1..=3)? {
+        shares.push(share(bytes)?);
+    }
+    shares.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
+    Ok(Steps { shares, each: bytes.int_in_range(10..=100)? })
 }
 
 fn share(bytes: &mut Unstructured<'_>) -> Result<Share> {

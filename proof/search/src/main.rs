@@ -34,12 +34,13 @@ mod library {
     pub(crate) mod metrics;
     pub(crate) mod name;
     pub(crate) mod outcome;
+    pub(crate) mod recovery;
     pub(crate) mod settings;
     pub(crate) mod state;
     pub(crate) mod transition;
 }
 
-use library::{cause, machine, metrics, name, outcome, settings, state, transition};
+use library::{cause, machine, metrics, name, outcome, recovery, settings, state, transition};
 use std::process::ExitCode;
 use std::time::Instant;
 

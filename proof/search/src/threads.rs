@@ -627,6 +627,7 @@ impl Turn<'_> {
             Effect::Begin { .. } if matches!(deed, Deed::Admit(_)) => Answer::Admitted,
             Effect::Begin { .. } => Answer::Moved,
             Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced => Answer::Refused,
+            Effect::AskSteps => unreachable!("no rules of the search have recovery"),
             Effect::Counted | Effect::Late => Answer::Settled { freed: 0 },
             Effect::Free(freed) => Answer::Settled { freed: u8::try_from(freed).expect("few slots") },
             Effect::NeedsClock => {

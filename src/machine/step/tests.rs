@@ -625,3 +625,94 @@ fn a_restart_begins_a_new_run_while_closed_in_the_same_epoch_and_changes_nothing
         assert_eq!((late.next, late.effect), (word, Effect::Late));
     }
 }
+
+mod recovery {
+    use super::*;
+    use crate::recovery::Recovery;
+
+    fn rules_with_steps() -> Rules {
+        Rules { recovery: Some(Recovery::steps([0.1, 0.2]).each(NOW)), ..rules() }
+    }
+
+    fn at_step(step: u32) -> Word {
+        Word::recovering(EPOCH).with_step(step)
+    }
+
+    #[test]
+    fn the_success_at_the_threshold_enters_the_first_step() {
+        let next = Word::recovering(EPOCH.next());
+        assert_begins(half_open(1, 2, 1), SUCCESS, &rules_with_steps(), next, Cause::SuccessThreshold, (1, 3));
+        assert_begins(
+            half_open(1, 2, 1),
+            SUCCESS,
+            &rules(),
+            Word::closed(EPOCH.next()),
+            Cause::SuccessThreshold,
+            (1, 3),
+        );
+    }
+
+    #[test]
+    fn whether_a_step_admits_a_call_the_word_does_not_know() {
+        for word in [at_step(0), at_step(1).with_step_over()] {
+            for is_silent in [false, true] {
+                let event = Event::Admit { now: NOW, is_silent };
+                assert_step(word, event, &rules_with_steps(), word, Effect::AskSteps);
+            }
+        }
+    }
+
+    #[test]
+    fn a_release_and_an_outcome_of_another_epoch_change_nothing() {
+        let rules = rules_with_steps();
+        assert_step(at_step(1), RELEASE, &rules, at_step(1), Effect::Counted);
+        for event in outcomes_of(Epoch::new(6)) {
+            assert_step(at_step(1), event, &rules, at_step(1), Effect::Late);
+        }
+    }
+
+    #[test]
+    fn a_trip_opens_at_once_for_its_own_time() {
+        assert_begins(at_step(1), TRIP, &rules_with_steps(), opened_for(250), Cause::Tripped, (0, 0));
+    }
+
+    #[test]
+    fn a_relapse_opens_for_the_next_backoff_from_the_step_that_was_judged() {
+        let rules = rules_with_steps();
+        let relapse = |word, judged| relapse(word, context(1), judged, Cause::ErrorRate, NOW, 0.0, &rules);
+        for word in [at_step(1), at_step(1).with_step_over()] {
+            let opened = Step { next: opened_for(20_000), effect: begin_after((0, 0), Cause::ErrorRate) };
+            assert_eq!(relapse(word, at_step(1)), opened);
+            assert_eq!(relapse(word, at_step(1).with_step_over()), opened);
+        }
+        for judged in [at_step(0), at_step(2), Word::recovering(Epoch::new(6)).with_step(1)] {
+            assert_eq!(relapse(at_step(1), judged), Step { next: at_step(1), effect: Effect::Late });
+        }
+        for word in every_state() {
+            assert_eq!(relapse(word, at_step(1)), Step { next: word, effect: Effect::Late });
+        }
+    }
+
+    #[test]
+    fn the_last_step_closes_if_it_is_still_the_word_that_was_judged() {
+        let over = at_step(1).with_step_over();
+        let closed = Step { next: Word::closed(EPOCH.next()), effect: begin_after((0, 0), Cause::Recovered) };
+        assert_eq!(conclude(over, context(0), over), closed);
+        for word in every_state().into_iter().chain([at_step(1), at_step(0)]) {
+            assert_eq!(conclude(word, context(0), over), Step { next: word, effect: Effect::Late });
+        }
+    }
+
+    #[test]
+    fn an_order_ends_the_steps() {
+        for (order, next) in [
+            (Order::Close, Word::closed(EPOCH.next())),
+            (Order::HalfOpen, Word::half_open(EPOCH.next())),
+            (Order::ForceOpen, Word::forced_open(EPOCH.next())),
+            (Order::ForceClosed, Word::forced_closed(EPOCH.next())),
+            (Order::Open { now: NOW, draw: 0.0 }, opened_for(10_000)),
+        ] {
+            assert_begins(at_step(1), Event::Operate(order), &rules_with_steps(), next, Cause::Manual, (0, 0));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
+use crate::recovery::Recovery;
 
 /// Time stands here; what passes is taken off the deadlines instead, so that the walk has an end.
 const NOW: u64 = 1_000;
@@ -27,12 +28,20 @@ struct Place {
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Admit { is_silent: bool },
+    Admit {
+        is_silent: bool,
+    },
     Success(Epoch),
     Failure(Epoch, Option<Duration>),
     Trip(Epoch),
     Release(Epoch),
     Operate(Order),
+    /// The time of the step of recovery is over.
+    StepOver,
+    /// The step held.
+    Hold,
+    /// The calls of the step have met a rate rule.
+    Relapse,
 }
 
 struct Walk {
@@ -52,6 +61,10 @@ fn moved_here(word: Word) -> Word {
         State::Open => Word::open(HERE, word.deadline()),
         State::ForcedOpen => Word::forced_open(HERE),
         State::ForcedClosed => Word::forced_closed(HERE),
+        State::HalfOpen if word.is_recovering() => {
+            let at_step = Word::recovering(HERE).with_step(word.step());
+            if word.is_step_over() { at_step.with_step_over() } else { at_step }
+        }
         State::HalfOpen => {
             let begun = Word::half_open(HERE);
             let begun = if word.is_continued() { begun.next_round(HERE).without_probe() } else { begun };
@@ -63,7 +76,8 @@ fn moved_here(word: Word) -> Word {
 
 impl Place {
     fn context(&self) -> Context {
-        let is_continued = self.word.state() == State::HalfOpen && self.word.is_continued();
+        let word = self.word;
+        let is_continued = word.state() == State::HalfOpen && !word.is_recovering() && word.is_continued();
         let first_round = if is_continued { ROUND_BEFORE } else { HERE };
         Context { epoch: HERE, first_round, reopenings: self.reopenings }
     }
@@ -97,6 +111,11 @@ impl Walk {
         if place.probes > 0 || place.word.admits_all() {
             settle(HERE);
         }
+        if place.word.is_recovering() {
+            // Its calls that succeed or fail are settled by the steps.
+            events.extend([Event::Trip(HERE), Event::Release(HERE), Event::Relapse]);
+            events.push(if place.word.is_step_over() { Event::Hold } else { Event::StepOver });
+        }
         if place.probes > 0 && place.silent + place.probes <= self.most_silent {
             events.push(Event::Admit { is_silent: true });
         }
@@ -106,7 +125,13 @@ impl Walk {
     /// Where `event` leads, after a check that it may lead there.
     fn go(&self, from: Place, event: Event) -> Place {
         let (word, context, rules) = (from.word, from.context(), &self.rules);
+        let stay = |next| Step { next, effect: Effect::Counted };
+        let steps = rules.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
         let Step { next, effect } = match event {
+            Event::StepOver => stay(word.with_step_over()),
+            Event::Hold if (word.step() as usize) + 1 < steps => stay(word.with_step(word.step() + 1)),
+            Event::Hold => conclude(word, context, word),
+            Event::Relapse => relapse(word, context, word, Cause::ErrorRate, now(), 0.0, rules),
             Event::Admit { is_silent } => admit(word, HERE, now(), is_silent, rules),
             Event::Success(call) => succeed(word, context, call, rules),
             Event::Failure(call, now) => fail(word, context, call, None, now, 0.0, rules),
@@ -124,6 +149,7 @@ impl Walk {
         let (probes, silent) = match (event, effect) {
             (_, Effect::BeginRound(_)) => (1, from.silent + from.probes),
             (Event::Admit { .. }, Effect::Begin { .. }) => (1, 0),
+            (_, _) if word.is_recovering() => (0, 0),
             (_, Effect::Begin { .. }) => (0, 0),
             (Event::Admit { .. }, Effect::Admit) if next.state() == State::HalfOpen => (from.probes + 1, from.silent),
             (_, Effect::Free(_) | Effect::Counted) if settles == Some(ROUND_BEFORE) => (from.probes, from.silent - 1),
@@ -143,6 +169,10 @@ impl Walk {
         let rules = &self.rules;
         match word.state() {
             State::Closed => assert!(rules.error_threshold.is_some_and(|most| word.errors() < u64::from(most))),
+            State::HalfOpen if word.is_recovering() => {
+                let steps = rules.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
+                assert!((word.step() as usize) < steps, "{word:?}");
+            }
             State::HalfOpen => {
                 assert!(word.in_flight() <= u64::from(rules.half_open_max_capacity), "{word:?}");
                 assert!(word.successes() < u64::from(rules.success_threshold), "{word:?}");
@@ -164,7 +194,12 @@ impl Walk {
         let is_forced = matches!(from.word.state(), State::ForcedOpen | State::ForcedClosed);
         assert!(is_order || !is_forced || next == from.word, "{from:?} {event:?} left a forced state");
         match effect {
-            Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced | Effect::Late | Effect::NeedsClock => {
+            Effect::RefuseOpen
+            | Effect::RefuseFull
+            | Effect::RefuseForced
+            | Effect::AskSteps
+            | Effect::Late
+            | Effect::NeedsClock => {
                 assert_eq!(next, from.word, "{event:?} {effect:?}");
             }
             Effect::Free(freed) => {
@@ -210,7 +245,7 @@ impl Walk {
     fn recover(&self, mut place: Place, are_silent: bool) {
         let mut unanswered = if are_silent { place.probes } else { 0 };
         // One silence at most: the round that it begins has places that are given back.
-        let enough = 2 * place.probes + 2 * u64::from(self.rules.success_threshold) + 4;
+        let enough = 2 * place.probes + 2 * u64::from(self.rules.success_threshold) + 4 + 2 * STEPS as u64;
         for _ in 0..enough {
             if place.word.admits_all() {
                 break;
@@ -219,7 +254,10 @@ impl Walk {
                 place.word = Word::open(HERE, Millis::from_bits(NOW));
                 unanswered = 0;
             }
-            if place.probes > unanswered {
+            if place.word.is_recovering() {
+                unanswered = 0;
+                place = self.go(place, if place.word.is_step_over() { Event::Hold } else { Event::StepOver });
+            } else if place.probes > unanswered {
                 place = self.go(place, Event::Success(HERE));
             } else {
                 let is_silent = unanswered > 0 && is_full(place.word, &self.rules);
@@ -239,19 +277,32 @@ impl Walk {
         for _ in 0..lacking {
             place = self.go(place, Event::Success(ROUND_BEFORE));
         }
-        assert_eq!(place.word.state(), State::Closed, "{place:?}");
+        let is_recovering = self.rules.recovery.is_some();
+        assert_eq!((place.word.is_recovering(), place.word.admits_all()), (is_recovering, !is_recovering), "{place:?}");
     }
 }
 
 impl Word {
     fn in_flight_if_half_open(self) -> u64 {
-        if self.state() == State::HalfOpen { self.in_flight() } else { 0 }
+        if self.state() == State::HalfOpen && !self.is_recovering() { self.in_flight() } else { 0 }
     }
 }
+
+/// Where there is recovery.
+const STEPS: usize = 3;
 
 const START: Place = Place { word: Word::closed(HERE), reopenings: 0, probes: 0, silent: 0 };
 
 fn small_rules() -> Vec<Rules> {
+    let mut all = Vec::new();
+    let recovery = || Recovery::steps([0.5; STEPS]).each(TICK);
+    for recovery in [None, Some(recovery())] {
+        all.extend(small_probe_rules().into_iter().map(|rules| Rules { recovery: recovery.clone(), ..rules }));
+    }
+    all
+}
+
+fn small_probe_rules() -> Vec<Rules> {
     let mut all = Vec::new();
     for (half_open_capacity, half_open_max_capacity) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3)] {
         for thresholds in 0..8_u32 {

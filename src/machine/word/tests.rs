@@ -5,7 +5,8 @@ const HALF_OPEN_FIELDS: [Field; 8] = [TAG, LOW_EPOCH, IN_FLIGHT, SUCCESSES, PROB
 
 #[test]
 fn the_fields_of_a_state_do_not_overlap() {
-    for fields in [&[TAG, EPOCH, ERRORS][..], &[TAG, LOW_EPOCH, DEADLINE], &HALF_OPEN_FIELDS] {
+    let recovering = [TAG, EPOCH, STEP, STEP_IS_OVER];
+    for fields in [&[TAG, EPOCH, ERRORS][..], &[TAG, LOW_EPOCH, DEADLINE], &HALF_OPEN_FIELDS, &recovering] {
         let mut used = 0_u64;
         for field in fields {
             let mask = field.set(0, field.max());
@@ -20,7 +21,7 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
     let docs = include_str!("../../../docs/design.md");
     for (state, name, field) in [
         ("every", "tag", TAG),
-        ("closed, forced", "epoch", EPOCH),
+        ("closed, forced, recovering", "epoch", EPOCH),
         ("closed", "errors", ERRORS),
         ("open, half-open", "low epoch", LOW_EPOCH),
         ("open", "deadline", DEADLINE),
@@ -30,6 +31,8 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
         ("half-open", "raise", RAISE),
         ("half-open", "continued", CONTINUED),
         ("half-open", "returns", RETURNS),
+        ("recovering", "step", STEP),
+        ("recovering", "step is over", STEP_IS_OVER),
     ] {
         let (first, last) = (field.shift, field.end() - 1);
         let bits = if first == last { first.to_string() } else { format!("{first} to {last}") };
@@ -37,14 +40,14 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
         assert!(docs.contains(&row), "the docs lack: {row}");
     }
     let tags = format!(
-        "closed {CLOSED}, forced closed {FORCED_CLOSED}, half-open {HALF_OPEN}, open {OPEN}, forced open {FORCED_OPEN}"
+        "closed {CLOSED}, forced closed {FORCED_CLOSED}, half-open {HALF_OPEN}, open {OPEN}, forced open {FORCED_OPEN}, recovering {RECOVERING}"
     );
     assert!(docs.contains(&tags), "the docs lack: {tags}");
 }
 
 #[test]
 fn every_field_goes_round_at_its_bounds_and_leaves_the_others_alone() {
-    for field in HALF_OPEN_FIELDS.into_iter().chain([EPOCH, ERRORS, DEADLINE]) {
+    for field in HALF_OPEN_FIELDS.into_iter().chain([EPOCH, ERRORS, DEADLINE, STEP, STEP_IS_OVER]) {
         for value in [0, 1.min(field.max()), field.max() / 2, field.max()] {
             for others in [0, u64::MAX] {
                 let bits = field.set(others, value);
@@ -62,6 +65,7 @@ fn every_state_keeps_its_tag_and_as_much_of_its_epoch_as_it_holds() {
             (State::Closed, Word::closed(epoch).with_errors(u64::MAX)),
             (State::Open, Word::open(epoch, Millis::MAX)),
             (State::HalfOpen, Word::half_open(epoch).with_raise(u64::MAX).with_successes(u64::MAX)),
+            (State::HalfOpen, Word::recovering(epoch).with_step(63).with_step_over()),
             (State::ForcedOpen, Word::forced_open(epoch)),
             (State::ForcedClosed, Word::forced_closed(epoch)),
         ];
@@ -130,6 +134,18 @@ fn a_further_round_has_one_probe_and_keeps_the_verdicts() {
 }
 
 #[test]
+fn the_steps_of_recovery_go_on_in_one_epoch() {
+    let mut word = Word::recovering(LAST);
+    for step in 0..=u32::try_from(STEP.max()).expect("few steps") {
+        word = word.with_step(step);
+        assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, false, LAST));
+        word = word.with_step_over();
+        assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, true, LAST));
+        assert!(word.is_recovering() && word.state() == State::HalfOpen);
+    }
+}
+
+#[test]
 fn epochs_wrap_to_the_first() {
     assert_eq!(LAST.next(), Epoch::new(0));
     assert_eq!([LAST.next().since(LAST), LAST.since(LAST), LAST.since(LAST.next())], [1, 0, EPOCH.max()]);
@@ -173,6 +189,9 @@ fn a_success_is_nothing_only_to_the_bare_word_of_its_own_state_and_epoch() {
             assert!(!word.is_bare(probe), "{word:?}");
         }
         assert!(!Word::from_bits(u64::from(probe.0) & !TAG.max() | HALF_OPEN).is_bare(probe));
+        let call = Head::of_step(epoch);
+        assert_eq!((call.epoch(), call.is_probe(), probe.is_probe()), (epoch, false, true));
+        assert!(!Word::recovering(epoch).is_bare(call) && !Word::recovering(epoch).admits_all());
     }
 }
 
@@ -181,4 +200,6 @@ fn a_word_is_debugged_by_the_fields_of_its_state() {
     let text = format!("{:?}", Word::half_open(Epoch::new(3)).with_successes(1));
     let counts = "in_flight: 0, successes: 1, probe_errors: 0, raise: 0, is_continued: false";
     assert_eq!(text, format!("Word {{ state: HalfOpen, epoch: 3, {counts} }}"));
+    let text = format!("{:?}", Word::recovering(Epoch::new(3)).with_step(2));
+    assert_eq!(text, "Word { state: HalfOpen, epoch: 3, step: 2, is_step_over: false }");
 }
