@@ -1,0 +1,5 @@
+//! x
+#![allow(dead_code)]
+mod memory {}
+pub mod protocol;
+pub use protocol::Quorum;

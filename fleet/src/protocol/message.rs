@@ -1,0 +1,275 @@
+//! What the store says: views of breakers, replies to operations, published messages.
+
+use std::time::Duration;
+
+use super::text::{Fields, NONE, escape, is_member, millis};
+
+/// Why a text from the store was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub(crate) &'static str);
+
+/// The longest message that is read.
+pub const LONGEST_MESSAGE: usize = 1 << 20;
+const LONGEST_LINE: usize = 8 << 10;
+
+/// The automatic state that the fleet has agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody is held.
+    Closed,
+    /// Nobody is held, and each breaker has to begin anew.
+    Reset,
+    /// All are held until someone may probe, which is after this time.
+    Open(Duration),
+    /// One member probes, and nobody else may for this time.
+    Probing(Duration, String),
+}
+
+/// What an operator ordered for the whole fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandingOrder {
+    /// Whether the breakers are forced open; otherwise they are forced closed.
+    pub is_open: bool,
+    /// Who gave it.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// For how long it still holds; `None` is until it is released.
+    pub remaining: Option<Duration>,
+}
+
+/// One breaker as the store sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The breaker's name, escaped.
+    pub name: String,
+    /// Grows with each published change.
+    pub version: u64,
+    /// The automatic state.
+    pub phase: Phase,
+    /// Re-openings since the last close.
+    pub generation: u64,
+    /// The fencing token of the newest lease.
+    pub token: u64,
+    /// Votes of live members.
+    pub votes: u64,
+    /// How long the first opening was, as the deciding voter set it.
+    pub hold: Duration,
+    /// When an order was last given or released: milliseconds by the store's clock, 0 for never.
+    pub ordered_at: u64,
+    /// The operator's order, if one stands.
+    pub order: Option<StandingOrder>,
+}
+
+impl View {
+    /// A breaker that the store knows nothing of.
+    pub(crate) fn unknown(name: &str, version: u64) -> Self {
+        View {
+            name: name.to_owned(),
+            version,
+            phase: Phase::Closed,
+            generation: 0,
+            token: 0,
+            votes: 0,
+            hold: Duration::ZERO,
+            ordered_at: 0,
+            order: None,
+        }
+    }
+
+    /// Whether this member probes.
+    pub(crate) fn is_probed_by(&self, member: &str) -> bool {
+        matches!(&self.phase, Phase::Probing(_, prober) if prober == member)
+    }
+
+    pub(crate) fn encode(&self) -> String {
+        let (phase, remaining, prober) = match &self.phase {
+            Phase::Closed => ("c", Duration::ZERO, NONE),
+            Phase::Reset => ("r", Duration::ZERO, NONE),
+            Phase::Open(remaining) => ("o", *remaining, NONE),
+            Phase::Probing(remaining, prober) => ("p", *remaining, prober.as_str()),
+        };
+        let order = match &self.order {
+            None => format!("{NONE} {NONE} {NONE} {NONE}"),
+            Some(order) => {
+                let kind = if order.is_open { "o" } else { "c" };
+                let remaining = order.remaining.map_or_else(|| NONE.to_owned(), |left| millis(left).to_string());
+                format!("{kind} {remaining} {} {}", prose(&order.by), prose(&order.because))
+            }
+        };
+        format!(
+            "{} {} {phase} {} {} {} {prober} {} {} {} {order}",
+            self.name,
+            self.version,
+            millis(remaining),
+            self.generation,
+            self.token,
+            self.votes,
+            millis(self.hold),
+            self.ordered_at,
+        )
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if a field is missing, too many, out of range, or not escaped as it has to be.
+    pub fn decode(line: &str) -> Result<Self, Malformed> {
+        if line.len() > LONGEST_LINE {
+            return Err(Malformed("a line is too long"));
+        }
+        let mut fields = Fields::of(line);
+        let (name, version) = (fields.name()?.to_owned(), fields.number()?);
+        let (phase, remaining) = (fields.text()?, fields.duration()?);
+        let (generation, token, prober) = (fields.number()?, fields.number()?, fields.member()?);
+        let phase = match (phase, prober) {
+            ("c", None) => Phase::Closed,
+            ("r", None) => Phase::Reset,
+            ("o", None) => Phase::Open(remaining),
+            ("p", Some(prober)) => Phase::Probing(remaining, prober),
+            _ => return Err(Malformed("there is no such phase")),
+        };
+        let (votes, hold, ordered_at) = (fields.number()?, fields.duration()?, fields.number()?);
+        let order = decode_order(&mut fields)?;
+        fields.end()?;
+        Ok(View { name, version, phase, generation, token, votes, hold, ordered_at, order })
+    }
+}
+
+fn decode_order(fields: &mut Fields<'_>) -> Result<Option<StandingOrder>, Malformed> {
+    let kind = fields.optional()?;
+    let (remaining, by, because) = (fields.optional_duration()?, fields.prose()?, fields.prose()?);
+    let is_open = match kind {
+        None => return Ok(None),
+        Some("o") => true,
+        Some("c") => false,
+        Some(_) => return Err(Malformed("there is no such order")),
+    };
+    Ok(Some(StandingOrder { is_open, by, because, remaining }))
+}
+
+pub(crate) fn prose(text: &str) -> String {
+    if text.is_empty() { NONE.to_owned() } else { escape(text) }
+}
+
+/// What the store answers to a batch of operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Published changes so far.
+    pub seq: u64,
+    /// A random name that the store was given when it was empty. One that forgot has another.
+    pub run: String,
+    /// Live members.
+    pub live: u64,
+    /// One answer for each operation, in order.
+    pub answers: Vec<Answer>,
+}
+
+/// What the store answers to one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the operation was carried out. A lease, a renewal or a verdict may be refused.
+    pub is_granted: bool,
+    /// The breaker as it stands afterwards; for a snapshot, a page of those that are not closed.
+    pub views: Vec<View>,
+}
+
+impl Reply {
+    /// Reads a reply: a head, then one text for each answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is not what the protocol says.
+    pub fn decode<'a>(head: &str, answers: impl IntoIterator<Item = &'a str>) -> Result<Self, Malformed> {
+        let mut fields = Fields::of(head);
+        let (seq, run, live) = (fields.number()?, decode_run(&mut fields)?, fields.number()?);
+        fields.end()?;
+        let answers = answers.into_iter().map(Answer::decode).collect::<Result<_, _>>()?;
+        Ok(Reply { seq, run, live, answers })
+    }
+
+    /// The head and the answers, as a store that is not written in Rust gives them.
+    #[must_use]
+    pub fn encode(&self) -> Vec<String> {
+        let head = format!("{} {} {}", self.seq, self.run, self.live);
+        std::iter::once(head).chain(self.answers.iter().map(Answer::encode)).collect()
+    }
+}
+
+impl Answer {
+    fn decode(text: &str) -> Result<Self, Malformed> {
+        if text.len() > LONGEST_MESSAGE {
+            return Err(Malformed("an answer is too long"));
+        }
+        let mut lines = text.split('\n');
+        let is_granted = match lines.next() {
+            Some("+") => true,
+            Some("-") => false,
+            _ => return Err(Malformed("an answer is neither granted nor refused")),
+        };
+        Ok(Answer { is_granted, views: lines.map(View::decode).collect::<Result<_, _>>()? })
+    }
+
+    fn encode(&self) -> String {
+        let first = if self.is_granted { "+" } else { "-" };
+        let views = self.views.iter().map(|view| format!("\n{}", view.encode()));
+        std::iter::once(first.to_owned()).chain(views).collect()
+    }
+}
+
+/// What is published when breakers have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// As in [`Reply::run`].
+    pub run: String,
+    /// Published changes before those of this message.
+    pub before: u64,
+    /// Published changes with those of this message.
+    pub seq: u64,
+    /// The breakers that have changed.
+    pub views: Vec<View>,
+}
+
+impl Message {
+    /// Reads a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] if it is not what the protocol says. Nothing of it is used then.
+    ///
+    /// ```
+    /// use tripcoil_fleet::protocol::Message;
+    ///
+    /// assert!(Message::decode(b"nonsense").is_err());
+    /// ```
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        if bytes.len() > LONGEST_MESSAGE {
+            return Err(Malformed("a message is too long"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed("a message is not UTF-8"))?;
+        let mut lines = text.split('\n');
+        let mut head = Fields::of(lines.next().unwrap_or_default());
+        let (run, before, seq) = (decode_run(&mut head)?, head.number()?, head.number()?);
+        head.end()?;
+        if before > seq {
+            return Err(Malformed("a message counts backwards"));
+        }
+        Ok(Message { run, before, seq, views: lines.map(View::decode).collect::<Result<_, _>>()? })
+    }
+
+    /// The text of it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let head = format!("{} {} {}", self.run, self.before, self.seq);
+        let views = self.views.iter().map(|view| format!("\n{}", view.encode()));
+        std::iter::once(head).chain(views).collect()
+    }
+}
+
+fn decode_run(fields: &mut Fields<'_>) -> Result<String, Malformed> {
+    let run = fields.text()?;
+    if is_member(run) { Ok(run.to_owned()) } else { Err(Malformed("a run's name is malformed")) }
+}
+
