@@ -34,11 +34,13 @@ pub enum Cause {
     Disabled,
     /// [`reconfigure`](crate::CircuitBreaker::reconfigure) gave [`enabled`](crate::Builder::enabled) as true again.
     Enabled,
+    /// [`order`](crate::CircuitBreaker::order) was called: something outside of the process decided.
+    Remote,
 }
 
 impl Cause {
     /// Each cause, at the place of its number.
-    pub(crate) const ALL: [Cause; 12] = [
+    pub(crate) const ALL: [Cause; 13] = [
         Cause::ErrorThreshold,
         Cause::ErrorRate,
         Cause::SlowCallRate,
@@ -51,6 +53,7 @@ impl Cause {
         Cause::Reset,
         Cause::Disabled,
         Cause::Enabled,
+        Cause::Remote,
     ];
 
     /// The cause's name in `snake_case`, as [`Display`](fmt::Display) prints it.
@@ -73,6 +76,7 @@ impl Cause {
             Cause::Reset => "reset",
             Cause::Disabled => "disabled",
             Cause::Enabled => "enabled",
+            Cause::Remote => "remote",
         }
     }
 }
@@ -103,8 +107,9 @@ mod tests {
             | Cause::Manual
             | Cause::Reset
             | Cause::Disabled
-            | Cause::Enabled => 11,
+            | Cause::Enabled
+            | Cause::Remote => 12,
         };
-        assert_eq!(Cause::ALL.len(), last(Cause::Enabled) + 1);
+        assert_eq!(Cause::ALL.len(), last(Cause::Remote) + 1);
     }
 }

@@ -129,6 +129,7 @@ pub use breaker::{
 #[doc(inline)]
 pub use clock::Clock;
 pub use config::{Config, ConfigError, Preset};
+pub use engine::Observing;
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use engine::SuppressedOpening;
@@ -146,11 +147,11 @@ pub use recovery::{Recovery, RecoverySteps};
 #[cfg(feature = "registry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use registry::{
-    BreakerHandle, DefaultHashBuilder, GuardedRegistry, KeyHasher, KeyedCall, KeyedPermit, Registry, RegistryBuilder,
-    RegistryMetrics,
+    BreakerHandle, DefaultHashBuilder, GuardedRegistry, KeyHasher, KeyedCall, KeyedPermit, ObservingRegistry, Registry,
+    RegistryBuilder, RegistryChange, RegistryMetrics,
 };
 pub use state::State;
-pub use transition::{Cause, Transition};
+pub use transition::{Cause, Order, Revision, Transition};
 pub use window::Window;
 
 #[cfg(feature = "macros")]

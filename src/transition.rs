@@ -6,6 +6,80 @@ use crate::metrics::WindowMetrics;
 use crate::name::Name;
 use crate::state::State;
 
+/// What [`order`](crate::CircuitBreaker::order) makes of a breaker.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, Order, State};
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// breaker.order(Order::Hold(Duration::from_secs(5)), None).unwrap();
+/// assert_eq!(breaker.state(), State::Open);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Order {
+    /// Open, for this long, without backoff and jitter.
+    Hold(Duration),
+    /// Half-open: the next calls are probes.
+    Probe,
+    /// Closed.
+    Close,
+    /// Forced open.
+    ForceOpen,
+    /// Forced closed.
+    ForceClosed,
+    /// Closed, with every count cleared, as by [`reset`](crate::CircuitBreaker::reset).
+    Reset,
+}
+
+/// Where a breaker has come to: its state, and which stretch between two transitions this is.
+///
+/// Two revisions of one breaker are equal if no transition lies between them, not even one into the state that already
+/// held. Calls and their outcomes change none. Revisions of different breakers have nothing to do with each other.
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, State};
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let before = breaker.revision();
+/// breaker.try_acquire().unwrap().failure();
+/// assert_eq!(breaker.revision(), before);
+/// breaker.force_open();
+/// assert!(before.is_before(breaker.revision()));
+/// assert_eq!(breaker.revision().state(), State::ForcedOpen);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Revision {
+    /// Wraps after 2²⁹.
+    pub(crate) epoch: u32,
+    pub(crate) state: State,
+    pub(crate) sequence: u64,
+}
+
+impl Revision {
+    /// The state.
+    #[must_use]
+    pub const fn state(self) -> State {
+        self.state
+    }
+
+    /// The changes of state so far: the [`sequence`](Transition::sequence) of the last one.
+    #[must_use]
+    pub const fn sequence(self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether this one came before `other`, a revision of the same breaker. Exact for revisions that are less than 2²⁸
+    /// transitions apart.
+    #[must_use]
+    pub const fn is_before(self, other: Self) -> bool {
+        const EPOCHS: u32 = 1 << 29;
+        let ahead = other.epoch.wrapping_sub(self.epoch) % EPOCHS;
+        ahead > 0 && ahead < EPOCHS / 2
+    }
+}
+
 /// A change of state, as passed to [observers](crate::Builder::on_transition).
 ///
 /// The counts are those of the state that the breaker left, including the outcome that ended it: five errors
@@ -55,6 +129,17 @@ pub struct Transition {
     /// The window, if there are rate rules and the breaker was closed, or of the step, if it was within the steps of its
     /// [`recovery`](crate::Builder::recovery).
     pub window: Option<WindowMetrics>,
+    pub(crate) epoch: u32,
+}
+
+impl Transition {
+    /// The breaker's revision right after this transition.
+    ///
+    /// It tells whether the transition came before or after an [order](crate::CircuitBreaker::order) of your own.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        Revision { epoch: self.epoch, state: self.to, sequence: self.sequence }
+    }
 }
 
 impl fmt::Display for Transition {

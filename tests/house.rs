@@ -27,6 +27,7 @@ const ATOMIC: [&str; 16] = [
     "engine/cold.rs",
     "engine/last_failure.rs",
     "engine/membership.rs",
+    "engine/observers.rs",
     "engine/settings_version.rs",
     "engine/shadow.rs",
     "engine/totals.rs",

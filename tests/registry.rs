@@ -740,3 +740,44 @@ fn a_breaker_that_is_made_while_settings_change_has_the_last_ones() {
     });
     assert_eq!(registry.get(&1).state(), State::Open);
 }
+
+#[test]
+fn observers_are_told_of_the_breakers_that_are_made_and_of_those_that_go() {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let gone = Arc::new(Mutex::new(Vec::new()));
+    let (made_sink, gone_sink) = (made.clone(), gone.clone());
+    let registry: Registry<u64> = Registry::builder(CircuitBreaker::builder("test"))
+        .capacity(2)
+        .on_make(move |breaker| made_sink.lock().unwrap().push(breaker.name().to_owned()))
+        .on_evict(move |breaker| gone_sink.lock().unwrap().push(breaker.name().to_owned()))
+        .build()
+        .unwrap();
+    for key in [1, 2, 1] {
+        registry.get(&key);
+    }
+    assert_eq!(*made.lock().unwrap(), ["1", "2"]);
+    registry.remove(&1);
+    assert_eq!(*gone.lock().unwrap(), ["1"]);
+    for key in [3, 4] {
+        registry.get(&key);
+    }
+    assert_eq!(*made.lock().unwrap(), ["1", "2", "3", "4"]);
+    assert_eq!(gone.lock().unwrap().len(), 2, "one had to go for the last one");
+}
+
+#[test]
+fn an_observer_of_a_registry_may_use_it_and_hears_nothing_once_it_is_dropped() {
+    let registry: Arc<Registry<u64>> = Arc::new(registry(8));
+    let (count, inner) = (Arc::new(AtomicUsize::new(0)), registry.clone());
+    let sink = count.clone();
+    let observing = registry.observe(move |_| {
+        sink.fetch_add(1, Ordering::Relaxed);
+        inner.get(&7);
+        panic!("and may panic");
+    });
+    registry.get(&1);
+    assert_eq!((count.load(Ordering::Relaxed), registry.len()), (2, 2));
+    drop(observing);
+    registry.get(&2);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+}

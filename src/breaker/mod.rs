@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Approved, Config, ConfigError};
-use crate::engine::Engine;
 #[cfg(feature = "registry")]
 use crate::engine::membership::Membership;
 use crate::engine::shared::Terms;
+use crate::engine::{Engine, Observing};
 use crate::error::Rejected;
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::state::State;
+use crate::transition::{Order, Revision, Transition};
 
 pub use builder::Builder;
 pub use call::Call;
@@ -352,6 +353,100 @@ impl CircuitBreaker {
         let Approved { rules, rates } = config.approve()?;
         self.engine.reconfigure(rules, rates.map(Arc::new).as_ref());
         Ok(())
+    }
+
+    /// Ends a forced state: the breaker closes. In any other state nothing happens, and a breaker that is not
+    /// [`enabled`](crate::Builder::enabled) stays as it is.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// breaker.force_open();
+    /// breaker.release();
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// ```
+    pub fn release(&self) {
+        self.engine.end_force();
+    }
+
+    /// Where the breaker has come to: its state, and which stretch between two transitions this is.
+    ///
+    /// As [`state`](Self::state), a pure read.
+    pub fn revision(&self) -> Revision {
+        self.engine.revision()
+    }
+
+    /// Moves the breaker, if it is where you saw it.
+    ///
+    /// For what decides outside of the process, or beside the calls: a control plane, a health check, a feature flag.
+    /// Read the [`revision`](Self::revision), decide, and order: with `only_at` the order is carried out only if no
+    /// transition has come between. So it never undoes what an operator or the breaker's own rules did meanwhile. Without
+    /// it the order is unconditional.
+    ///
+    /// Observers are told of [`Cause::Remote`](crate::Cause::Remote).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{CircuitBreaker, Order, State};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let seen = breaker.revision();
+    /// breaker.force_open(); // An operator is faster.
+    /// let found = breaker.order(Order::Hold(Duration::from_secs(5)), Some(seen)).unwrap_err();
+    /// assert_eq!(found.state(), State::ForcedOpen);
+    /// assert!(breaker.order(Order::Close, Some(found)).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The revision that the breaker has come to, if that is not `only_at`. Nothing has changed then.
+    pub fn order(&self, order: Order, only_at: Option<Revision>) -> Result<Revision, Revision> {
+        self.engine.order(order, only_at)
+    }
+
+    /// Keeps the breaker open for `open_for` from now on, if it is open at that revision still.
+    ///
+    /// The revision stays the same, and observers are not told. A breaker that stays open for longer anyway is left as it
+    /// is. Returns whether the breaker is open at that revision; if not, nothing has changed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil::{CircuitBreaker, Order};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let held = breaker.order(Order::Hold(Duration::from_secs(5)), None).unwrap();
+    /// assert!(breaker.extend_open(held, Duration::from_secs(60)));
+    /// assert!(breaker.metrics().retry_after > Some(Duration::from_secs(59)));
+    /// assert_eq!(breaker.revision(), held);
+    /// ```
+    pub fn extend_open(&self, at: Revision, open_for: Duration) -> bool {
+        self.engine.extend_open(at, open_for)
+    }
+
+    /// Adds an observer to a breaker that stands, a `static` for instance. It is told of the changes of state from now
+    /// on, until the handle is dropped.
+    ///
+    /// All that [`Builder::on_transition`](crate::Builder::on_transition) says holds here too; observers that were given
+    /// there come first. [`rejected_count`](crate::Transition::rejected_count) counts from the first observer on. When the
+    /// handle is dropped, another thread may be in the midst of a last call of the observer.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use tripcoil::{CircuitBreaker, State};
+    ///
+    /// static BREAKER: CircuitBreaker = CircuitBreaker::new("payments");
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// let observing = BREAKER.observe(move |transition| drop(sender.send(transition.to)));
+    /// BREAKER.force_open();
+    /// drop(observing);
+    /// BREAKER.release();
+    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [State::ForcedOpen]);
+    /// ```
+    #[must_use = "the observer is told of nothing once this is dropped"]
+    pub fn observe(&self, observer: impl Fn(&Transition) + Send + Sync + 'static) -> Observing {
+        self.engine.observe(Arc::new(observer))
     }
 
     /// Closes the breaker and clears all counts, all totals and the last error.

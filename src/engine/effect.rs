@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use super::observers::{LateObserver, Observing};
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::Effect;
 use crate::machine::word::Word;
+use crate::panics::contain;
 use crate::state::State;
+use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
@@ -13,7 +16,12 @@ impl Engine {
     /// It is read before the event: a clock that panics must not swallow a transition, for the observers would
     /// wait for its number for ever.
     pub(super) fn time_to_tell(&self) -> Option<Duration> {
-        (!self.observers().is_empty()).then(|| self.now())
+        self.is_observed().then(|| self.now())
+    }
+
+    /// Whether there are observers, given with the breaker or later.
+    fn is_observed(&self) -> bool {
+        !self.observers().is_empty() || self.cold.get().is_some_and(|cold| cold.log.has_late())
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
@@ -43,9 +51,12 @@ impl Engine {
         if has_changed {
             self.follow_limit();
         }
-        let log = (has_changed && !self.observers().is_empty()).then(|| &self.cold().log);
+        // Pairs with the fence in `observe`: an observer that this does not see counts this transition among those of
+        // the past.
+        full_fence();
+        let log = (has_changed && self.is_observed()).then(|| &self.cold().log);
         if let Some(log) = log {
-            let transition = self.transition(applied, cause, counts, at.unwrap_or_default());
+            let transition = self.transition(applied, cause, counts, at.unwrap_or_else(|| self.time_or_none()));
             log.report(transition, low_half(applied.changes));
         }
         if has_changed && self.watchers.are_there() {
@@ -59,7 +70,7 @@ impl Engine {
         }
     }
 
-    fn store_coarse_deadline(&self, open: Word, now: Duration) {
+    pub(super) fn store_coarse_deadline(&self, open: Word, now: Duration) {
         if let Some(coarse) = self.coarse_now() {
             self.cold().coarse_deadline.store(open, coarse, self.cell.time_left(open, now));
         }
@@ -87,6 +98,28 @@ impl Engine {
             consecutive_success_count: successes.into(),
             rejected_count: self.totals().rejections(),
             window,
+            epoch: applied.epoch_after().number_u32(),
         }
+    }
+
+    /// The time, for an observer that came after the event. A clock that panics must not swallow the transition.
+    fn time_or_none(&self) -> Duration {
+        let mut now = Duration::ZERO;
+        contain(|| now = self.now());
+        now
+    }
+
+    /// Adds an observer, which is told of the transitions from now on.
+    pub(crate) fn observe(&self, observer: LateObserver) -> Observing {
+        let cold = self.cold();
+        let is_first = cold.log.begin_late();
+        // Pairs with the fence in `tell`.
+        full_fence();
+        let (_, _, changes) = self.cell.load_with_history();
+        let is_alone = is_first && self.observers().is_empty();
+        let observing = cold.log.add_late(observer, changes, is_alone.then(|| self.totals().rejections()));
+        // Transitions that others have reported meanwhile.
+        cold.log.tell_all(self.observers());
+        observing
     }
 }

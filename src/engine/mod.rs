@@ -12,6 +12,7 @@ pub(crate) mod observers;
 #[cfg(feature = "registry")]
 pub(crate) mod open_limit;
 mod opening;
+mod order;
 mod reconfigure;
 mod recovery;
 #[cfg(feature = "registry")]
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, coarse_now};
-use crate::machine::cell::Cell;
+use crate::machine::cell::{Applied, Cell};
 use crate::machine::step::{self, Order};
 use crate::machine::word::Epoch;
 use crate::metrics::{LastError, Metrics, WindowMetrics};
@@ -45,6 +46,7 @@ use shared::Terms;
 use totals::{Directory, FirstOwner, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::{Admission, Ticket};
+pub use observers::Observing;
 #[cfg(feature = "registry")]
 pub use open_limit::SuppressedOpening;
 
@@ -211,18 +213,26 @@ impl Engine {
     }
 
     pub(crate) fn reset(&self) {
+        let _applied = self.reset_by(|rules| self.cell.operate(Order::Reset, rules));
+    }
+
+    /// Clears everything, if `operate` does reset the breaker.
+    fn reset_by(&self, operate: impl FnOnce(&Rules) -> Applied) -> Applied {
         let at = self.time_to_tell();
         // Locked first, so that of two resets the later one is also the one that is remembered.
         let cold = self.cold();
         let mut cleared = cold.cleared.lock();
-        let applied = self.cell.operate(Order::Reset, self.settings().rules());
-        *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
-        cold.failures.clear(applied.epoch_after(), || self.epoch());
-        if applied.after.state() == State::ForcedClosed {
+        let applied = operate(self.settings().rules());
+        if applied.effect.begins_epoch() {
+            *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
+            cold.failures.clear(applied.epoch_after(), || self.epoch());
+        }
+        if applied.effect.begins_epoch() && applied.after.state() == State::ForcedClosed {
             cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens: false }));
         }
         drop(cleared);
         self.perform(&applied, at);
+        applied
     }
 
     pub(crate) fn metrics(&self) -> Metrics {

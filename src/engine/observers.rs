@@ -1,12 +1,65 @@
 use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Weak};
 
 use crate::panics::contain;
 use crate::state::State;
-use crate::sync::Mutex;
+use crate::sync::unmodelled::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, OnceBox};
 use crate::transition::Transition;
 
 /// A function that is told of each change of state.
 pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
+
+/// One that was added to a breaker that stands.
+pub(crate) type LateObserver = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+/// An observer that was added by [`observe`](crate::CircuitBreaker::observe), and is told of changes of state until this
+/// is dropped.
+#[must_use = "the observer is told of nothing once this is dropped"]
+pub struct Observing {
+    late: Weak<Late>,
+    id: u64,
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let Some(late) = self.late.upgrade() else { return };
+        let mut added = late.added.lock();
+        let place = added.observers.iter().position(|observer| observer.id == self.id);
+        let removed = place.map(|place| added.observers.remove(place));
+        drop(added);
+        late.count.fetch_sub(1, Ordering::SeqCst);
+        // Outside of the lock: it is the user's.
+        drop(removed);
+    }
+}
+
+impl fmt::Debug for Observing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observing").finish_non_exhaustive()
+    }
+}
+
+/// The observers that were added to a breaker that stands.
+struct Late {
+    /// How many there are, or will be in a moment.
+    count: AtomicUsize,
+    added: Mutex<Added>,
+}
+
+struct Added {
+    observers: Vec<LateEntry>,
+    next_id: u64,
+}
+
+#[derive(Clone)]
+struct LateEntry {
+    id: u64,
+    /// The changes of state that it is not told of: those before it came.
+    after: u64,
+    observer: LateObserver,
+}
 
 /// Tells the observers of each transition: one at a time, in order, each once, outside every lock.
 ///
@@ -14,7 +67,11 @@ pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 /// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
 /// observer itself, is left in the log for the one who tells. A report and a look for the next transition take the
 /// same time whatever the backlog.
-pub(crate) struct Log(Mutex<Untold>);
+pub(crate) struct Log {
+    untold: Mutex<Untold>,
+    /// Made when the first one is added.
+    late: OnceBox<Arc<Late>>,
+}
 
 struct Untold {
     /// The transitions that come after those told of, each in its place; `None` until it is reported.
@@ -32,7 +89,7 @@ struct Untold {
 
 impl Log {
     pub(crate) fn new() -> Self {
-        Log(Mutex::new(Untold {
+        let untold = Untold {
             reported: VecDeque::new(),
             told: 0,
             rejections: 0,
@@ -40,14 +97,50 @@ impl Log {
             telling: false,
             #[cfg(test)]
             looks: 0,
-        }))
+        };
+        Log { untold: Mutex::new(untold), late: OnceBox::new() }
+    }
+
+    /// Whether observers have been added.
+    pub(crate) fn has_late(&self) -> bool {
+        self.late.get().is_some_and(|late| late.count.load(Ordering::SeqCst) > 0)
+    }
+
+    fn late(&self) -> &Arc<Late> {
+        self.late.get_or_init(|| {
+            let added = Mutex::new(Added { observers: Vec::new(), next_id: 0 });
+            Box::new(Arc::new(Late { count: AtomicUsize::new(0), added }))
+        })
+    }
+
+    /// From here on transitions are reported. Returns whether none were before, but for observers given with the breaker.
+    pub(crate) fn begin_late(&self) -> bool {
+        self.late().count.fetch_add(1, Ordering::SeqCst) == 0
+    }
+
+    /// Adds an observer after [`begin_late`](Self::begin_late). `changes`: the changes of state so far. If nobody has been
+    /// told of those, the `rejections` so far are given.
+    pub(crate) fn add_late(&self, observer: LateObserver, changes: u64, rejections: Option<u64>) -> Observing {
+        if let Some(rejections) = rejections {
+            self.untold.lock().skip_to(changes, rejections);
+        }
+        let mut added = self.late().added.lock();
+        let id = added.next_id;
+        added.next_id += 1;
+        added.observers.push(LateEntry { id, after: changes, observer });
+        drop(added);
+        Observing { late: Arc::downgrade(self.late()), id }
     }
 
     /// Puts a transition in the log, the `changes`th modulo 2³². Its sequence number is filled in here; the
     /// rejections are all that there have been, until those before the last close are taken off.
     pub(crate) fn report(&self, mut transition: Transition, changes: u32) {
-        let mut log = self.0.lock();
+        let mut log = self.untold.lock();
         let ahead = log.ahead(changes);
+        if ahead > u32::MAX / 2 {
+            // It was before the first observer came.
+            return;
+        }
         transition.sequence = log.told + 1 + u64::from(ahead);
         let place = ahead as usize;
         if place >= log.reported.len() {
@@ -58,7 +151,7 @@ impl Log {
 
     /// Tells what stands in the log, unless someone is telling already.
     pub(crate) fn tell_all(&self, observers: &[Observer]) {
-        let mut log = self.0.lock();
+        let mut log = self.untold.lock();
         if log.telling {
             return;
         }
@@ -66,9 +159,22 @@ impl Log {
         while let Some(transition) = log.next() {
             drop(log);
             tell(observers, &transition);
-            log = self.0.lock();
+            self.tell_late(&transition);
+            log = self.untold.lock();
         }
         log.telling = false;
+    }
+
+    fn tell_late(&self, transition: &Transition) {
+        let Some(late) = self.late.get() else { return };
+        let observers = late.added.lock().observers.clone();
+        for LateEntry { after, observer, .. } in observers {
+            if transition.sequence > after {
+                contain(|| observer(transition));
+            }
+            // The last handle to it, if it has been taken out meanwhile.
+            contain(|| drop(observer));
+        }
     }
 }
 
@@ -81,6 +187,18 @@ fn tell(observers: &[Observer], transition: &Transition) {
 impl Untold {
     /// The room for reports that is kept while there are none.
     const KEPT: usize = 8;
+
+    /// The first observer has come. What happened before is no longer told.
+    fn skip_to(&mut self, changes: u64, rejections: u64) {
+        if changes <= self.told {
+            return;
+        }
+        let told = usize::try_from(changes - self.told).unwrap_or(usize::MAX).min(self.reported.len());
+        self.reported.drain(..told);
+        self.told = changes;
+        self.rejections = self.rejections.max(rejections);
+        self.before_close = self.rejections;
+    }
 
     /// How many transitions come between the last one that was told of and this one.
     fn ahead(&self, changes: u32) -> u32 {
@@ -132,6 +250,7 @@ mod tests {
             consecutive_success_count: 0,
             rejected_count: 0,
             window: None,
+            epoch: 0,
         }
     }
 
@@ -166,7 +285,7 @@ mod tests {
             log.tell_all(&observers);
         }
         assert!(seen.lock().iter().copied().eq(1..=TRANSITIONS.into()));
-        let untold = log.0.lock();
+        let untold = log.untold.lock();
         assert!(untold.looks <= 2 * u64::from(TRANSITIONS) + 1, "{} looks", untold.looks);
         assert!(untold.reported.capacity() <= Untold::KEPT, "a backlog that is gone takes no memory");
     }
@@ -181,7 +300,7 @@ mod tests {
     #[test]
     fn a_sequence_goes_on_where_the_count_of_changes_wraps() {
         let (log, (observers, seen)) = (Log::new(), recording());
-        log.0.lock().told = u64::from(u32::MAX) - 1;
+        log.untold.lock().told = u64::from(u32::MAX) - 1;
         for changes in [0, u32::MAX, 1] {
             log.report(transition(), changes);
         }

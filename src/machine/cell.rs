@@ -313,6 +313,34 @@ impl Cell {
         applied
     }
 
+    /// Someone outside of the process does. Nothing is done if the breaker is not in the epoch `only_at` any more.
+    pub(crate) fn operate_remotely(&self, only_at: Option<Epoch>, order: Order, rules: &Rules) -> Applied {
+        let applied = self.swap(|word, context| {
+            let is_wanted = only_at.is_none_or(|epoch| epoch == context.epoch);
+            Some(if is_wanted { step::operate_remotely(word, context, order, rules) } else { step::unmoved(word) })
+        });
+        self.store_lead(&applied, order.opens_at());
+        applied
+    }
+
+    /// An operator ends a forced state.
+    pub(crate) fn end_force(&self, rules: &Rules) -> Applied {
+        self.swap(|word, context| Some(step::end_force(word, context, rules)))
+    }
+
+    /// Keeps the breaker open for `open_for` from `now` on, if it is open in this epoch still and not for longer already.
+    pub(crate) fn extend(&self, at: Epoch, now: Duration, open_for: Duration) -> Applied {
+        let deadline = Millis::after(now, open_for);
+        let applied = self.swap(|word, context| {
+            let is_there = context.epoch == at;
+            Some(if is_there { step::extend(word, context, deadline) } else { step::unmoved(word) })
+        });
+        if applied.effect == Effect::Counted {
+            self.lead.store(mark_lead(lead(now), applied.after), Ordering::Relaxed);
+        }
+        applied
+    }
+
     /// Swaps in what `decide` makes of the word, until no other thread comes in between. Where `decide` returns
     /// `None`, one has.
     #[inline]

@@ -309,6 +309,21 @@ pub(crate) fn conclude(word: Word, context: Context, judged: Word) -> Step {
 
 /// An operator moves the breaker.
 pub(crate) fn operate(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
+    let cause = match order {
+        Order::Reset => Cause::Reset,
+        Order::Disable { .. } => Cause::Disabled,
+        Order::Enable { .. } => Cause::Enabled,
+        _ => Cause::Manual,
+    };
+    move_to(word, context, order, cause, rules)
+}
+
+/// Someone outside of the process moves the breaker.
+pub(crate) fn operate_remotely(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
+    move_to(word, context, order, Cause::Remote, rules)
+}
+
+fn move_to(word: Word, context: Context, order: Order, cause: Cause, rules: &Rules) -> Step {
     let epoch = context.epoch.next();
     let is_there = match order {
         Order::Disable { overrules } => match word.state() {
@@ -331,13 +346,29 @@ pub(crate) fn operate(word: Word, context: Context, order: Order, rules: &Rules)
         Order::ForceOpen | Order::Enable { reopens: true, .. } => Word::forced_open(epoch),
         Order::ForceClosed | Order::Disable { .. } => Word::forced_closed(epoch),
     };
-    let cause = match order {
-        Order::Reset => Cause::Reset,
-        Order::Disable { .. } => Cause::Disabled,
-        Order::Enable { .. } => Cause::Enabled,
-        _ => Cause::Manual,
-    };
     begin(next, word, cause)
+}
+
+/// Someone ends a forced state.
+pub(crate) fn end_force(word: Word, context: Context, rules: &Rules) -> Step {
+    match word.state() {
+        State::ForcedClosed if !rules.enabled => unmoved(word),
+        State::ForcedOpen | State::ForcedClosed => begin(Word::closed(context.epoch.next()), word, Cause::Manual),
+        State::Closed | State::Open | State::HalfOpen => unmoved(word),
+    }
+}
+
+/// The breaker stays open until `deadline`, if it is open and that is later. It stays in its epoch.
+pub(crate) fn extend(word: Word, context: Context, deadline: Millis) -> Step {
+    if word.state() == State::Open && word.deadline() < deadline {
+        return Step { next: Word::open(context.epoch, deadline), effect: Effect::Counted };
+    }
+    unmoved(word)
+}
+
+/// Nothing was to be done, or it was not wanted any more.
+pub(crate) fn unmoved(word: Word) -> Step {
+    Step::stay(word, Effect::Late)
 }
 
 /// An outcome that leaves the word as it is.

@@ -2,11 +2,13 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
+use super::hooks::{Hooks, RegistryChange};
 use super::listed::{DefaultHashBuilder, KnownHash, Map};
 use super::open_share::Observer;
 use super::ring::Ring;
 use super::totals::Totals;
 use super::{NameOf, Registry, share};
+use crate::breaker::CircuitBreaker;
 use crate::breaker::builder::Builder;
 use crate::config::ConfigError;
 use crate::engine::membership::Membership;
@@ -26,6 +28,7 @@ pub struct RegistryBuilder<K, S = DefaultHashBuilder> {
     pub(super) hash_builder: S,
     pub(super) max_open_share: Option<f64>,
     pub(super) observers: Vec<Observer>,
+    pub(super) hooks: Hooks,
 }
 
 impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
@@ -52,8 +55,8 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
     /// # Ok::<(), tripcoil::ConfigError>(())
     /// ```
     pub fn hasher<H: BuildHasher>(self, hash_builder: H) -> RegistryBuilder<K, H> {
-        let RegistryBuilder { template, capacity, name_of, hash_builder: _, max_open_share, observers } = self;
-        RegistryBuilder { template, capacity, name_of, hash_builder, max_open_share, observers }
+        let RegistryBuilder { template, capacity, name_of, hash_builder: _, max_open_share, observers, hooks } = self;
+        RegistryBuilder { template, capacity, name_of, hash_builder, max_open_share, observers, hooks }
     }
 
     /// Limits the share of listed breakers that may be open or half-open by their own rules. Above 0.0, up to
@@ -114,6 +117,43 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
+    /// Adds an observer, which is told of each breaker that is made and listed. Default: none.
+    ///
+    /// Observers are called outside of locks, in the order in which they were added, by the thread that asked for the key.
+    /// Threads may call one at the same time. A panic in one is caught. A breaker whose `Arc` is kept is not
+    /// [evicted](Registry#eviction); keep a [`Weak`](std::sync::Weak) instead.
+    ///
+    /// ```
+    /// use tripcoil::{CircuitBreaker, Registry};
+    ///
+    /// let hosts: Registry<String> = Registry::builder(CircuitBreaker::builder("hosts"))
+    ///     .on_make(|breaker| println!("{} is new", breaker.name()))
+    ///     .on_evict(|breaker| println!("{} is gone", breaker.name()))
+    ///     .build()?;
+    /// # Ok::<(), tripcoil::ConfigError>(())
+    /// ```
+    pub fn on_make(self, observer: impl Fn(&Arc<CircuitBreaker>) + Send + Sync + 'static) -> Self {
+        let hook = move |change: RegistryChange<'_>| {
+            if let RegistryChange::Made(breaker) = change {
+                observer(breaker);
+            }
+        };
+        let _number = self.hooks.add(hook);
+        self
+    }
+
+    /// Adds an observer, which is told of each breaker that is no longer listed, because another one took its place or it
+    /// was removed. Default: none. The rest is as for [`on_make`](Self::on_make).
+    pub fn on_evict(self, observer: impl Fn(&Arc<CircuitBreaker>) + Send + Sync + 'static) -> Self {
+        let hook = move |change: RegistryChange<'_>| {
+            if let RegistryChange::Evicted(breaker) = change {
+                observer(breaker);
+            }
+        };
+        let _number = self.hooks.add(hook);
+        self
+    }
+
     /// Derives a breaker's name from its key. Default: the key's `Display` text.
     ///
     /// If several threads use a new key at the same time, each may call `name_of`. Only one result is used.
@@ -167,6 +207,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
             changing: Mutex::new(()),
             name_of: self.name_of,
             totals,
+            hooks: self.hooks,
         })
     }
 }

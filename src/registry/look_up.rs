@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Registry;
+use super::hooks::RegistryChange;
 use super::listed::{ByBreaker, ByKey, Listed};
 use super::own_handle::{LocalHandle, local_handle};
 use super::ring::{Ring, SAMPLE};
@@ -120,6 +121,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         let is_listed = self.listed.pin().try_insert(listed, ()).is_ok();
         if is_listed {
             self.catch_up(&breaker, terms);
+            self.hooks.tell(RegistryChange::Made(&breaker));
             return Some(breaker);
         }
         breaker.membership().set_evicted(true);
@@ -143,6 +145,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         self.totals.depart(&evicted, Departure::Evicted(evicted.state()));
         let former = ring.replace(&evicted, breaker.clone());
         self.unlist(ring, &evicted);
+        self.hooks.tell(RegistryChange::Evicted(&evicted));
         drop(former);
         true
     }
@@ -187,6 +190,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         let taken = ring.take(breaker);
         self.totals.set_listed(ring.len());
         self.unlist(ring, breaker);
+        self.hooks.tell(RegistryChange::Evicted(breaker));
         drop(taken);
         true
     }

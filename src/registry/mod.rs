@@ -3,6 +3,7 @@
 mod builder;
 mod call;
 mod guarded;
+mod hooks;
 mod listed;
 mod look_up;
 mod metrics;
@@ -31,6 +32,8 @@ use builder::DEFAULT_CAPACITY;
 pub use builder::RegistryBuilder;
 pub use call::{KeyedCall, KeyedPermit};
 pub use guarded::GuardedRegistry;
+use hooks::Hooks;
+pub use hooks::{ObservingRegistry, RegistryChange};
 use listed::Map;
 pub use listed::{DefaultHashBuilder, KeyHasher};
 pub use metrics::RegistryMetrics;
@@ -126,6 +129,7 @@ pub struct Registry<K, S = DefaultHashBuilder> {
     changing: Mutex<()>,
     name_of: NameOf<K>,
     totals: Arc<Totals>,
+    hooks: Hooks,
 }
 
 type NameOf<K> = Box<dyn Fn(&K) -> Name + Send + Sync>;
@@ -166,6 +170,7 @@ impl<K: Eq + Hash + Clone> Registry<K> {
             hash_builder: DefaultHashBuilder::default(),
             max_open_share: None,
             observers: Vec::new(),
+            hooks: Hooks::new(),
         }
     }
 }
@@ -299,6 +304,28 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
                 self.take_out(&breaker);
             }
         }
+    }
+
+    /// Adds an observer to a registry that stands. It is told of the breakers that are made and evicted from now on, until
+    /// the handle is dropped.
+    ///
+    /// The rest is as for [`RegistryBuilder::on_make`]. To have those that are listed already, ask for them with
+    /// [`iter`](Self::iter) afterwards; one may then be among both.
+    ///
+    /// ```
+    /// use tripcoil::{Registry, RegistryChange};
+    ///
+    /// let hosts: Registry<String> = Registry::new("hosts");
+    /// let observing = hosts.observe(|change| match change {
+    ///     RegistryChange::Made(breaker) => println!("{} is new", breaker.name()),
+    ///     RegistryChange::Evicted(breaker) => println!("{} is gone", breaker.name()),
+    ///     _ => {}
+    /// });
+    /// hosts.get("down.example");
+    /// drop(observing);
+    /// ```
+    pub fn observe(&self, observer: impl Fn(RegistryChange<'_>) + Send + Sync + 'static) -> ObservingRegistry {
+        self.hooks.observe(observer)
     }
 
     /// The number of listed breakers. While other threads add and evict, it may lag behind.

@@ -61,11 +61,20 @@ pub(crate) enum Event {
     /// The store's state, of whatever age.
     View(View),
     /// The store's answer to a lease or a renewal that was sent at that time.
-    LeaseReply { is_granted: bool, view: View, sent: Duration },
+    LeaseReply {
+        is_granted: bool,
+        view: View,
+        sent: Duration,
+    },
     /// The connection stands, and this is where the store is; `has_forgotten`: it knows less than it knew.
-    Joined { view: View, has_forgotten: bool },
+    Joined {
+        view: View,
+        has_forgotten: bool,
+    },
     /// A snapshot that was complete at this version does not name the breaker.
-    Absent { version: u64 },
+    Absent {
+        version: u64,
+    },
     /// The store cannot be reached.
     Lost,
     /// Time has gone by.
@@ -88,7 +97,9 @@ pub(crate) enum Action {
     /// Begin to let calls through.
     SlowClose,
     /// Forced open, or forced closed.
-    Force { is_open: bool },
+    Force {
+        is_open: bool,
+    },
     /// Let go of what was forced, if nobody has touched it since.
     Release,
     Reset,

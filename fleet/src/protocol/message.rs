@@ -272,4 +272,3 @@ fn decode_run(fields: &mut Fields<'_>) -> Result<String, Malformed> {
     let run = fields.text()?;
     if is_member(run) { Ok(run.to_owned()) } else { Err(Malformed("a run's name is malformed")) }
 }
-

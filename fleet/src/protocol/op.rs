@@ -95,7 +95,11 @@ impl Backoff {
                 break;
             }
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is at least 0 and at most `max`")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is at least 0 and at most `max`"
+        )]
         let whole = wait.min(max).floor() as u64;
         whole
     }

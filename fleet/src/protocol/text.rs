@@ -66,7 +66,10 @@ pub(crate) fn registry_name(registry: &str, key: &str) -> String {
 pub(crate) fn is_name(name: &str) -> bool {
     let mut parts = name.split('/');
     let is_part = |part: &str| !part.is_empty() && unescape(part).is_some();
-    name.len() <= LONGEST_NAME && parts.next().is_some_and(is_part) && parts.next().is_none_or(is_part) && parts.next().is_none()
+    name.len() <= LONGEST_NAME
+        && parts.next().is_some_and(is_part)
+        && parts.next().is_none_or(is_part)
+        && parts.next().is_none()
 }
 
 /// How an escaped name is shown to people.
@@ -139,7 +142,9 @@ impl<'a> Fields<'a> {
 /// Whether this is an incarnation of a member: an escaped name, a `+` and what makes it unique.
 pub(crate) fn is_member(member: &str) -> bool {
     let mut parts = member.split('+');
-    member.len() <= LONGEST_NAME && parts.by_ref().take(2).all(|part| unescape(part).is_some()) && parts.next().is_none()
+    member.len() <= LONGEST_NAME
+        && parts.by_ref().take(2).all(|part| unescape(part).is_some())
+        && parts.next().is_none()
 }
 
 fn parse_number(field: &str) -> Result<u64, Malformed> {

@@ -1,0 +1,60 @@
+//! What someone outside of the breaker makes of it, if it is still where they saw it.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::machine::cell::Applied;
+use crate::machine::step::{self, Effect};
+use crate::machine::word::Epoch;
+use crate::state::State;
+use crate::transition::{Order, Revision};
+
+impl Engine {
+    pub(crate) fn revision(&self) -> Revision {
+        let (word, history, changes) = self.cell.load_with_history();
+        Revision { epoch: history.epoch().number_u32(), state: word.state(), sequence: changes }
+    }
+
+    pub(crate) fn order(&self, order: Order, only_at: Option<Revision>) -> Result<Revision, Revision> {
+        let at = only_at.map(|revision| Epoch::new(revision.epoch.into()));
+        let applied = match order {
+            Order::Reset => self.reset_by(|rules| self.cell.operate_remotely(at, step::Order::Reset, rules)),
+            Order::Hold(open_for) => self.order_at(at, step::Order::OpenFor { now: self.now(), open_for }),
+            Order::Probe => self.order_at(at, step::Order::HalfOpen),
+            Order::Close => self.order_at(at, step::Order::Close),
+            Order::ForceOpen => self.order_at(at, step::Order::ForceOpen),
+            Order::ForceClosed => self.order_at(at, step::Order::ForceClosed),
+        };
+        if applied.effect.begins_epoch() { Ok(revision_after(&applied)) } else { Err(self.revision()) }
+    }
+
+    fn order_at(&self, at: Option<Epoch>, order: step::Order) -> Applied {
+        let told_at = order.opens_at().or_else(|| self.time_to_tell());
+        let applied = self.cell.operate_remotely(at, order, self.settings().rules());
+        self.perform(&applied, told_at);
+        applied
+    }
+
+    pub(crate) fn extend_open(&self, at: Revision, open_for: Duration) -> bool {
+        let now = self.now();
+        let epoch = Epoch::new(at.epoch.into());
+        let applied = self.cell.extend(epoch, now, open_for);
+        if applied.effect != Effect::Counted {
+            // Also if it stays open for longer anyway.
+            return applied.epoch == epoch && applied.after.state() == State::Open;
+        }
+        self.store_coarse_deadline(applied.after, now);
+        true
+    }
+
+    pub(crate) fn end_force(&self) {
+        let at = self.time_to_tell();
+        let applied = self.cell.end_force(self.settings().rules());
+        self.perform(&applied, at);
+    }
+}
+
+fn revision_after(applied: &Applied) -> Revision {
+    let epoch = applied.epoch_after().number_u32();
+    Revision { epoch, state: applied.after.state(), sequence: applied.changes }
+}
