@@ -1,5 +1,5 @@
 //! x
 #![allow(dead_code)]
-mod memory {}
+mod breakers;
 pub mod protocol;
 pub use protocol::Quorum;
