@@ -1,5 +1,29 @@
-//! x
-#![allow(dead_code)]
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod breakers;
+mod builder;
+mod event;
+mod fleet;
+mod memory;
 pub mod protocol;
+#[cfg(feature = "redis")]
+mod redis;
+mod status;
+mod store;
+pub mod testing;
+mod worker;
+
+pub use builder::{BuildError, FleetBuilder};
+pub use event::{By, FleetEvent, FleetOrder, OrderError};
+pub use fleet::{BreakerName, Fleet, Joining};
+pub use memory::Memory;
 pub use protocol::Quorum;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use redis::Redis;
+#[cfg(feature = "redis")]
+#[doc(hidden)]
+pub use redis::SCRIPT;
+pub use status::{BreakerStatus, Counts, Standing, Status};
+pub use store::{Connection, Listener, Store, StoreError};

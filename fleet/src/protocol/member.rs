@@ -443,7 +443,7 @@ impl Member {
     }
 
     /// The order as it stands now, if its end has not come.
-    fn order_left(&self, now: Duration) -> Option<StandingOrder> {
+    pub(crate) fn order_left(&self, now: Duration) -> Option<StandingOrder> {
         let order = self.view.order.clone()?;
         let gone = now.saturating_sub(self.seen);
         match order.remaining {

@@ -161,6 +161,11 @@ impl Node {
         self.is_connected
     }
 
+    /// Whether the store's state has been taken over since the connection stands.
+    pub(crate) fn is_in_step(&self) -> bool {
+        self.is_connected && self.walk.as_ref().is_none_or(|walk| !walk.is_join)
+    }
+
     /// Live members, as the store last said.
     pub(crate) fn live(&self) -> u64 {
         self.live
@@ -210,6 +215,13 @@ impl Node {
         self.told.push(Told::StoreLost);
         for name in self.names() {
             self.dispatch(now, &name, Event::Lost, breakers);
+        }
+    }
+
+    /// The reader has subscribed anew, and may have missed something before.
+    pub(crate) fn resync(&mut self) {
+        if self.is_connected {
+            self.begin_walk(false, false);
         }
     }
 

@@ -20,7 +20,7 @@ use super::text::{NONE, millis};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quorum {
-    pub(crate) share: f64,
+    pub(crate) share: Option<f64>,
     pub(crate) floor: u32,
 }
 
@@ -29,13 +29,13 @@ impl Quorum {
     /// members there are.
     #[must_use]
     pub const fn share(share: f64) -> Self {
-        Quorum { share, floor: 2 }
+        Quorum { share: Some(share), floor: 2 }
     }
 
     /// That many votes, however many members there are; at least 1. With `count(1)` any member opens the fleet.
     #[must_use]
     pub const fn count(votes: u32) -> Self {
-        Quorum { share: 0.0, floor: votes }
+        Quorum { share: None, floor: votes }
     }
 
     /// With a share: never fewer votes than these, of which there have to be at least 2.
@@ -48,7 +48,7 @@ impl Quorum {
     #[must_use]
     pub fn votes_of(self, members: u64) -> u64 {
         #[expect(clippy::cast_precision_loss, reason = "a fleet has fewer members than 2⁵²")]
-        let share = (self.share * members as f64).ceil();
+        let share = (self.share.unwrap_or(0.0) * members as f64).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is at least 0")]
         let share = share.max(0.0) as u64;
         share.max(self.floor.into())
@@ -64,10 +64,9 @@ impl Default for Quorum {
 
 impl fmt::Display for Quorum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.share > 0.0 {
-            write!(f, "share({}).at_least({})", self.share, self.floor)
-        } else {
-            write!(f, "count({})", self.floor)
+        match self.share {
+            Some(share) => write!(f, "share({share}).at_least({})", self.floor),
+            None => write!(f, "count({})", self.floor),
         }
     }
 }
@@ -180,7 +179,7 @@ impl Op {
                 millis(backoff.hold),
                 backoff.factor,
                 millis(backoff.max.max(backoff.hold)),
-                quorum.share,
+                quorum.share.unwrap_or(0.0),
                 quorum.floor,
             ),
             Op::Retract { name, member } => format!("retract {name} {member}"),

@@ -1,0 +1,193 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fleet::Fleet;
+use crate::protocol::{LONGEST_NAME, Quorum, escape};
+use crate::store::Store;
+
+/// Makes a [`Fleet`]; made by [`Fleet::builder`].
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct FleetBuilder {
+    name: String,
+    store: Option<Arc<dyn Store>>,
+    settings: Settings,
+}
+
+/// All that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) instance: Option<String>,
+    pub(crate) quorum: Quorum,
+    pub(crate) beat: Duration,
+    pub(crate) member_ttl: Option<Duration>,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) command_timeout: Duration,
+}
+
+/// Why no fleet was made: a setting is out of its range, or contradicts another.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}, allowed is {allowed}")]
+#[non_exhaustive]
+pub struct BuildError {
+    /// The setting.
+    pub setting: &'static str,
+    /// What was given. Never an address, which may hold a password.
+    pub value: String,
+    /// What may be given.
+    pub allowed: String,
+}
+
+impl BuildError {
+    fn new(setting: &'static str, value: impl fmt::Debug, allowed: impl Into<String>) -> Self {
+        BuildError { setting, value: format!("{value:?}"), allowed: allowed.into() }
+    }
+}
+
+impl FleetBuilder {
+    pub(crate) fn new(name: String) -> Self {
+        let settings = Settings {
+            instance: None,
+            quorum: Quorum::default(),
+            beat: Duration::from_secs(5),
+            member_ttl: None,
+            lease: None,
+            command_timeout: Duration::from_millis(500),
+        };
+        FleetBuilder { name, store: None, settings }
+    }
+
+    /// Meets in a Redis or Valkey at this address, as [`Redis::new`](crate::Redis::new) takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if this is no such address. It does not show the address, which may hold a password.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub fn redis(self, url: &str) -> Result<Self, BuildError> {
+        let timeout = self.settings.command_timeout;
+        let store = crate::redis::Redis::new(url).map_err(|error| BuildError {
+            setting: "redis",
+            value: "malformed".to_owned(),
+            allowed: error.to_string(),
+        })?;
+        Ok(self.store(store.command_timeout(timeout)))
+    }
+
+    /// Meets in this store. One store is needed.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// How this member is called where people look: 1 to 100 bytes. Default: the process's number.
+    ///
+    /// It need not be unique: each start of a member has an incarnation of its own.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.settings.instance = Some(instance.into());
+        self
+    }
+
+    /// How many votes open the fleet. Default: half of the live members that use the breaker, and at least two.
+    ///
+    /// A share has to be above 0, up to 1, and of at least 2 votes; a count at least 1.
+    pub fn quorum(mut self, quorum: Quorum) -> Self {
+        self.settings.quorum = quorum;
+        self
+    }
+
+    /// How often a member tells the store that it lives: 100 ms to 10 minutes. Default: 5 s.
+    ///
+    /// After a fault, members agree with the store within one beat and the command timeout.
+    pub fn beat(mut self, beat: Duration) -> Self {
+        self.settings.beat = beat;
+        self
+    }
+
+    /// After what time without a beat a member is taken for dead: at least two beats, up to a day. Default: three beats.
+    ///
+    /// The votes of the dead do not count.
+    pub fn member_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.member_ttl = Some(ttl);
+        self
+    }
+
+    /// How long the right to probe lasts, unless it is renewed: 100 ms to an hour. Default: the `probe_timeout` of each
+    /// breaker, but at least one second.
+    ///
+    /// Should the member die that probes, another one may after this time.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = Some(lease);
+        self
+    }
+
+    /// How long the store may take to answer: 10 ms to a minute. Default: 500 ms.
+    ///
+    /// Set it before [`redis`](Self::redis). A store that was handed in keeps its own.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.command_timeout = timeout;
+        self
+    }
+
+    /// Joins the fleet: starts the worker, and does not wait for the store, which may be down.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] if a setting is out of its range or contradicts another, or there is no store. It names the
+    /// setting, the value and what is allowed.
+    pub fn build(self) -> Result<Fleet, BuildError> {
+        self.check()?;
+        let Some(store) = self.store else {
+            return Err(BuildError::new("store", "missing", "`redis(..)` or `store(..)`"));
+        };
+        Ok(Fleet::start(self.name, store, &self.settings))
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        let Settings { instance, quorum, beat, member_ttl, lease, command_timeout } = &self.settings;
+        // A hash of 17 characters follows upon an instance's name.
+        if self.name.is_empty() || escape(&self.name).len() > LONGEST_NAME {
+            return Err(BuildError::new("name", &self.name, format!("1 to {LONGEST_NAME} bytes, once escaped")));
+        }
+        if let Some(instance) = instance.as_ref().filter(|instance| !(1..=100).contains(&instance.len())) {
+            return Err(BuildError::new("instance", instance, "1 to 100 bytes"));
+        }
+        check_quorum(*quorum)?;
+        check_range("beat", *beat, Duration::from_millis(100), Duration::from_secs(600))?;
+        if let Some(ttl) = member_ttl {
+            check_range("member_ttl", *ttl, 2 * *beat, Duration::from_secs(24 * 3600))?;
+        }
+        if let Some(lease) = lease {
+            check_range("lease", *lease, Duration::from_millis(100), Duration::from_secs(3600))?;
+        }
+        check_range("command_timeout", *command_timeout, Duration::from_millis(10), Duration::from_secs(60))
+    }
+}
+
+fn check_quorum(quorum: Quorum) -> Result<(), BuildError> {
+    let is_allowed = |share: f64| share > 0.0 && share <= 1.0;
+    if let Some(share) = quorum.share.filter(|share| !is_allowed(*share)) {
+        return Err(BuildError::new("quorum", share, "a share above 0, up to 1"));
+    }
+    let fewest = if quorum.share.is_some() { 2 } else { 1 };
+    if quorum.floor < fewest {
+        return Err(BuildError::new("quorum", quorum.floor, format!("at least {fewest} votes")));
+    }
+    Ok(())
+}
+
+fn check_range(setting: &'static str, value: Duration, least: Duration, most: Duration) -> Result<(), BuildError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(BuildError::new(setting, value, format!("{least:?} to {most:?}")))
+}
+
+impl fmt::Debug for FleetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FleetBuilder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

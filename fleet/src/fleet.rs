@@ -1,0 +1,382 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock, Weak};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tripcoil::{CircuitBreaker, ObservingRegistry, Registry, RegistryChange, Transition};
+
+use crate::breakers::Joined;
+use crate::builder::{FleetBuilder, Settings};
+use crate::event::{By, FleetEvent, FleetOrder, OrderError};
+use crate::protocol::{Op, StandingOrder, escape, is_name, registry_name, shown};
+use crate::status::Status;
+use crate::store::Store;
+use crate::worker::{Worker, unique};
+
+/// A member of a fleet: it lets breakers of this process learn from those of others, and the other way round.
+///
+/// A call never waits for it: everything happens on two threads of its own. See the [crate](crate) for what a fleet does.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tripcoil::CircuitBreaker;
+/// use tripcoil_fleet::{By, Fleet, Memory, Quorum};
+///
+/// static PAYMENTS: CircuitBreaker = CircuitBreaker::new("payments");
+///
+/// let fleet = Fleet::builder("checkout")
+///     .store(Memory::new())
+///     .instance("pod-7")
+///     .quorum(Quorum::share(0.5).at_least(2))
+///     .build()?;
+/// fleet.join(&PAYMENTS);
+/// fleet.on_event(|event| eprintln!("{event}"));
+/// # while !fleet.status().is_connected { std::thread::yield_now(); }
+/// fleet.force_open("payments", By::new("ana").because("migration"))?;
+/// assert_eq!(fleet.orders()[0].by, "ana");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Dropping
+///
+/// The member leaves the fleet, and its threads end, within the command timeout. Breakers go on alone: one that the
+/// fleet holds is open for as long as it was going to be, and an operator's order stays until it is
+/// [released](CircuitBreaker::release) here.
+pub struct Fleet {
+    shared: Arc<Shared>,
+    /// Says so when a thread has ended.
+    ended: Mutex<Receiver<()>>,
+    worker: ThreadId,
+    timeout: Duration,
+}
+
+/// What the member's threads, its observers and its owner share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) inbox: SyncSender<Input>,
+    /// Breakers that come and go, to be taken up by the worker.
+    pub(crate) changes: Mutex<Vec<Change>>,
+    pub(crate) registries: Mutex<Vec<ObservingRegistry>>,
+    pub(crate) status: Mutex<Arc<Status>>,
+    pub(crate) observers: Mutex<Vec<EventObserver>>,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) has_ended: AtomicBool,
+}
+
+pub(crate) type EventObserver = Arc<dyn Fn(&FleetEvent) + Send + Sync>;
+
+/// What the worker has to look at.
+pub(crate) enum Input {
+    /// Something is in `changes`, or it is over.
+    Wake,
+    Transition(Arc<str>, Transition),
+    Message(Vec<u8>),
+    Subscribed,
+    Unsubscribed(String),
+    Order(Op, SyncSender<Result<bool, OrderError>>),
+}
+
+/// A breaker that comes, under its escaped name, or goes.
+pub(crate) enum Change {
+    Join(String, Joined),
+    Leave(String, Weak<CircuitBreaker>),
+    Refused(String, &'static str),
+}
+
+/// How many transitions, messages and orders may wait for the worker.
+const BACKLOG: usize = 4096;
+
+impl Fleet {
+    /// Begins a fleet's member. The fleet's name is a namespace in the store: members that give the same one are together.
+    pub fn builder(name: impl Into<String>) -> FleetBuilder {
+        FleetBuilder::new(name.into())
+    }
+
+    pub(crate) fn start(name: String, store: Arc<dyn Store>, settings: &Settings) -> Self {
+        let instance = settings.instance.clone().unwrap_or_else(|| std::process::id().to_string());
+        let member = format!("{}+{:016x}", escape(&instance), unique());
+        let (sender, inbox) = sync_channel(BACKLOG);
+        let status = Status { member: member.clone(), ..Status::default() };
+        let shared = Arc::new(Shared {
+            name,
+            inbox: sender,
+            changes: Mutex::new(Vec::new()),
+            registries: Mutex::new(Vec::new()),
+            status: Mutex::new(Arc::new(status)),
+            observers: Mutex::new(Vec::new()),
+            dropped: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
+        });
+        let worker = Worker::new(shared.clone(), store, settings, member);
+        let (says_so, ended) = sync_channel(1);
+        let name = format!("fleet {}", shared.name.chars().take(9).collect::<String>());
+        let spawned = thread::Builder::new().name(name.replace('\0', "")).spawn(move || {
+            worker.run(&inbox);
+            let _ = says_so.send(());
+        });
+        // As `thread::spawn`: a process that can start no thread is beyond help.
+        let worker = spawned.expect("the system has a thread left").thread().id();
+        Fleet { shared, ended: Mutex::new(ended), worker, timeout: settings.command_timeout }
+    }
+
+    /// Lets a breaker take part, under its own name. Breakers of the same name are one in the fleet.
+    ///
+    /// It takes a `&'static CircuitBreaker`, a `&'static LazyLock<CircuitBreaker>`, or an `Arc`, which it does not keep
+    /// alive. One that cannot join, since another one of its name has joined here, or its name is longer than 512 bytes
+    /// once escaped, is told of by [`FleetEvent::NotJoined`] and goes on alone.
+    pub fn join(&self, breaker: impl Into<Joining>) {
+        let Joining(breaker) = breaker.into();
+        let Some(name) = breaker.with(|breaker| breaker.name().to_owned()) else { return };
+        self.shared.change(joining(&name, escape(&name), breaker));
+    }
+
+    /// Lets all breakers of a registry take part, those that are made later too, under the name `registry/key`. One that
+    /// is evicted leaves.
+    ///
+    /// ```
+    /// use std::sync::LazyLock;
+    /// use tripcoil::Registry;
+    /// use tripcoil_fleet::{Fleet, Memory};
+    ///
+    /// static HOSTS: LazyLock<Registry<String>> = LazyLock::new(|| Registry::new("hosts"));
+    ///
+    /// let fleet = Fleet::builder("checkout").store(Memory::new()).build()?;
+    /// fleet.join_registry(&HOSTS);
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    pub fn join_registry<K, S>(&self, registry: &Registry<K, S>)
+    where
+        K: Eq + std::hash::Hash + Clone,
+        S: std::hash::BuildHasher,
+    {
+        let registrys: Arc<str> = registry.name().into();
+        let (shared, name) = (Arc::downgrade(&self.shared), registrys.clone());
+        let observing = registry.observe(move |change| {
+            let Some(shared) = shared.upgrade() else { return };
+            match change {
+                RegistryChange::Made(breaker) => shared.change(joining_key(&name, breaker)),
+                RegistryChange::Evicted(breaker) => {
+                    let breaker_name = registry_name(&name, breaker.name());
+                    shared.change(Change::Leave(breaker_name, Arc::downgrade(breaker)));
+                }
+                _ => {}
+            }
+        });
+        self.shared.registries.lock().push(observing);
+        for (_, breaker) in registry.iter() {
+            self.shared.change(joining_key(&registrys, &breaker));
+        }
+    }
+
+    /// Where this member stands: whether the store is there, who is held, and why. It waits for nothing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::clone(&self.shared.status.lock())
+    }
+
+    /// The orders for the fleet that this member knows, those for breakers that it does not have among them.
+    #[must_use]
+    pub fn orders(&self) -> Vec<FleetOrder> {
+        self.shared.status.lock().orders.clone()
+    }
+
+    /// Adds an observer, which is told of what the fleet does.
+    ///
+    /// Observers are called one at a time and in order by the fleet's own thread, which waits for them: an observer that
+    /// may be slow should hand the event to a channel of your own. A panic in one is caught.
+    pub fn on_event(&self, observer: impl Fn(&FleetEvent) + Send + Sync + 'static) {
+        self.shared.observers.lock().push(Arc::new(observer));
+    }
+
+    /// Forces a breaker open in all members, present and future, until it is released or the time of the order is over.
+    ///
+    /// The order beats everything automatic, and outlives the loss of the store, in the store and in each member. Where an
+    /// operator forces a breaker within one member, that holds there. This waits for the store, for two command timeouts
+    /// at most, and must not be called by an observer of the fleet.
+    ///
+    /// # Errors
+    ///
+    /// [`OrderError`] if the store cannot be reached or does not answer, or a text is too long.
+    pub fn force_open(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
+        self.force(breaker.into(), true, by)
+    }
+
+    /// Forces a breaker closed in all members. The rest is as for [`force_open`](Self::force_open).
+    ///
+    /// # Errors
+    ///
+    /// As [`force_open`](Self::force_open).
+    pub fn force_closed(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
+        self.force(breaker.into(), false, by)
+    }
+
+    /// Ends an order: the breaker closes in all members that obeyed it.
+    ///
+    /// # Errors
+    ///
+    /// As [`force_open`](Self::force_open), and [`OrderError::NoOrder`] if there is none.
+    pub fn release(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
+        let name = breaker.into().checked()?;
+        let is_released = self.order(Op::Release { name: name.clone() })?;
+        if is_released { Ok(()) } else { Err(OrderError::NoOrder(shown(&name))) }
+    }
+
+    /// Closes a breaker in all members that are connected, clears its counts there, and ends an order.
+    ///
+    /// # Errors
+    ///
+    /// As [`force_open`](Self::force_open).
+    pub fn reset(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
+        self.order(Op::Reset { name: breaker.into().checked()? }).map(drop)
+    }
+
+    fn force(&self, breaker: BreakerName, is_open: bool, by: By) -> Result<(), OrderError> {
+        let By { name: author, because, lasts } = by;
+        check("the author of an order", &author, 1, 100, "1 to 100 bytes")?;
+        check("the reason of an order", &because, 0, 300, "up to 300 bytes")?;
+        let longest = Duration::from_secs(10 * 365 * 24 * 3600);
+        if let Some(lasts) = lasts.filter(|lasts| lasts.is_zero() || *lasts > longest) {
+            let (what, value, allowed) = ("the time of an order", format!("{lasts:?}"), "above zero, up to ten years");
+            return Err(OrderError::OutOfRange { what, value, allowed });
+        }
+        let order = StandingOrder { is_open, by: author, because, remaining: lasts };
+        self.order(Op::Order { name: breaker.checked()?, order }).map(drop)
+    }
+
+    fn order(&self, op: Op) -> Result<bool, OrderError> {
+        let (sender, answer) = sync_channel(1);
+        if self.shared.inbox.try_send(Input::Order(op, sender)).is_err() {
+            return Err(OrderError::NoAnswer("too much else is waiting".to_owned()));
+        }
+        match answer.recv_timeout(2 * self.timeout + Duration::from_secs(1)) {
+            Ok(answer) => answer,
+            Err(_) => Err(OrderError::NoAnswer("it took too long".to_owned())),
+        }
+    }
+}
+
+fn check(what: &'static str, text: &str, least: usize, most: usize, allowed: &'static str) -> Result<(), OrderError> {
+    if (least..=most).contains(&text.len()) {
+        return Ok(());
+    }
+    Err(OrderError::OutOfRange { what, value: format!("of {} bytes", text.len()), allowed })
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.shared.registries.lock().clear();
+        self.shared.has_ended.store(true, Ordering::Release);
+        let _ = self.shared.inbox.try_send(Input::Wake);
+        // An observer on the fleet's own thread would wait for itself.
+        if thread::current().id() != self.worker {
+            let ended = self.ended.lock().recv_timeout(3 * self.timeout + Duration::from_secs(1));
+            debug_assert!(ended != Err(RecvTimeoutError::Timeout), "the worker did not end");
+        }
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.shared.status.lock().clone();
+        f.debug_struct("Fleet")
+            .field("name", &self.shared.name)
+            .field("member", &status.member)
+            .field("is_connected", &status.is_connected)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn change(&self, change: Change) {
+        self.changes.lock().push(change);
+        // If there is no room, the worker is awake anyway.
+        let _ = self.inbox.try_send(Input::Wake);
+    }
+
+    /// Hands a transition to the worker, or counts that there was no room for it. It never waits: a call is behind it.
+    pub(crate) fn saw(&self, name: &Arc<str>, transition: &Transition) {
+        self.offer(Input::Transition(name.clone(), transition.clone()));
+    }
+
+    pub(crate) fn offer(&self, input: Input) {
+        if self.inbox.try_send(input).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn joining_key(registry: &str, breaker: &Arc<CircuitBreaker>) -> Change {
+    let name = registry_name(registry, breaker.name());
+    joining(breaker.name(), name, Joined::Shared(Arc::downgrade(breaker)))
+}
+
+fn joining(text: &str, name: String, breaker: Joined) -> Change {
+    if is_name(&name) {
+        return Change::Join(name, breaker);
+    }
+    Change::Refused(text.to_owned(), "its name is empty, or longer than 512 bytes once escaped")
+}
+
+/// What may [join](Fleet::join) a fleet.
+#[derive(Debug)]
+pub struct Joining(Joined);
+
+impl From<&'static CircuitBreaker> for Joining {
+    fn from(breaker: &'static CircuitBreaker) -> Self {
+        Joining(Joined::Static(breaker))
+    }
+}
+
+impl From<&'static LazyLock<CircuitBreaker>> for Joining {
+    fn from(breaker: &'static LazyLock<CircuitBreaker>) -> Self {
+        Joining(Joined::Static(breaker))
+    }
+}
+
+impl From<&Arc<CircuitBreaker>> for Joining {
+    fn from(breaker: &Arc<CircuitBreaker>) -> Self {
+        Joining(Joined::Shared(Arc::downgrade(breaker)))
+    }
+}
+
+/// The name of a breaker in a fleet: a text, or a registry's name and a key.
+///
+/// ```
+/// use tripcoil_fleet::BreakerName;
+///
+/// let single = BreakerName::from("payments");
+/// let of_a_registry = BreakerName::from(("hosts", "down.example"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BreakerName(String);
+
+impl BreakerName {
+    fn checked(self) -> Result<String, OrderError> {
+        if is_name(&self.0) {
+            return Ok(self.0);
+        }
+        let value = format!("of {} bytes once escaped", self.0.len());
+        Err(OrderError::OutOfRange { what: "the name of a breaker", value, allowed: "1 to 512 bytes once escaped" })
+    }
+}
+
+impl From<&str> for BreakerName {
+    fn from(name: &str) -> Self {
+        BreakerName(escape(name))
+    }
+}
+
+impl From<String> for BreakerName {
+    fn from(name: String) -> Self {
+        BreakerName(escape(&name))
+    }
+}
+
+impl From<(&str, &str)> for BreakerName {
+    fn from((registry, key): (&str, &str)) -> Self {
+        BreakerName(registry_name(registry, key))
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use crate::event::FleetOrder;
+
+/// Where a member stands, as [`Fleet::status`](crate::Fleet::status) shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether the store can be reached, and its state is known.
+    pub is_connected: bool,
+    /// The member's incarnation: its instance and what makes it unique.
+    pub member: String,
+    /// Live members, by the store's last answer.
+    pub members: u64,
+    /// Published changes that this member has not heard of yet.
+    pub behind: u64,
+    /// Breakers that have joined.
+    pub joined: usize,
+    /// Those among them that do not live by their own rules alone.
+    pub breakers: Vec<BreakerStatus>,
+    /// What went on so far.
+    pub counts: Counts,
+    pub(crate) orders: Vec<FleetOrder>,
+}
+
+/// One breaker, as [`Status`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BreakerStatus {
+    /// The breaker's name; that of a registry's is `registry/key`.
+    pub name: String,
+    /// By whose rules it lives.
+    pub standing: Standing,
+    /// Votes of live members when the store last told of the breaker.
+    pub votes: u64,
+    /// Re-openings of the fleet since its last close.
+    pub generation: u64,
+    /// How long the fleet's first opening is, by the settings of the deciding voter; zero while it is closed.
+    pub fleets_hold: Duration,
+    /// How long it would be by this member's settings.
+    pub own_hold: Duration,
+    /// The order that it obeys.
+    pub order: Option<FleetOrder>,
+}
+
+/// By whose rules a breaker lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Its own.
+    Local,
+    /// The fleet holds it open.
+    Held,
+    /// This member probes for the fleet.
+    Probing,
+    /// An operator's order for the fleet.
+    Ordered,
+    /// An operator has forced it here, which beats the fleet.
+    ForcedHere,
+}
+
+/// What went on between a member and its store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Batches that were sent.
+    pub batches: u64,
+    /// Operations in them.
+    pub operations: u64,
+    /// Messages that were heard.
+    pub messages: u64,
+    /// Bytes of those messages.
+    pub message_bytes: u64,
+    /// Times that the store could not be reached or did not answer.
+    pub store_errors: u64,
+    /// Messages that were ignored, since they were malformed.
+    pub malformed: u64,
+    /// Transitions and messages that were dropped, since a queue was full. The next snapshot makes up for messages.
+    pub dropped: u64,
+    /// Votes that were sent.
+    pub votes: u64,
+    /// Times that this member was elected to probe.
+    pub elections: u64,
+}
