@@ -63,7 +63,6 @@ struct Walk {
     seen: BTreeSet<String>,
     /// Whether the connection is new, or the store.
     is_join: bool,
-    has_forgotten: bool,
 }
 
 /// All breakers of one member.
@@ -80,6 +79,8 @@ pub(crate) struct Node {
     walk: Option<Walk>,
     is_connected: bool,
     run: Option<String>,
+    /// Whether the store knew less when it was last heard of than before, and its state has not been taken over since.
+    has_forgotten: bool,
     /// The largest `seq` that any reply or message has named.
     seq: u64,
     /// Up to where the reader has heard everything.
@@ -107,6 +108,7 @@ impl Node {
             walk: None,
             is_connected: false,
             run: None,
+            has_forgotten: false,
             seq: 0,
             heard: 0,
             at_beat: 0,
@@ -202,7 +204,7 @@ impl Node {
         self.announces_at = now;
         self.sends_at = now;
         self.at_beat = 0;
-        self.begin_walk(true, false);
+        self.begin_walk(true);
     }
 
     /// The store cannot be reached.
@@ -221,7 +223,7 @@ impl Node {
     /// The reader has subscribed anew, and may have missed something before.
     pub(crate) fn resync(&mut self) {
         if self.is_connected {
-            self.begin_walk(false, false);
+            self.begin_walk(false);
         }
     }
 
@@ -229,17 +231,16 @@ impl Node {
         self.breakers.keys().cloned().collect()
     }
 
-    fn begin_walk(&mut self, is_join: bool, has_forgotten: bool) {
+    fn begin_walk(&mut self, is_join: bool) {
         self.outbox.retain(|op| !matches!(op, Op::Snapshot { .. }));
         self.outbox.push_back(Op::Snapshot { after: 0 });
         let is_join = is_join || self.walk.as_ref().is_some_and(|walk| walk.is_join);
-        let has_forgotten = has_forgotten || self.walk.as_ref().is_some_and(|walk| walk.has_forgotten);
         if is_join {
             for entry in self.breakers.values_mut() {
                 entry.is_joining = true;
             }
         }
-        self.walk = Some(Walk { version: None, seen: BTreeSet::new(), is_join, has_forgotten });
+        self.walk = Some(Walk { version: None, seen: BTreeSet::new(), is_join });
     }
 
     /// The breaker did something by itself.
@@ -327,11 +328,12 @@ impl Node {
             self.at_beat = 0;
             self.seq = reply.seq;
             self.others.clear();
-            match &mut self.walk {
-                Some(walk) if walk.version.is_none() && ops.iter().any(|op| matches!(op, Op::Snapshot { .. })) => {
-                    walk.has_forgotten = true;
-                }
-                _ => self.begin_walk(true, true),
+            // A first page among these answers is of the store as it is now.
+            let has_page = ops.iter().any(|op| matches!(op, Op::Snapshot { after: 0 }));
+            self.has_forgotten = true;
+            self.begin_walk(true);
+            if has_page {
+                self.outbox.retain(|op| !matches!(op, Op::Snapshot { .. }));
             }
         }
         self.seq = self.seq.max(reply.seq);
@@ -377,7 +379,7 @@ impl Node {
     fn check_reader(&mut self, seq: u64) {
         if self.heard < self.at_beat && self.walk.is_none() {
             self.renews_reader = true;
-            self.begin_walk(false, false);
+            self.begin_walk(false);
         }
         self.at_beat = seq;
     }
@@ -404,20 +406,20 @@ impl Node {
         for name in self.names().into_iter().filter(|name| !walk.seen.contains(name)) {
             let is_joining = self.breakers.get_mut(&name).is_some_and(|entry| std::mem::take(&mut entry.is_joining));
             let event = if is_joining {
-                Event::Joined { view: View::unknown(&name, version), has_forgotten: walk.has_forgotten }
+                Event::Joined { view: View::unknown(&name, version), has_forgotten: self.has_forgotten }
             } else {
                 Event::Absent { version }
             };
             self.dispatch(now, &name, event, breakers);
         }
         if walk.is_join {
-            self.told.push(Told::StoreBack { has_forgotten: walk.has_forgotten });
+            self.told.push(Told::StoreBack { has_forgotten: std::mem::take(&mut self.has_forgotten) });
         }
     }
 
     /// A view of a breaker has come.
     fn show(&mut self, now: Duration, view: View, breakers: &mut dyn Breakers) {
-        let has_forgotten = self.walk.as_ref().is_some_and(|walk| walk.has_forgotten);
+        let has_forgotten = self.has_forgotten;
         let name = view.name.clone();
         match self.breakers.get_mut(&name) {
             None => self.remember(view),
@@ -452,7 +454,7 @@ impl Node {
             return;
         }
         if message.before > self.heard && self.walk.is_none() {
-            self.begin_walk(false, false);
+            self.begin_walk(false);
         }
         self.heard = self.heard.max(message.seq);
         self.seq = self.seq.max(message.seq);

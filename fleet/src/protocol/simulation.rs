@@ -4,7 +4,7 @@
 //! the same run again: `FLEET_SEED=17 cargo test -p tripcoil-fleet simulation`. The many seeds of a thorough run are
 //! `FLEET_SEEDS=5000 cargo test --release -p tripcoil-fleet simulation`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -52,7 +52,6 @@ struct Sim {
     is_cut_off: bool,
     is_broken: bool,
     is_dead: bool,
-    tripped: Option<Duration>,
     share: u64,
 }
 
@@ -67,6 +66,8 @@ struct World {
     is_dependency_up: bool,
     is_lossy: bool,
     last: View,
+    /// When each member tripped last, the dead ones too: for a while they count as alive.
+    trips: BTreeMap<String, Duration>,
     born: u64,
     openings: u64,
     leases: u64,
@@ -97,6 +98,7 @@ impl World {
             is_dependency_up: true,
             is_lossy: false,
             last: View::unknown(NAME, 0),
+            trips: BTreeMap::new(),
             born: 0,
             openings: 0,
             leases: 0,
@@ -142,7 +144,6 @@ impl World {
             is_cut_off: false,
             is_broken: false,
             is_dead: false,
-            tripped: None,
             share: 5 + self.random.below(60),
         });
     }
@@ -185,8 +186,8 @@ impl World {
             self.openings += 1;
             let life = LONGEST_RESET + 2 * BEAT + COMMAND + Duration::from_secs(1);
             let now = self.now;
-            let tripped = self.members.iter().filter(|member| member.tripped.is_some_and(|at| now - at <= life));
-            assert!(tripped.count() >= 2, "seed {}: opened without a quorum of trips", self.seed);
+            let tripped = self.trips.values().filter(|at| now - **at <= life).count();
+            assert!(tripped >= 2, "seed {}: opened at {now:?} with {:?}", self.seed, self.trips);
         }
         self.leases += u64::from(matches!(view.phase, Phase::Probing(..)));
         self.last = view;
@@ -265,7 +266,7 @@ impl World {
         for transition in transitions {
             if let Some(local) = member.joins.local(NAME, &transition) {
                 if matches!(local, super::Local::Tripped(_) | super::Local::ProbeFailed(_)) {
-                    member.tripped = Some(self.now);
+                    self.trips.insert(member.name.clone(), self.now);
                 }
                 member.node.local(own, NAME, local, &mut member.joins);
             }
@@ -384,6 +385,15 @@ impl World {
         self.members.iter().map(|member| member.breaker.state()).collect()
     }
 
+    /// All breakers are closed, or this says what keeps them.
+    fn must_be_closed(&self) {
+        for member in &self.members {
+            let (_, state) = member.node.members().next().unwrap();
+            let is_closed = member.breaker.state() == State::Closed;
+            assert!(is_closed, "seed {}: {:?} is {:?}: {state:?}", self.seed, member.name, member.breaker);
+        }
+    }
+
     fn order(&mut self, is_open: bool, remaining: Option<Duration>) {
         let order = StandingOrder { is_open, by: "ana".to_owned(), because: String::new(), remaining };
         self.carry_out("operator", &[Op::Order { name: NAME.to_owned(), order }]);
@@ -416,7 +426,7 @@ fn whatever_happens_all_members_agree_with_the_store_and_close_once_all_is_well(
         world.run(LONGEST_RESET + SLACK + 3 * LEASE + 3 * BEAT + TTL);
         let view = world.show();
         assert_eq!(view.phase, Phase::Closed, "seed {seed}: {view:?}");
-        assert!(world.states().iter().all(|state| *state == State::Closed), "seed {seed}: {:?}", world.states());
+        world.must_be_closed();
         (openings, leases) = (openings + world.openings, leases + world.leases);
     }
     println!("{openings} openings of the fleet, {leases} leases");
@@ -571,6 +581,7 @@ fn without_a_store_a_breaker_is_exactly_the_local_one() {
         world.is_store_up = false;
         let alone = world.members[1].breaker.clone();
         world.members[1].is_dead = true;
+        world.members[0].share = 0;
         for step in 0..3000 {
             if step % 300 == 0 {
                 world.is_dependency_up = !world.is_dependency_up;
@@ -579,7 +590,6 @@ fn without_a_store_a_breaker_is_exactly_the_local_one() {
             let ok = world.is_dependency_up;
             // The same call, at the same moment, on both.
             let pair = [world.members[0].breaker.clone(), alone.clone()];
-            world.members[0].share = 0;
             for breaker in pair {
                 if let Ok(permit) = breaker.try_acquire() {
                     if ok { permit.success() } else { permit.failure() }
