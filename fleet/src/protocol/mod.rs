@@ -20,7 +20,8 @@ pub use text::{LONGEST_NAME, LONGEST_TEXT, escape};
 
 pub(crate) use member::{Action, Local, Mode, Notice, Sight, Terms};
 pub(crate) use node::{Breakers, Node, Pace, Told};
-pub(crate) use random::Random;
+#[doc(hidden)]
+pub use random::Random;
 pub(crate) use text::{is_name, registry_name, shown};
 
 /// The version of the protocol, which is in every key.

@@ -138,7 +138,7 @@ impl Model {
             Op::Vote { name, member, ttl, backoff, quorum } => {
                 self.vote(now, name, member, now + millis(*ttl), *backoff, *quorum)
             }
-            Op::Retract { name, member } => self.breaker(name).votes.remove(member).is_some(),
+            Op::Retract { name, member } => self.breaker(name).votes.remove(member).is_some_and(|expiry| expiry > now),
             Op::Lease { name, member, ttl } => self.lease(now, name, member, millis(*ttl)),
             Op::Renew { name, member, token, ttl } => self.renew(now, name, member, *token, now + millis(*ttl)),
             Op::Verdict { name, member, token, is_ok } => self.verdict(now, name, member, *token, *is_ok),

@@ -126,7 +126,7 @@ impl Node {
         if self.breakers.contains_key(name) {
             return false;
         }
-        let random = Random::new(self.random.next());
+        let random = Random::new(self.random.number());
         let mut member = Member::new(name, terms, random);
         member.set_live(self.live);
         self.breakers.insert(name.to_owned(), Entry { member, is_announced: false, is_joining: true });
@@ -159,6 +159,7 @@ impl Node {
         self.others.values()
     }
 
+    #[cfg(test)]
     pub(crate) fn is_connected(&self) -> bool {
         self.is_connected
     }

@@ -171,7 +171,10 @@ function ops.vote(b, member, ttl, hold, factor, max, share, floor)
     return true
 end
 
-function ops.retract(b, member) return redis.call('ZREM', P .. b.name .. ':v', member) == 1 end
+function ops.retract(b, member)
+    live_votes(b)
+    return redis.call('ZREM', P .. b.name .. ':v', member) == 1
+end
 
 function ops.lease(b, member, ttl)
     if b.k or not is_listed(b) then return false end

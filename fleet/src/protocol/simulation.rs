@@ -124,7 +124,7 @@ impl World {
         let sink = transitions.clone();
         let observing = breaker.observe(move |transition| sink.lock().unwrap().push_back(transition.clone()));
         let pace = Pace { beat: BEAT, ttl: TTL, tick: 50 * MS, gather: 50 * MS, announce: 20 * BEAT };
-        let mut node = Node::new(name.clone(), pace, self.random.next());
+        let mut node = Node::new(name.clone(), pace, self.random.number());
         node.add(NAME, terms(&name));
         let mut joins = Joins::default();
         joins.add(NAME, Joined::Shared(Arc::downgrade(&breaker)), None);

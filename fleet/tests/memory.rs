@@ -1,0 +1,255 @@
+//! Members that meet in a store within the process.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use tripcoil::{CircuitBreaker, Registry, State};
+use tripcoil_fleet::{By, Fleet, FleetBuilder, FleetEvent, Memory, OrderError, Quorum, Standing};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn builder(store: &Memory) -> FleetBuilder {
+    Fleet::builder("checkout").store(store.clone()).beat(200 * MS).lease(300 * MS)
+}
+
+fn breaker() -> Arc<CircuitBreaker> {
+    let builder = CircuitBreaker::builder("db").error_threshold(1).success_threshold(1);
+    Arc::new(builder.reset_timeout(300 * MS).build().unwrap())
+}
+
+struct Member {
+    fleet: Fleet,
+    breaker: Arc<CircuitBreaker>,
+    events: Receiver<FleetEvent>,
+}
+
+fn member(store: &Memory) -> Member {
+    let (fleet, breaker) = (builder(store).build().unwrap(), breaker());
+    let (sender, events) = channel();
+    fleet.on_event(move |event| drop(sender.send(event.clone())));
+    fleet.join(&breaker);
+    Member { fleet, breaker, events }
+}
+
+fn members(store: &Memory, many: usize) -> Vec<Member> {
+    let members: Vec<_> = (0..many).map(|_| member(store)).collect();
+    for member in &members {
+        member.breaker.try_acquire().unwrap().success();
+    }
+    let all = |member: &Member| member.fleet.status().members == many as u64 && member.fleet.status().is_connected;
+    wait_for("all are connected", || members.iter().all(all));
+    members
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "this never came: {what}");
+        std::thread::sleep(5 * MS);
+    }
+}
+
+fn all_are(members: &[Member], state: State) -> bool {
+    members.iter().all(|member| member.breaker.state() == state)
+}
+
+#[test]
+fn it_is_a_store() {
+    tripcoil_fleet::testing::check_store(&Memory::new());
+}
+
+#[test]
+fn a_quorum_opens_all_one_probes_and_all_close() {
+    let store = Memory::new();
+    let members = members(&store, 4);
+    members[0].breaker.try_acquire().unwrap().failure();
+    wait_for("one votes", || members[0].fleet.status().counts.votes == 1);
+    std::thread::sleep(100 * MS);
+    assert!(members[1..].iter().all(|member| member.breaker.state() == State::Closed), "one is no quorum");
+    members[1].breaker.try_acquire().unwrap().failure();
+    wait_for("all are open", || all_are(&members, State::Open));
+    let status = members[3].fleet.status();
+    assert_eq!((status.breakers[0].standing, &*status.breakers[0].name), (Standing::Held, "db"));
+    assert_eq!(status.breakers[0].fleets_hold, 300 * MS);
+    wait_for("all close", || {
+        for member in &members {
+            let _ = member.breaker.call_sync(|| Ok::<_, ()>(()));
+        }
+        all_are(&members, State::Closed)
+    });
+    let elections: u64 = members.iter().map(|member| member.fleet.status().counts.elections).sum();
+    assert_eq!(elections, 1, "one probed for all");
+    let events: Vec<_> = members[2].events.try_iter().collect();
+    let opened = events.iter().position(|event| matches!(event, FleetEvent::OpenedByFleet { .. }));
+    assert!(opened.is_some(), "{events:?}");
+}
+
+#[test]
+fn an_operators_order_holds_everywhere_until_it_is_released() {
+    let store = Memory::new();
+    let members = members(&store, 2);
+    members[0].fleet.force_open("db", By::new("ana").because("a move")).unwrap();
+    wait_for("all obey", || all_are(&members, State::ForcedOpen));
+    let orders = members[1].fleet.orders();
+    assert_eq!((&*orders[0].breaker, &*orders[0].by, &*orders[0].because), ("db", "ana", "a move"));
+    assert!(orders[0].at.elapsed().unwrap() < Duration::from_secs(60));
+    let late = member(&store);
+    wait_for("who comes later obeys", || late.breaker.state() == State::ForcedOpen);
+    late.breaker.release();
+    wait_for("a local release is undone", || {
+        late.events.try_iter().any(|event| matches!(event, FleetEvent::OrderOverridden { .. }))
+    });
+    assert_eq!(late.breaker.state(), State::ForcedOpen);
+    members[1].fleet.release("db").unwrap();
+    wait_for("all close", || all_are(&members, State::Closed) && late.breaker.state() == State::Closed);
+    assert_eq!(members[0].fleet.release("db"), Err(OrderError::NoOrder("db".to_owned())));
+}
+
+#[test]
+fn an_order_ends_by_itself() {
+    let store = Memory::new();
+    let members = members(&store, 2);
+    members[0].fleet.force_closed("db", By::new("ana").for_(300 * MS)).unwrap();
+    wait_for("all obey", || all_are(&members, State::ForcedClosed));
+    wait_for("it ends", || all_are(&members, State::Closed));
+    wait_for("it is listed no more", || members.iter().all(|member| member.fleet.orders().is_empty()));
+}
+
+#[test]
+fn an_order_for_a_breaker_of_others_is_listed() {
+    let store = Memory::new();
+    let members = members(&store, 1);
+    members[0].fleet.force_open(("hosts", "down.example"), By::new("ana")).unwrap();
+    wait_for("it is listed", || members[0].fleet.orders().iter().any(|order| order.breaker == "hosts/down.example"));
+}
+
+#[test]
+fn without_its_store_a_breaker_goes_on_and_the_loss_is_told() {
+    let store = Memory::new();
+    let members = members(&store, 2);
+    store.go_down();
+    wait_for("the loss is told", || {
+        members[0].events.try_iter().any(|event| matches!(event, FleetEvent::StoreLost { .. }))
+    });
+    assert_eq!(members[0].fleet.force_open("db", By::new("ana")), Err(OrderError::NotConnected));
+    members[0].breaker.try_acquire().unwrap().failure();
+    assert_eq!(members[0].breaker.state(), State::Open);
+    wait_for("it closes by its own probe", || {
+        let _ = members[0].breaker.call_sync(|| Ok::<_, ()>(()));
+        members[0].breaker.state() == State::Closed
+    });
+    store.come_back();
+    wait_for("it is back", || members.iter().all(|member| member.fleet.status().is_connected));
+}
+
+#[test]
+fn the_store_may_be_down_at_the_start() {
+    let store = Memory::new();
+    store.go_down();
+    let member = member(&store);
+    std::thread::sleep(100 * MS);
+    assert!(!member.fleet.status().is_connected);
+    store.come_back();
+    wait_for("it connects", || member.fleet.status().is_connected);
+}
+
+#[test]
+fn a_registry_joins_with_all_that_it_makes_and_evicts() {
+    static HOSTS: LazyLock<Registry<String>> = LazyLock::new(|| {
+        let template = CircuitBreaker::builder("hosts").error_threshold(1);
+        Registry::builder(template).capacity(2).build().unwrap()
+    });
+    let store = Memory::new();
+    let (one, other) = (builder(&store).build().unwrap(), builder(&store).quorum(Quorum::count(1)).build().unwrap());
+    HOSTS.get("early");
+    one.join_registry(&HOSTS);
+    wait_for("what was there has joined", || one.status().joined == 1);
+    HOSTS.get("late");
+    wait_for("what comes later has joined", || one.status().joined == 2);
+    wait_for("both are connected", || one.status().is_connected && other.status().is_connected);
+    other.force_open(("hosts", "late"), By::new("ana")).unwrap();
+    wait_for("a key obeys", || HOSTS.get("late").state() == State::ForcedOpen);
+    HOSTS.remove("early");
+    wait_for("what is removed has left", || one.status().joined == 1);
+    drop(one);
+    HOSTS.get("later");
+}
+
+#[test]
+fn a_breaker_that_is_dropped_is_forgotten() {
+    let store = Memory::new();
+    let Member { fleet, breaker, .. } = member(&store);
+    wait_for("it has joined", || fleet.status().joined == 1);
+    drop(breaker);
+    wait_for("it is forgotten", || fleet.status().joined == 0);
+}
+
+#[test]
+fn a_second_breaker_of_one_name_does_not_join_and_that_is_told() {
+    let store = Memory::new();
+    let member = member(&store);
+    member.fleet.join(&member.breaker);
+    let second = breaker();
+    member.fleet.join(&second);
+    let nameless = Arc::new(CircuitBreaker::new(""));
+    member.fleet.join(&nameless);
+    let mut told = Vec::new();
+    wait_for("both are told", || {
+        told.extend(member.events.try_iter().filter_map(|event| match event {
+            FleetEvent::NotJoined { breaker, .. } => Some(breaker),
+            _ => None,
+        }));
+        told.len() == 2
+    });
+    assert_eq!(told, ["db", ""]);
+    assert_eq!(member.fleet.status().joined, 1);
+}
+
+#[test]
+fn an_observer_may_panic_ask_for_the_status_and_drop_the_fleet() {
+    let store = Memory::new();
+    store.go_down();
+    let fleet = Arc::new(parking_lot::Mutex::new(Some(builder(&store).build().unwrap())));
+    let (inner, (sender, ended)) = (fleet.clone(), channel());
+    fleet.lock().as_ref().unwrap().on_event(|_| panic!("not mine"));
+    fleet.lock().as_ref().unwrap().on_event(move |_| {
+        let Some(fleet) = inner.lock().take() else { return };
+        let _ = fleet.status();
+        drop(fleet);
+        let _ = sender.send(());
+    });
+    store.come_back();
+    ended.recv_timeout(Duration::from_secs(20)).expect("it is dropped");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_name() {
+    let store = Memory::new();
+    let refused = [
+        (Fleet::builder("").store(store.clone()), "name"),
+        (Fleet::builder("x"), "store"),
+        (builder(&store).instance(""), "instance"),
+        (builder(&store).quorum(Quorum::share(0.0)), "quorum"),
+        (builder(&store).quorum(Quorum::share(f64::NAN)), "quorum"),
+        (builder(&store).quorum(Quorum::share(0.5).at_least(1)), "quorum"),
+        (builder(&store).quorum(Quorum::count(0)), "quorum"),
+        (builder(&store).beat(MS), "beat"),
+        (builder(&store).member_ttl(300 * MS), "member_ttl"),
+        (builder(&store).lease(MS), "lease"),
+        (builder(&store).command_timeout(Duration::ZERO), "command_timeout"),
+    ];
+    for (builder, setting) in refused {
+        let shown = format!("{builder:?}");
+        let error = builder.build().expect_err(&shown);
+        assert_eq!(error.setting, setting, "{error}");
+    }
+    let member = member(&store);
+    for by in [By::new(""), By::new("x".repeat(101)), By::new("x").because("x".repeat(301)), By::new("x").for_(0 * MS)]
+    {
+        let error = member.fleet.force_open("db", by).unwrap_err();
+        assert!(matches!(error, OrderError::OutOfRange { .. }), "{error}");
+    }
+    let error = member.fleet.release("x".repeat(513)).unwrap_err();
+    assert!(matches!(error, OrderError::OutOfRange { .. }), "{error}");
+}

@@ -1,0 +1,217 @@
+//! The store in Redis, on a redis-server that the tests start.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::Server;
+use proptest::prelude::*;
+use redis::{Connection, Script};
+use tripcoil::{CircuitBreaker, State};
+use tripcoil_fleet::protocol::{Model, Op, Random, Reply, prefix};
+use tripcoil_fleet::{Fleet, FleetEvent, Redis, SCRIPT, Store, testing};
+
+#[test]
+fn it_is_a_store() {
+    let server = Server::start();
+    testing::check_store(&Redis::new(&server.url()).unwrap());
+}
+
+/// The script with a clock of the test's, which stands in the first argument but one.
+fn script_with_clock() -> Script {
+    let real = "    local time = redis.call('TIME')\n    return time[1] * 1000 + math.floor(time[2] / 1000)";
+    assert!(SCRIPT.contains(real), "the script reads its clock in one place");
+    Script::new(&SCRIPT.replace(real, "    return tonumber(table.remove(ARGV, 2))"))
+}
+
+fn run(connection: &mut Connection, script: &Script, fleet: &str, now: u64, ops: &[Op]) -> Reply {
+    let mut invocation = script.key(format!("{}seq", prefix(fleet)));
+    invocation.arg("caller+1").arg(now);
+    for op in ops {
+        invocation.arg(op.encode());
+    }
+    let texts: Vec<String> = invocation.invoke(connection).unwrap();
+    Reply::decode(&texts[0], texts[1..].iter().map(String::as_str)).unwrap()
+}
+
+/// The Lua script and its Rust model answer the same, to the millisecond, whatever is asked and whenever.
+#[test]
+fn the_script_answers_as_its_model_does() {
+    let seeds = std::env::var("FLEET_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
+    let server = Server::start();
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let mut listening = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let script = script_with_clock();
+    let (mut granted, mut published) = (0, 0);
+    for seed in 0..seeds {
+        let fleet = format!("fleet {seed}");
+        let mut messages = listening.as_pubsub();
+        messages.subscribe(format!("{}ev", prefix(&fleet))).unwrap();
+        let (mut model, mut random, mut tokens) = (Model::new(), Random::new(seed), vec![0]);
+        let mut now = 1_000_000;
+        for step in 0..80 {
+            now += random.below(3) * random.below(700);
+            let ops: Vec<_> = (0..=random.below(4))
+                .map(|_| testing::random_op(&mut random, &tokens, Duration::from_millis(1500)))
+                .collect();
+            let reply = run(&mut connection, &script, &fleet, now, &ops);
+            let (expected, message) = model.apply(now, "caller+1", &ops);
+            assert_eq!(reply, expected, "seed {seed}, step {step}, at {now}: {ops:?}");
+            tokens.extend(reply.answers.iter().flat_map(|answer| &answer.views).map(|view| view.token));
+            granted += reply.answers.iter().filter(|answer| answer.is_granted).count();
+            if let Some(message) = message {
+                let heard = messages.get_message().unwrap();
+                let heard = tripcoil_fleet::protocol::Message::decode(heard.get_payload_bytes()).unwrap();
+                assert_eq!(heard, message, "seed {seed}, step {step}");
+                published += 1;
+            }
+        }
+    }
+    println!("{seeds} seeds, {granted} operations granted, {published} messages");
+    assert!(granted > 0 && published > 0);
+}
+
+/// A member of a fleet, whose breaker opens at once.
+fn member(store: impl Store, breaker: &std::sync::Arc<CircuitBreaker>) -> Fleet {
+    let fleet = Fleet::builder("checkout")
+        .store(store)
+        .beat(Duration::from_millis(300))
+        .lease(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    fleet.join(breaker);
+    fleet
+}
+
+fn breaker() -> std::sync::Arc<CircuitBreaker> {
+    let builder = CircuitBreaker::builder("db").error_threshold(1).success_threshold(1);
+    std::sync::Arc::new(builder.reset_timeout(Duration::from_millis(500)).build().unwrap())
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "this never came: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The user of the docs, with the keys of one fleet and the commands that the script needs.
+const ACL: &str = include_str!("../acl.txt");
+
+#[test]
+fn a_user_with_the_fewest_rights_is_enough_and_can_do_nothing_else() {
+    let server = Server::start();
+    let mut admin = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let rule = ACL.lines().find(|line| line.starts_with("user ")).unwrap();
+    let mut words = rule.split_whitespace();
+    words.next();
+    let set: String = redis::cmd("ACL").arg("SETUSER").arg(words.collect::<Vec<_>>()).query(&mut admin).unwrap();
+    assert_eq!(set, "OK");
+    let url = format!("redis://fleet:secret@127.0.0.1:{}", server.port);
+    let breakers = [breaker(), breaker()];
+    let fleets = breakers.each_ref().map(|breaker| member(Redis::new(&url).unwrap(), breaker));
+    wait_for("both are connected", || fleets.iter().all(|fleet| fleet.status().members == 2));
+    for breaker in &breakers {
+        breaker.try_acquire().unwrap().failure();
+    }
+    wait_for("the fleet is open", || fleets.iter().all(|fleet| !fleet.status().breakers.is_empty()));
+    wait_for("it closes again", || {
+        for breaker in &breakers {
+            let _ = breaker.call_sync(|| Ok::<_, ()>(()));
+        }
+        breakers.iter().all(|breaker| breaker.state() == State::Closed)
+    });
+    assert_eq!(fleets[0].status().counts.store_errors, 0);
+    // Another fleet's keys, and anything else, are out of reach.
+    let other = Fleet::builder("other").redis(&url).unwrap().build().unwrap();
+    wait_for("another fleet is refused", || other.status().counts.store_errors > 0);
+    assert!(!other.status().is_connected);
+    let mut user = redis::Client::open(url).unwrap().get_connection().unwrap();
+    for command in [vec!["FLUSHALL"], vec!["KEYS", "*"], vec!["GET", "x"], vec!["SCRIPT", "FLUSH"], vec!["ACL", "LIST"]]
+    {
+        assert!(redis::cmd(command[0]).arg(&command[1..]).exec(&mut user).is_err(), "{command:?}");
+    }
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let url = "redis://ana:hunter2@127.0.0.1:1/0";
+    let store = Redis::new(url).unwrap();
+    let shown = format!("{store:?}");
+    assert!(shown.contains("127.0.0.1") && !shown.contains("hunter2") && !shown.contains("ana"), "{shown}");
+    let error = Redis::new("redis://ana:hunter2@:nonsense").unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    let error = Fleet::builder("checkout").redis("nonsense:hunter2").unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    let server = Server::start();
+    let wrong = Redis::new(&format!("redis://ana:hunter2@127.0.0.1:{}", server.port)).unwrap();
+    let error = wrong.connect().err().expect("there is no such user");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn hostile_messages_are_counted_and_change_nothing() {
+    let server = Server::start();
+    let breaker = breaker();
+    let fleet = member(Redis::new(&server.url()).unwrap(), &breaker);
+    wait_for("it is connected", || fleet.status().is_connected);
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let run: String = redis::cmd("GET").arg(format!("{}run", prefix("checkout"))).query(&mut connection).unwrap();
+    let hostile: [Vec<u8>; 6] = [
+        b"nonsense".to_vec(),
+        vec![0xFF; 1000],
+        format!("{run} 0 1\ndb 99 o 99999999999999999 0 0 ~ 0 0 0 ~ ~ ~ ~").into_bytes(),
+        format!("{run} 0 1\n../../db 99 o 1 0 0 ~ 0 0 0 ~ ~ ~ ~").into_bytes(),
+        format!("{run} 5 1").into_bytes(),
+        format!("{run} 0 1\n{}", "x".repeat(9000)).into_bytes(),
+    ];
+    for message in &hostile {
+        let channel = format!("{}ev", prefix("checkout"));
+        let heard: u64 = redis::cmd("PUBLISH").arg(channel).arg(message).query(&mut connection).unwrap();
+        assert_eq!(heard, 1);
+    }
+    wait_for("all are counted", || fleet.status().counts.malformed == hostile.len() as u64);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_server_that_forgot_the_script_is_given_it_again() {
+    let server = Server::start();
+    let breaker = breaker();
+    let fleet = member(Redis::new(&server.url()).unwrap(), &breaker);
+    wait_for("it is connected", || fleet.status().is_connected);
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("SCRIPT").arg("FLUSH").exec(&mut connection).unwrap();
+    let before = fleet.status().counts.batches;
+    wait_for("it goes on", || fleet.status().counts.batches > before + 1);
+    assert_eq!(fleet.status().counts.store_errors, 0);
+}
+
+#[test]
+fn a_server_that_is_emptied_under_way_is_noticed() {
+    let server = Server::start();
+    let breaker = breaker();
+    let fleet = member(Redis::new(&server.url()).unwrap(), &breaker);
+    let (sender, events) = std::sync::mpsc::channel();
+    fleet.on_event(move |event| drop(sender.send(event.clone())));
+    wait_for("it is connected", || fleet.status().is_connected);
+    fleet.force_open("db", tripcoil_fleet::By::new("ana")).unwrap();
+    wait_for("it obeys", || breaker.state() == State::ForcedOpen);
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    wait_for("it says so", || events.try_iter().any(|event| event == FleetEvent::StoreBack { has_forgotten: true }));
+    let other = self::breaker();
+    let late = member(Redis::new(&server.url()).unwrap(), &other);
+    wait_for("the order is there again", || other.state() == State::ForcedOpen);
+    assert_eq!(late.orders()[0].by, "ana");
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_store_says_is_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = tripcoil_fleet::protocol::Message::decode(&bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = Reply::decode(&text, [&*text]);
+    }
+}
