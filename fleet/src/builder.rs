@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fleet::Fleet;
+use crate::event::FleetEvent;
+use crate::fleet::{EventObserver, Fleet};
 use crate::protocol::{LONGEST_NAME, Quorum, escape};
 use crate::store::Store;
 
@@ -12,6 +13,7 @@ pub struct FleetBuilder {
     name: String,
     store: Option<Arc<dyn Store>>,
     settings: Settings,
+    observers: Vec<EventObserver>,
 }
 
 /// All that can be set.
@@ -54,7 +56,7 @@ impl FleetBuilder {
             lease: None,
             command_timeout: Duration::from_millis(500),
         };
-        FleetBuilder { name, store: None, settings }
+        FleetBuilder { name, store: None, settings, observers: Vec::new() }
     }
 
     /// Meets in a Redis or Valkey at this address, as [`Redis::new`](crate::Redis::new) takes it.
@@ -129,6 +131,19 @@ impl FleetBuilder {
         self
     }
 
+    /// Adds an observer, which is told of what the fleet does from the start. [`Fleet::on_event`] tells the rest.
+    ///
+    /// ```
+    /// use tripcoil_fleet::{Fleet, Memory};
+    ///
+    /// let fleet = Fleet::builder("checkout").store(Memory::new()).on_event(|event| eprintln!("{event}")).build()?;
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&FleetEvent) + Send + Sync + 'static) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
     /// Joins the fleet: starts the worker, and does not wait for the store, which may be down.
     ///
     /// # Errors
@@ -140,7 +155,7 @@ impl FleetBuilder {
         let Some(store) = self.store else {
             return Err(BuildError::new("store", "missing", "`redis(..)` or `store(..)`"));
         };
-        Ok(Fleet::start(self.name, store, &self.settings))
+        Ok(Fleet::start(self.name, store, &self.settings, self.observers))
     }
 
     fn check(&self) -> Result<(), BuildError> {

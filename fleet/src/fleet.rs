@@ -95,7 +95,12 @@ impl Fleet {
         FleetBuilder::new(name.into())
     }
 
-    pub(crate) fn start(name: String, store: Arc<dyn Store>, settings: &Settings) -> Self {
+    pub(crate) fn start(
+        name: String,
+        store: Arc<dyn Store>,
+        settings: &Settings,
+        observers: Vec<EventObserver>,
+    ) -> Self {
         let instance = settings.instance.clone().unwrap_or_else(|| std::process::id().to_string());
         let member = format!("{}+{:016x}", escape(&instance), unique());
         let (sender, inbox) = sync_channel(BACKLOG);
@@ -106,7 +111,7 @@ impl Fleet {
             changes: Mutex::new(Vec::new()),
             registries: Mutex::new(Vec::new()),
             status: Mutex::new(Arc::new(status)),
-            observers: Mutex::new(Vec::new()),
+            observers: Mutex::new(observers),
             dropped: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
         });
@@ -183,7 +188,8 @@ impl Fleet {
         self.shared.status.lock().orders.clone()
     }
 
-    /// Adds an observer, which is told of what the fleet does.
+    /// Adds an observer, which is told of what the fleet does from now on; [`FleetBuilder::on_event`] adds one from the
+    /// start.
     ///
     /// Observers are called one at a time and in order by the fleet's own thread, which waits for them: an observer that
     /// may be slow should hand the event to a channel of your own. A panic in one is caught.

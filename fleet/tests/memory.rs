@@ -25,9 +25,9 @@ struct Member {
 }
 
 fn member(store: &Memory) -> Member {
-    let (fleet, breaker) = (builder(store).build().unwrap(), breaker());
     let (sender, events) = channel();
-    fleet.on_event(move |event| drop(sender.send(event.clone())));
+    let fleet = builder(store).on_event(move |event| drop(sender.send(event.clone()))).build().unwrap();
+    let breaker = breaker();
     fleet.join(&breaker);
     Member { fleet, breaker, events }
 }

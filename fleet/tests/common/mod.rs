@@ -46,6 +46,7 @@ impl Server {
         server
     }
 
+    #[allow(dead_code, reason = "not every test file asks for it")]
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
