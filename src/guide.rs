@@ -5,6 +5,7 @@
 //! | [`settings`] | the states, every setting with its default, configuration from files and the environment |
 //! | [`choosing_rules`] | which rule suits which traffic, with measured figures |
 //! | [`replay`] | trying settings on recorded calls and on synthetic incidents, and two presets |
+//! | [`fleet`] | many processes that learn together over Redis or Valkey |
 //! | [`timeouts`] | time-outs, dropped calls, permits, calls that hang |
 //! | [`errors`] | rejections, `retry_after`, your own error types, which results count |
 //! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |
@@ -80,6 +81,7 @@ pages! {
     settings: "settings.md";
     choosing_rules: "choosing-rules.md", "choosing-rules.svg";
     replay: "replay.md", "replay.svg";
+    fleet: "fleet.md";
     timeouts: "timeouts.md";
     errors: "errors.md";
     recipes: "recipes.md";

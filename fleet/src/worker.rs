@@ -353,10 +353,10 @@ impl Worker {
         let observers = self.shared.observers.lock().clone();
         for observer in observers {
             // What it panics with is the user's too, and may panic when dropped.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event))) {
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-                    std::mem::forget(again);
-                }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event)))
+                && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
+            {
+                std::mem::forget(again);
             }
         }
     }

@@ -23,7 +23,7 @@ use tripcoil_fleet::{By, Fleet, FleetEvent, Redis, Store};
 const MS: Duration = Duration::from_millis(1);
 const RESET: Duration = Duration::from_millis(800);
 const BEAT: Duration = Duration::from_millis(500);
-const LEASE: Duration = Duration::from_millis(1000);
+const LEASE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var("FLEET_MEMBER") {

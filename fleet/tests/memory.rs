@@ -245,8 +245,12 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         assert_eq!(error.setting, setting, "{error}");
     }
     let member = member(&store);
-    for by in [By::new(""), By::new("x".repeat(101)), By::new("x").because("x".repeat(301)), By::new("x").for_(0 * MS)]
-    {
+    for by in [
+        By::new(""),
+        By::new("x".repeat(101)),
+        By::new("x").because("x".repeat(301)),
+        By::new("x").for_(Duration::ZERO),
+    ] {
         let error = member.fleet.force_open("db", by).unwrap_err();
         assert!(matches!(error, OrderError::OutOfRange { .. }), "{error}");
     }

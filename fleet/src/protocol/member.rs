@@ -158,6 +158,7 @@ enum Evidence {
 
 /// One breaker of one member.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Member {
     name: String,
     terms: Terms,
@@ -425,10 +426,11 @@ impl Member {
             self.know(now, View { version: view.version, ordered_at, order, ..view });
             return;
         }
-        if let Some((token, is_ok)) = self.verdict {
-            if view.is_probed_by(&self.terms.member) && view.token == token {
-                out.ops.push(self.verdict_op(token, is_ok));
-            }
+        if let Some((token, is_ok)) = self.verdict
+            && view.is_probed_by(&self.terms.member)
+            && view.token == token
+        {
+            out.ops.push(self.verdict_op(token, is_ok));
         }
         let is_let_go = !has_forgotten && self.hold_stands && self.mode == Mode::Local && !self.is_forced;
         if is_let_go && view.phase == Phase::Closed && sight.state == State::Open {

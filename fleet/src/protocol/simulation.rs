@@ -17,18 +17,18 @@ use crate::breakers::{Joined, Joins};
 const NAME: &str = "db";
 const MS: Duration = Duration::from_millis(1);
 const STEP: Duration = Duration::from_millis(10);
-const BEAT: Duration = Duration::from_millis(1000);
-const TTL: Duration = Duration::from_millis(3000);
-const RESET: Duration = Duration::from_millis(2000);
-const LONGEST_RESET: Duration = Duration::from_millis(6000);
-const LEASE: Duration = Duration::from_millis(1000);
+const BEAT: Duration = Duration::from_secs(1);
+const TTL: Duration = Duration::from_secs(3);
+const RESET: Duration = Duration::from_secs(2);
+const LONGEST_RESET: Duration = Duration::from_secs(6);
+const LEASE: Duration = Duration::from_secs(1);
 const COMMAND: Duration = Duration::from_millis(200);
 const SLACK: Duration = Duration::from_millis(1200);
 
 /// A batch on its way.
 struct Sent {
     ops: Vec<Op>,
-    sent: Duration,
+    at: Duration,
     /// When the store carries it out; `None` if it has, or never will.
     arrives: Option<Duration>,
     answered: Option<(Duration, Reply)>,
@@ -232,10 +232,8 @@ impl World {
         for (_, permit, ok) in ended {
             if ok { permit.success() } else { permit.failure() }
         }
-        if begins {
-            if let Ok(permit) = member.breaker.try_acquire_owned() {
-                member.calls.push((now + lasts, permit, works));
-            }
+        if begins && let Ok(permit) = member.breaker.try_acquire_owned() {
+            member.calls.push((now + lasts, permit, works));
         }
     }
 
@@ -292,7 +290,7 @@ impl World {
         let own = now + member.offset;
         match &sent.answered {
             Some((at, reply)) if *at <= now && now < sent.fails => {
-                member.node.reply(own, sent.sent, &sent.ops, reply.clone(), &mut member.joins);
+                member.node.reply(own, sent.at, &sent.ops, reply.clone(), &mut member.joins);
             }
             _ if now >= sent.fails => {
                 member.node.lost(own, &mut member.joins);
@@ -316,11 +314,11 @@ impl World {
                 member.reconnects = self.now + self.random.up_to(500 * MS);
             }
         }
-        if member.sent.is_none() {
-            if let Some(ops) = member.node.next_batch(own) {
-                let fails = self.now + COMMAND;
-                member.sent = Some(Sent { ops, sent: own, arrives: Some(arrives), answered: None, fails });
-            }
+        if member.sent.is_none()
+            && let Some(ops) = member.node.next_batch(own)
+        {
+            let fails = self.now + COMMAND;
+            member.sent = Some(Sent { ops, at: own, arrives: Some(arrives), answered: None, fails });
         }
     }
 
