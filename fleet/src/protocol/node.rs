@@ -130,7 +130,6 @@ impl Node {
         let mut member = Member::new(name, terms, random);
         member.set_live(self.live);
         self.breakers.insert(name.to_owned(), Entry { member, is_announced: false, is_joining: true });
-        self.others.remove(name);
         if self.is_connected {
             self.outbox.push_back(Op::Show { name: name.to_owned() });
         }
@@ -425,6 +424,7 @@ impl Node {
         match self.breakers.get_mut(&name) {
             None => self.remember(view),
             Some(entry) => {
+                self.others.remove(&name);
                 let is_joining = std::mem::take(&mut entry.is_joining);
                 let event = if is_joining { Event::Joined { view, has_forgotten } } else { Event::View(view) };
                 self.dispatch(now, &name, event, breakers);
