@@ -354,7 +354,7 @@ pub fn random_op(random: &mut Random, tokens: &[u64], longest: Duration) -> Op {
         3 => Op::Use { name, member },
         4 => Op::Unuse { name, member },
         5..=7 => {
-            let quorum = [Quorum::share(0.5), Quorum::count(1), Quorum::share(0.3).at_least(3)][below(3)];
+            let quorum = [Quorum::share(0.5), Quorum::count(1), Quorum::share(1.0)][below(3)];
             let backoff = Backoff { hold: none, factor: [1.0, 1.7, 2.5][below(3)], max: 3 * none };
             Op::Vote { name, member, ttl: time, backoff, quorum }
         }

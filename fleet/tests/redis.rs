@@ -8,7 +8,7 @@ use common::Server;
 use proptest::prelude::*;
 use redis::{Connection, Script};
 use tripcoil::{CircuitBreaker, State};
-use tripcoil_fleet::protocol::{Model, Op, Random, Reply, prefix};
+use tripcoil_fleet::protocol::{Message, Model, Op, Random, Reply, prefix};
 use tripcoil_fleet::{Fleet, FleetEvent, Redis, SCRIPT, Store, testing};
 
 #[test]
@@ -17,36 +17,41 @@ fn it_is_a_store() {
     testing::check_store(&Redis::new(&server.url()).unwrap());
 }
 
-/// The script with a clock of the test's, which stands in the first argument but one.
-fn script_with_clock() -> Script {
+/// The script with a clock of the test's, which stands in the second argument.
+fn with_clock(script: &str) -> Script {
     let real = "    local time = redis.call('TIME')\n    return time[1] * 1000 + math.floor(time[2] / 1000)";
-    assert!(SCRIPT.contains(real), "the script reads its clock in one place");
-    Script::new(&SCRIPT.replace(real, "    return tonumber(table.remove(ARGV, 2))"))
+    assert!(script.contains(real), "the script reads its clock in one place");
+    Script::new(&script.replace(real, "    return tonumber(table.remove(ARGV, 2))"))
 }
 
-fn run(connection: &mut Connection, script: &Script, fleet: &str, now: u64, ops: &[Op]) -> Reply {
+fn run(connection: &mut Connection, script: &Script, fleet: &str, now: u64, ops: &[Op]) -> redis::RedisResult<Reply> {
     let mut invocation = script.key(format!("{}seq", prefix(fleet)));
     invocation.arg("caller+1").arg(now);
     for op in ops {
         invocation.arg(op.encode());
     }
-    let texts: Vec<String> = invocation.invoke(connection).unwrap();
-    Reply::decode(&texts[0], texts[1..].iter().map(String::as_str)).unwrap()
+    let texts: Vec<String> = invocation.invoke(connection)?;
+    Ok(Reply::decode(&texts[0], texts[1..].iter().map(String::as_str)).unwrap())
 }
 
-/// The Lua script and its Rust model answer the same, to the millisecond, whatever is asked and whenever.
-#[test]
-fn the_script_answers_as_its_model_does() {
-    let seeds = std::env::var("FLEET_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
-    let server = Server::start();
+/// What a comparison has compared.
+#[derive(Default)]
+struct Compared {
+    granted: usize,
+    published: usize,
+}
+
+/// Asks the script and its model the same random questions. Returns the first in which they differ.
+fn compare(server: &Server, script: &str, seeds: u64, compared: &mut Compared) -> Result<(), String> {
     let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     let mut listening = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
-    let script = script_with_clock();
-    let (mut granted, mut published) = (0, 0);
+    redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    let script = with_clock(script);
     for seed in 0..seeds {
         let fleet = format!("fleet {seed}");
         let mut messages = listening.as_pubsub();
         messages.subscribe(format!("{}ev", prefix(&fleet))).unwrap();
+        messages.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let (mut model, mut random, mut tokens) = (Model::new(), Random::new(seed), vec![0]);
         let mut now = 1_000_000;
         for step in 0..80 {
@@ -54,21 +59,72 @@ fn the_script_answers_as_its_model_does() {
             let ops: Vec<_> = (0..=random.below(4))
                 .map(|_| testing::random_op(&mut random, &tokens, Duration::from_millis(1500)))
                 .collect();
-            let reply = run(&mut connection, &script, &fleet, now, &ops);
+            let at = format!("seed {seed}, step {step}, at {now}: {ops:?}");
+            let reply = run(&mut connection, &script, &fleet, now, &ops).map_err(|error| format!("{at}: {error}"))?;
             let (expected, message) = model.apply(now, "caller+1", &ops);
-            assert_eq!(reply, expected, "seed {seed}, step {step}, at {now}: {ops:?}");
+            if reply != expected {
+                return Err(format!("{at}: {reply:?} instead of {expected:?}"));
+            }
             tokens.extend(reply.answers.iter().flat_map(|answer| &answer.views).map(|view| view.token));
-            granted += reply.answers.iter().filter(|answer| answer.is_granted).count();
+            compared.granted += reply.answers.iter().filter(|answer| answer.is_granted).count();
             if let Some(message) = message {
-                let heard = messages.get_message().unwrap();
-                let heard = tripcoil_fleet::protocol::Message::decode(heard.get_payload_bytes()).unwrap();
-                assert_eq!(heard, message, "seed {seed}, step {step}");
-                published += 1;
+                let heard = messages.get_message().map_err(|error| format!("{at}: no message: {error}"))?;
+                let heard = Message::decode(heard.get_payload_bytes()).unwrap();
+                if heard != message {
+                    return Err(format!("{at}: published {heard:?} instead of {message:?}"));
+                }
+                compared.published += 1;
             }
         }
     }
-    println!("{seeds} seeds, {granted} operations granted, {published} messages");
-    assert!(granted > 0 && published > 0);
+    Ok(())
+}
+
+/// The Lua script and its Rust model answer the same, to the millisecond, whatever is asked and whenever.
+#[test]
+fn the_script_answers_as_its_model_does() {
+    let seeds = std::env::var("FLEET_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
+    let mut compared = Compared::default();
+    compare(&Server::start(), SCRIPT, seeds, &mut compared).unwrap();
+    println!("{seeds} seeds, {} operations granted, {} messages", compared.granted, compared.published);
+    assert!(compared.granted > 0 && compared.published > 0);
+}
+
+/// Ways to break the script, each of which breaks a promise.
+const MUTANTS: [(&str, &str, &str); 14] = [
+    ("a verdict needs no token", "and b.w == member and b.t == tonumber(token) end", "end"),
+    ("a token is not the newest one's", " and b.t == tonumber(token) end", " end"),
+    ("an ended lease is renewed", " or now >= b.u then return false end\n    b.u", " then return false end\n    b.u"),
+    (
+        "a refused lease prolongs",
+        "then return false end\n    change(b)\n    b.f",
+        "then b.u = b.u + 1; save(b); return false end\n    change(b)\n    b.f",
+    ),
+    ("a lease is granted before it is due", "if now < b.u or (waits", "if (waits"),
+    ("who failed last may go on", "local waits = last == member and live > 1", "local waits = false"),
+    ("a dead prober may go on", "if b.p == 'p' then last = b.w end", ""),
+    (
+        "the votes of the dead count",
+        "return redis.call('ZINTERCARD', 2, votes, M)",
+        "return redis.call('ZCARD', votes)",
+    ),
+    ("a vote does not expire", "redis.call('ZREMRANGEBYSCORE', votes, '-inf', text(now))", ""),
+    ("a share is of all members", "redis.call('ZINTERCARD', 2, P .. b.name .. ':u', M)", "live"),
+    ("an order can be voted down", "if is_listed(b) then return false end\n    add_user", "add_user"),
+    ("an order does not end", "if b.k and b.e and tonumber(b.e) <= now then", "if false then"),
+    ("an older seed counts", "if tonumber(at) <= b.a then return false end", ""),
+    ("a change is not published", "if seq > before then", "if seq > before + 1 then"),
+];
+
+#[test]
+fn each_way_to_break_the_script_is_found() {
+    let server = Server::start();
+    for (what, original, broken) in MUTANTS {
+        assert_eq!(SCRIPT.matches(original).count(), 1, "{what}: the script has changed");
+        let mutant = SCRIPT.replace(original, broken);
+        let found = compare(&server, &mutant, 300, &mut Compared::default());
+        assert!(found.is_err(), "nobody finds that {what}");
+    }
 }
 
 /// A member of a fleet, whose breaker opens at once.
@@ -210,7 +266,7 @@ fn a_server_that_is_emptied_under_way_is_noticed() {
 proptest! {
     #[test]
     fn whatever_the_store_says_is_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = tripcoil_fleet::protocol::Message::decode(&bytes);
+        let _ = Message::decode(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = Reply::decode(&text, [&*text]);
     }
