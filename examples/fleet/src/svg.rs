@@ -9,7 +9,7 @@ const LEFT: f64 = 150.0;
 const WIDTH: f64 = 880.0;
 const BAND: f64 = 16.0;
 const GAP: f64 = 5.0;
-const PANEL: f64 = 8.0 * (BAND + GAP) + 78.0;
+const PANEL: f64 = 8.0 * (BAND + GAP) + 86.0;
 const TOP: f64 = 70.0;
 
 fn x(at: Duration) -> f64 {
@@ -82,7 +82,7 @@ fn panel(svg: &mut String, played: &Played, top: f64) {
             svg,
             "<rect x='{left:.1}' y='{y:.1}' width='{width:.1}' height='{height:.1}' fill='{fill}' fill-opacity='0.7'/>"
         );
-        let line = if is_store { bottom + 16.0 } else { bands - 8.0 };
+        let line = if is_store { bottom + 24.0 } else { bands - 8.0 };
         let _ = writeln!(svg, "<text x='{:.1}' y='{line:.1}'>{name}</text>", left + 4.0);
     }
     for (client, pause) in PAUSES.iter().enumerate() {
