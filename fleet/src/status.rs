@@ -31,7 +31,7 @@ pub struct BreakerStatus {
     pub name: String,
     /// By whose rules it lives.
     pub standing: Standing,
-    /// Votes of live members when the store last told of the breaker.
+    /// Votes when the store last told of the breaker. Those of the dead are among them for a while, and open nothing.
     pub votes: u64,
     /// Re-openings of the fleet since its last close.
     pub generation: u64,

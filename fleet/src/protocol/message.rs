@@ -52,7 +52,7 @@ pub struct View {
     pub generation: u64,
     /// The fencing token of the newest lease.
     pub token: u64,
-    /// Votes of live members.
+    /// Votes that have not expired. Those of the dead are among them, and open nothing.
     pub votes: u64,
     /// How long the first opening was, as the deciding voter set it.
     pub hold: Duration,

@@ -10,6 +10,11 @@ use super::message::{Answer, Message, Phase, Reply, StandingOrder, View};
 use super::op::{Backoff, Op, PAGE, Quorum};
 use super::text::millis;
 
+/// Where more votes than this are missing, they are counted again when half of these have come, or after this time in
+/// milliseconds: a count takes as long as the fleet is large.
+const FEW: u64 = 64;
+const COUNTED: u64 = 1000;
+
 /// All that a store knows of one fleet. Times are milliseconds by the store's clock.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -35,6 +40,9 @@ struct Breaker {
     /// Each vote's expiry.
     votes: BTreeMap<String, u64>,
     users: BTreeSet<String>,
+    /// With how many votes they are to be counted next, and when they were counted last.
+    next_count: u64,
+    counted: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,9 +79,15 @@ impl Breaker {
         self.last = None;
         self.backoff = None;
         self.votes.clear();
+        (self.next_count, self.counted) = (0, 0);
     }
 
-    fn view(&self, name: &str, now: u64, votes: u64) -> View {
+    /// Votes that have not expired, those of the dead among them.
+    fn standing_votes(&self, now: u64) -> u64 {
+        self.votes.values().filter(|expiry| **expiry > now).count() as u64
+    }
+
+    fn view(&self, name: &str, now: u64) -> View {
         let left = |until: u64| Duration::from_millis(until.saturating_sub(now));
         View {
             name: name.to_owned(),
@@ -86,7 +100,7 @@ impl Breaker {
             },
             generation: self.generation,
             token: self.token,
-            votes,
+            votes: self.standing_votes(now),
             hold: self.backoff.map_or(Duration::ZERO, |backoff| backoff.hold),
             ordered_at: self.ordered_at,
             order: self.order.as_ref().map(|order| StandingOrder {
@@ -160,7 +174,7 @@ impl Model {
     fn view(&self, name: &str, now: u64) -> View {
         match self.breakers.get(name) {
             None => View::unknown(name, 0),
-            Some(breaker) => breaker.view(name, now, self.live_votes(breaker, now)),
+            Some(breaker) => breaker.view(name, now),
         }
     }
 
@@ -205,9 +219,11 @@ impl Model {
         users.insert(member.to_owned())
     }
 
-    fn live_votes(&self, breaker: &Breaker, now: u64) -> u64 {
+    fn missing_votes(&self, name: &str, now: u64, quorum: Quorum) -> u64 {
+        let breaker = &self.breakers[name];
+        let users = breaker.users.iter().filter(|user| self.members.contains_key(*user)).count() as u64;
         let is_live = |(member, expiry): &(&String, &u64)| **expiry > now && self.members.contains_key(*member);
-        breaker.votes.iter().filter(is_live).count() as u64
+        quorum.votes_of(users).saturating_sub(breaker.votes.iter().filter(is_live).count() as u64)
     }
 
     fn vote(&mut self, now: u64, name: &str, member: &str, expiry: u64, backoff: Backoff, quorum: Quorum) -> bool {
@@ -218,12 +234,19 @@ impl Model {
         let breaker = self.breaker(name);
         breaker.votes.retain(|_, expiry| *expiry > now);
         breaker.votes.insert(member.to_owned(), expiry);
-        let breaker = &self.breakers[name];
-        let users = breaker.users.iter().filter(|user| self.members.contains_key(*user)).count() as u64;
-        if self.live_votes(breaker, now) >= quorum.votes_of(users) {
+        let standing = breaker.standing_votes(now);
+        if standing < breaker.next_count && now < breaker.counted + COUNTED {
+            return true;
+        }
+        let missing = self.missing_votes(name, now, quorum);
+        if missing == 0 {
             let breaker = self.change(name);
             breaker.close(State::Open { until: now + millis(backoff.hold) });
             breaker.backoff = Some(backoff);
+        } else {
+            let next = if missing > FEW { (standing + missing / 2, now) } else { (0, 0) };
+            let breaker = self.breaker(name);
+            (breaker.next_count, breaker.counted) = next;
         }
         true
     }

@@ -7,6 +7,9 @@
 local NONE, PAGE = '~', 256
 -- Longer than any opening lasts: a breaker that nobody asks for is forgotten after that, but for orders.
 local KEPT = 604800000
+-- Where more votes than this are missing, they are counted again when half of these have come, or after this time: a
+-- count takes as long as the fleet is large.
+local FEW, COUNTED = 64, 1000
 local P = string.sub(KEYS[1], 1, -4)
 local M, N = P .. 'm', P .. 'n'
 
@@ -27,9 +30,9 @@ redis.call('ZREMRANGEBYSCORE', M, '-inf', text(now))
 local live = redis.call('ZCARD', M)
 
 -- v version, p phase, u until, g generation, t token, w prober, f failed last, d hold, x factor, m max,
--- k order, b by, y because, e end, a ordered at
-local FIELDS = { 'v', 'p', 'u', 'g', 't', 'w', 'f', 'd', 'x', 'm', 'k', 'b', 'y', 'e', 'a' }
-local NUMBERS = { v = 0, u = 0, g = 0, t = 0, d = 0, m = 0, a = 0 }
+-- k order, b by, y because, e end, a ordered at, n votes of the next count, h when they were counted last
+local FIELDS = { 'v', 'p', 'u', 'g', 't', 'w', 'f', 'd', 'x', 'm', 'k', 'b', 'y', 'e', 'a', 'n', 'h' }
+local NUMBERS = { v = 0, u = 0, g = 0, t = 0, d = 0, m = 0, a = 0, n = 0, h = 0 }
 
 local loaded = {}
 
@@ -79,7 +82,7 @@ end
 local function clear_order(b) b.k, b.b, b.y, b.e = nil, nil, nil, nil end
 
 local function close(b, phase)
-    b.p, b.u, b.g, b.w, b.f, b.d, b.x, b.m = phase, 0, 0, nil, nil, 0, nil, 0
+    b.p, b.u, b.g, b.w, b.f, b.d, b.x, b.m, b.n, b.h = phase, 0, 0, nil, nil, 0, nil, 0, 0, 0
     redis.call('DEL', P .. b.name .. ':v')
 end
 
@@ -91,17 +94,18 @@ local function end_order(b)
     end
 end
 
-local function live_votes(b)
+-- Votes that have not expired, those of the dead among them.
+local function standing_votes(b)
     local votes = P .. b.name .. ':v'
     redis.call('ZREMRANGEBYSCORE', votes, '-inf', text(now))
-    return redis.call('ZINTERCARD', 2, votes, M)
+    return redis.call('ZCARD', votes)
 end
 
 local function view(b)
     local remaining, prober, order, votes = 0, NONE, nil, 0
     if b.p == 'o' or b.p == 'p' then remaining = math.max(0, b.u - now) end
     if b.p == 'p' then prober = b.w end
-    if not is_listed(b) then votes = live_votes(b) end
+    if not is_listed(b) then votes = standing_votes(b) end
     if b.k then
         local left = NONE
         if b.e then left = text(math.max(0, tonumber(b.e) - now)) end
@@ -160,19 +164,28 @@ function ops.vote(b, member, ttl, hold, factor, max, share, floor)
     local votes = P .. b.name .. ':v'
     redis.call('ZADD', votes, text(now + tonumber(ttl)), member)
     redis.call('PEXPIRE', votes, text(KEPT + tonumber(ttl)))
+    local standing = standing_votes(b)
+    if standing < b.n and now < b.h + COUNTED then return true end
     local users = redis.call('ZINTERCARD', 2, P .. b.name .. ':u', M)
     local needed = math.max(tonumber(floor), math.ceil(tonumber(share) * users))
-    if live_votes(b) >= needed then
+    local missing = needed - redis.call('ZINTERCARD', 2, votes, M)
+    if missing <= 0 then
         change(b)
         close(b, 'o')
         b.u, b.d, b.x, b.m = now + tonumber(hold), tonumber(hold), factor, tonumber(max)
+        save(b)
+    elseif missing > FEW then
+        b.n, b.h = standing + math.floor(missing / 2), now
+        save(b)
+    elseif b.n > 0 then
+        b.n, b.h = 0, 0
         save(b)
     end
     return true
 end
 
 function ops.retract(b, member)
-    live_votes(b)
+    standing_votes(b)
     return redis.call('ZREM', P .. b.name .. ':v', member) == 1
 end
 
