@@ -75,7 +75,8 @@ pub struct Counts {
     pub store_errors: u64,
     /// Messages that were ignored, since they were malformed.
     pub malformed: u64,
-    /// Transitions and messages that were dropped, since a queue was full. The next snapshot makes up for messages.
+    /// Transitions, messages, and breakers of registries that came or went, which were dropped since a queue was full.
+    /// The next snapshot makes up for messages; a breaker whose coming was dropped goes on alone.
     pub dropped: u64,
     /// Votes that were sent.
     pub votes: u64,

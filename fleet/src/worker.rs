@@ -1,5 +1,6 @@
 //! The thread that does everything: it brings transitions and messages to the protocol, and batches to the store.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,10 +18,12 @@ use crate::event::{FleetEvent, FleetOrder, OrderError};
 use crate::fleet::{Change, Input, Shared};
 use crate::protocol::{Backoff, Mode, Node, Notice, Op, Pace, Quorum, Random, StandingOrder, Terms, Told, shown};
 use crate::status::{BreakerStatus, Counts, Standing, Status};
-use crate::store::{Connection, Listener, Store};
+use crate::store::{Connection, Listener, Store, StoreError};
 
 /// The shortest and the longest wait before the store is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// The status is no older than this: making it takes as long as there are breakers.
+const STALE: Duration = Duration::from_millis(20);
 /// How many inputs are taken up before time is looked at again.
 const TURN: usize = 256;
 
@@ -46,6 +49,9 @@ pub(crate) struct Worker {
     counts: Counts,
     reason: String,
     looks_at: Duration,
+    /// Whether something may have happened since the status was made.
+    is_stale: bool,
+    published_at: Duration,
 }
 
 /// A number that no other call gives, in any process.
@@ -82,6 +88,8 @@ impl Worker {
             counts: Counts::default(),
             reason: String::new(),
             looks_at: Duration::ZERO,
+            is_stale: false,
+            published_at: Duration::ZERO,
         }
     }
 
@@ -97,7 +105,7 @@ impl Worker {
         self.take_changes();
         if let Some(connection) = &mut self.connection {
             let ops = self.node.farewell();
-            let _ = connection.run(&self.shared.name, &self.member, &ops);
+            let _ = contain(|| connection.run(&self.shared.name, &self.member, &ops));
         }
     }
 
@@ -105,6 +113,9 @@ impl Worker {
     fn turn(&mut self, inbox: &Receiver<Input>) {
         let now = self.now();
         let mut wakes_at = self.node.wakes_at(now).min(self.looks_at);
+        if self.is_stale {
+            wakes_at = wakes_at.min(self.published_at + STALE);
+        }
         if self.is_subscribed && self.connection.is_none() {
             wakes_at = wakes_at.min(self.retry_at);
         }
@@ -132,8 +143,12 @@ impl Worker {
                 self.leave(&name);
             }
         }
-        self.publish();
-        self.tell();
+        self.is_stale = true;
+        let told = self.node.take_told();
+        if now >= self.published_at + STALE || !told.is_empty() {
+            self.publish();
+        }
+        self.tell(told);
     }
 
     fn take(&mut self, input: Input) {
@@ -247,7 +262,8 @@ impl Worker {
         if self.connection.is_some() || !self.is_subscribed || self.now() < self.retry_at {
             return;
         }
-        match self.store.connect() {
+        let store = &self.store;
+        match contain(|| store.connect()) {
             Ok(connection) => {
                 self.connection = Some(connection);
                 let now = self.now();
@@ -263,7 +279,8 @@ impl Worker {
         let sent = self.origin.elapsed();
         self.counts.batches += 1;
         self.counts.operations += ops.len() as u64;
-        match connection.run(&self.shared.name, &self.member, ops) {
+        let (fleet, member) = (&self.shared.name, &self.member);
+        match contain(|| connection.run(fleet, member, ops)) {
             Ok(reply) if reply.answers.len() == ops.len() => {
                 self.retries = 0;
                 let is_granted = reply.answers.first().is_some_and(|answer| answer.is_granted);
@@ -302,7 +319,7 @@ impl Worker {
             while !shared.has_ended.load(Ordering::Acquire) {
                 let of = generation.load(Ordering::Acquire);
                 let mut reader = Reader { shared: &shared, generation: &generation, of, has_subscribed: false };
-                if let Err(error) = store.listen(&shared.name, &mut reader) {
+                if let Err(error) = contain(|| store.listen(&shared.name, &mut reader)) {
                     retries = if reader.has_subscribed { 0 } else { retries + 1 };
                     shared.must_hear(Input::Unsubscribed(error.to_string()));
                     sleep(&shared, wait(retries, &mut random));
@@ -314,8 +331,8 @@ impl Worker {
     }
 
     /// Tells people what has happened.
-    fn tell(&mut self) {
-        for told in self.node.take_told() {
+    fn tell(&mut self, told: Vec<Told>) {
+        for told in told {
             let event = match told {
                 Told::StoreLost => FleetEvent::StoreLost { reason: self.reason.clone() },
                 Told::StoreBack { has_forgotten } => FleetEvent::StoreBack { has_forgotten },
@@ -352,11 +369,8 @@ impl Worker {
         trace(&self.shared.name, event);
         let observers = self.shared.observers.lock().clone();
         for observer in observers {
-            // What it panics with is the user's too, and may panic when dropped.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event)))
-                && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
-            {
-                std::mem::forget(again);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(event))) {
+                discard(panic);
             }
         }
     }
@@ -364,6 +378,7 @@ impl Worker {
     /// Makes the status that people are shown.
     fn publish(&mut self) {
         let now = self.now();
+        (self.is_stale, self.published_at) = (false, now);
         let mut orders = BTreeMap::new();
         for view in self.node.others() {
             if let Some(order) = &view.order {
@@ -417,6 +432,24 @@ fn listed(name: &str, order: &StandingOrder, ordered_at: u64) -> FleetOrder {
     let StandingOrder { is_open, by, because, remaining } = order.clone();
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(ordered_at);
     FleetOrder { breaker: shown(name), is_open, by, because, at, remaining }
+}
+
+/// A store that panics is one that cannot be reached.
+fn contain<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(result) => result,
+        Err(panic) => {
+            discard(panic);
+            Err(StoreError::new("the store panicked"))
+        }
+    }
+}
+
+/// Drops what someone panicked with, which may panic in turn.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
 }
 
 /// Backoff with full jitter: a thousand members that lost the same store do not come back at the same moment.

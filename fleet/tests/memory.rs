@@ -223,6 +223,41 @@ fn an_observer_may_panic_ask_for_the_status_and_drop_the_fleet() {
     ended.recv_timeout(Duration::from_secs(20)).expect("it is dropped");
 }
 
+/// A store that panics in every way.
+struct Bomb;
+
+impl tripcoil_fleet::Store for Bomb {
+    fn connect(&self) -> Result<Box<dyn tripcoil_fleet::Connection>, tripcoil_fleet::StoreError> {
+        panic!("no connection");
+    }
+
+    fn listen(&self, _: &str, listener: &mut dyn tripcoil_fleet::Listener) -> Result<(), tripcoil_fleet::StoreError> {
+        listener.subscribed();
+        panic!("no ear");
+    }
+}
+
+#[test]
+fn a_store_that_panics_is_one_that_cannot_be_reached() {
+    let fleet = Fleet::builder("checkout").store(Bomb).build().unwrap();
+    wait_for("it is tried again", || fleet.status().counts.store_errors > 2);
+    assert!(!fleet.status().is_connected);
+}
+
+#[test]
+fn breakers_that_come_and_go_in_masses_leave_nothing_behind() {
+    let store = Memory::new();
+    let fleet = builder(&store).build().unwrap();
+    let template = CircuitBreaker::builder("hosts").error_threshold(1);
+    let hosts: Registry<u64> = Registry::builder(template).capacity(50).build().unwrap();
+    fleet.join_registry(&hosts);
+    for key in 0..20_000 {
+        let _ = hosts.call_sync(&key, || Ok::<_, ()>(()));
+    }
+    wait_for("those that are listed have joined", || fleet.status().joined == 50);
+    assert_eq!(fleet.status().counts.dropped, 0);
+}
+
 #[test]
 fn settings_that_make_no_sense_are_refused_by_name() {
     let store = Memory::new();

@@ -186,7 +186,8 @@ impl Reply {
         let mut fields = Fields::of(head);
         let (seq, run, live) = (fields.number()?, decode_run(&mut fields)?, fields.number()?);
         fields.end()?;
-        let answers = answers.into_iter().map(Answer::decode).collect::<Result<_, _>>()?;
+        let answers: Vec<_> = answers.into_iter().map(Answer::decode).collect::<Result<_, _>>()?;
+        check_versions(answers.iter().flat_map(|answer| &answer.views), seq)?;
         Ok(Reply { seq, run, live, answers })
     }
 
@@ -256,7 +257,9 @@ impl Message {
         if before > seq {
             return Err(Malformed("a message counts backwards"));
         }
-        Ok(Message { run, before, seq, views: lines.map(View::decode).collect::<Result<_, _>>()? })
+        let views: Vec<_> = lines.map(View::decode).collect::<Result<_, _>>()?;
+        check_versions(&views, seq)?;
+        Ok(Message { run, before, seq, views })
     }
 
     /// The text of it.
@@ -266,6 +269,14 @@ impl Message {
         let views = self.views.iter().map(|view| format!("\n{}", view.encode()));
         std::iter::once(head).chain(views).collect()
     }
+}
+
+/// No breaker is ahead of the store. One that were would make members deaf to what comes later.
+fn check_versions<'a>(views: impl IntoIterator<Item = &'a View>, seq: u64) -> Result<(), Malformed> {
+    if views.into_iter().any(|view| view.version > seq) {
+        return Err(Malformed("a breaker is ahead of the store"));
+    }
+    Ok(())
 }
 
 fn decode_run(fields: &mut Fields<'_>) -> Result<String, Malformed> {

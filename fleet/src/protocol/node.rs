@@ -53,6 +53,8 @@ struct Entry {
     is_announced: bool,
     /// Whether the next view is the first one since the connection stands.
     is_joining: bool,
+    /// Whether the store is to be asked for it.
+    is_asked_for: bool,
 }
 
 /// A walk through the breakers that are not closed.
@@ -67,6 +69,7 @@ struct Walk {
 
 /// All breakers of one member.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Node {
     member: String,
     pace: Pace,
@@ -92,6 +95,8 @@ pub(crate) struct Node {
     announces_at: Duration,
     sends_at: Duration,
     renews_reader: bool,
+    /// Whether there may be breakers that the store is to be asked for.
+    asks: bool,
     malformed: u64,
 }
 
@@ -117,6 +122,7 @@ impl Node {
             announces_at: Duration::ZERO,
             sends_at: Duration::ZERO,
             renews_reader: false,
+            asks: false,
             malformed: 0,
         }
     }
@@ -129,10 +135,11 @@ impl Node {
         let random = Random::new(self.random.number());
         let mut member = Member::new(name, terms, random);
         member.set_live(self.live);
-        self.breakers.insert(name.to_owned(), Entry { member, is_announced: false, is_joining: true });
-        if self.is_connected {
-            self.outbox.push_back(Op::Show { name: name.to_owned() });
-        }
+        self.breakers.insert(
+            name.to_owned(),
+            Entry { member, is_announced: false, is_joining: true, is_asked_for: self.is_connected },
+        );
+        self.asks |= self.is_connected;
         true
     }
 
@@ -200,6 +207,10 @@ impl Node {
     pub(crate) fn connected(&mut self, now: Duration) {
         self.is_connected = true;
         self.outbox.clear();
+        self.asks = false;
+        for entry in self.breakers.values_mut() {
+            entry.is_asked_for = false;
+        }
         self.beats_at = now;
         self.announces_at = now;
         self.sends_at = now;
@@ -290,7 +301,7 @@ impl Node {
         let mut at = now + self.pace.beat;
         if self.is_connected {
             at = at.min(self.beats_at);
-            if !self.outbox.is_empty() {
+            if !self.outbox.is_empty() || self.asks {
                 at = at.min(self.sends_at);
             }
         }
@@ -300,10 +311,29 @@ impl Node {
         at
     }
 
+    /// Asks for breakers that have joined, a few at a time: one that has left again by then is not asked for.
+    fn ask(&mut self) {
+        if !self.asks || self.outbox.len() >= BATCH {
+            return;
+        }
+        let room = BATCH - self.outbox.len();
+        let asked = self.breakers.iter_mut().filter(|(_, entry)| entry.is_asked_for).take(room);
+        let before = self.outbox.len();
+        self.outbox.extend(asked.map(|(name, entry)| {
+            entry.is_asked_for = false;
+            Op::Show { name: name.clone() }
+        }));
+        self.asks = self.outbox.len() - before == room;
+    }
+
     /// What to send now. The driver has to bring the reply, or the loss, before it asks again.
     pub(crate) fn next_batch(&mut self, now: Duration) -> Option<Vec<Op>> {
         let is_urgent = |op: &Op| matches!(op, Op::Lease { .. } | Op::Renew { .. } | Op::Verdict { .. });
-        if self.outbox.is_empty() || !self.is_connected || now < self.sends_at && !self.outbox.iter().any(is_urgent) {
+        if !self.is_connected {
+            return None;
+        }
+        self.ask();
+        if self.outbox.is_empty() || now < self.sends_at && !self.outbox.iter().any(is_urgent) {
             return None;
         }
         self.sends_at = now + self.pace.gather;
