@@ -220,20 +220,3 @@ fn what_an_observer_holds_is_dropped_with_its_handle() {
     drop(observing);
     assert_eq!(Arc::strong_count(&held), 1);
 }
-
-#[test]
-fn the_config_in_force_makes_the_same_breaker_again() {
-    let given = CircuitBreaker::builder("db")
-        .error_rate(0.25)
-        .slow_call_rate(0.5)
-        .slow_call_duration(SECOND)
-        .window(tripcoil::Window::calls(40))
-        .reset_backoff(2.0, 60 * SECOND)
-        .probe_timeout(3 * SECOND);
-    let config = given.build().unwrap().config();
-    let again = CircuitBreaker::builder("db").config(config.clone()).build().unwrap();
-    assert_eq!(again.config(), config);
-    assert_eq!((config.error_rate, config.minimum_calls), (Some(0.25), Some(20)));
-    assert_eq!(config.error_threshold, Some(None));
-    assert_eq!(CircuitBreaker::new("db").config().reset_timeout, Some(30 * SECOND));
-}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use tripcoil::{CircuitBreaker, Observing, Order, Revision, State, Transition};
+use tripcoil::{Cause, CircuitBreaker, Observing, Order, Revision, State, Transition};
 
 use crate::protocol::{Action, Breakers, Local, Sight};
 
@@ -75,12 +75,12 @@ impl Joins {
 }
 
 fn local(transition: &Transition) -> Option<Local> {
-    use tripcoil::Cause;
+    let is_operators = matches!(transition.cause, Cause::Manual | Cause::Reset | Cause::Disabled | Cause::Enabled);
     let open_for = transition.open_for.unwrap_or_default();
     match (transition.cause, transition.from, transition.to) {
         (Cause::Remote, ..) => None,
-        (Cause::Manual | Cause::Reset, _, State::ForcedOpen | State::ForcedClosed) => Some(Local::Forced),
-        (Cause::Manual | Cause::Reset, ..) => Some(Local::Moved),
+        (_, _, State::ForcedOpen | State::ForcedClosed) if is_operators => Some(Local::Forced),
+        _ if is_operators => Some(Local::Moved),
         (_, State::HalfOpen, State::Open) => Some(Local::ProbeFailed(open_for)),
         (_, _, State::Open) => Some(Local::Tripped(open_for)),
         (_, State::HalfOpen, State::Closed) => Some(Local::Recovered),
