@@ -4,6 +4,8 @@
 mod breakers;
 mod builder;
 mod event;
+#[cfg(feature = "metrics")]
+mod export;
 mod fleet;
 mod memory;
 pub mod protocol;

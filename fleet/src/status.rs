@@ -3,6 +3,23 @@ use std::time::Duration;
 use crate::event::FleetOrder;
 
 /// Where a member stands, as [`Fleet::status`](crate::Fleet::status) shows it.
+///
+/// With the feature `metrics` it is published through the `metrics` facade at each beat and whenever something happens,
+/// with the fleet's name as the label `fleet`:
+///
+/// | series | what |
+/// |---|---|
+/// | `circuit_breaker_fleet_connected` | 1 while the store can be reached, otherwise 0 |
+/// | `circuit_breaker_fleet_members` | live members |
+/// | `circuit_breaker_fleet_behind` | published changes that this member has not heard of |
+/// | `circuit_breaker_fleet_held` | breakers that the fleet holds open here |
+/// | `circuit_breaker_fleet_prober` | breakers that this member probes for the fleet |
+/// | `circuit_breaker_fleet_orders` | operators' orders that stand |
+/// | `circuit_breaker_fleet_votes_total` | counter: votes of this member |
+/// | `circuit_breaker_fleet_elections_total` | counter: times that it was elected to probe |
+/// | `circuit_breaker_fleet_store_errors_total` | counter: times that the store could not be reached |
+/// | `circuit_breaker_fleet_malformed_total` | counter: messages that were ignored |
+/// | `circuit_breaker_fleet_dropped_total` | counter: what a full queue dropped |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {

@@ -421,6 +421,8 @@ impl Worker {
             counts: Counts { malformed: self.node.malformed(), dropped, ..self.counts },
             orders: orders.into_values().collect(),
         };
+        #[cfg(feature = "metrics")]
+        crate::export::export(&self.shared.name, &status);
         *self.shared.status.lock() = Arc::new(status);
     }
 }
