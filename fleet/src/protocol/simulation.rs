@@ -598,3 +598,61 @@ fn without_a_store_a_breaker_is_exactly_the_local_one() {
         assert!(alone.metrics().transition_count > 5);
     }
 }
+
+/// A reply that is late must not make a lease longer than it is to the store.
+#[test]
+fn two_members_never_probe_at_once_on_a_slow_network() {
+    let mut leases = 0;
+    for seed in seeds(20) {
+        let mut world = World::new(seed, 4);
+        world.run(3 * BEAT);
+        world.is_dependency_up = false;
+        world.run(Duration::from_secs(4));
+        world.is_lossy = true;
+        for _ in 0..6000 {
+            // Who probes has no calls, so that its lease ends by itself, and the others want to probe.
+            for member in &mut world.members {
+                let probes = matches!(member.node.members().next().unwrap().1.mode(), Mode::Probing { .. });
+                member.share = if probes { 0 } else { 20 };
+            }
+            world.step();
+        }
+        leases += world.leases;
+    }
+    assert!(leases > 0, "the simulation shows nothing");
+}
+
+/// Who is held open because of others must not vote for that later.
+#[test]
+fn what_others_have_seen_does_not_become_a_vote() {
+    for seed in seeds(10) {
+        let mut world = World::new(seed, 5);
+        world.run(3 * BEAT);
+        for member in &mut world.members[2..] {
+            member.share = 0;
+        }
+        for member in &mut world.members[..2] {
+            member.share = 80;
+        }
+        for member in &mut world.members {
+            member.node.member_mut(NAME).unwrap().set_terms(Terms { quorum: Quorum::count(2), ..terms(&member.name) });
+        }
+        world.is_dependency_up = false;
+        let deadline = world.now + Duration::from_secs(5);
+        while world.states().contains(&State::Closed) {
+            world.step();
+            assert!(world.now < deadline, "seed {seed}: {:?}", world.states());
+        }
+        // The store is lost and forgets, and is back while the breakers are still open.
+        for member in &mut world.members {
+            member.share = 0;
+        }
+        world.is_store_up = false;
+        world.run(BEAT + 2 * COMMAND);
+        world.forget();
+        world.is_store_up = true;
+        world.run(2 * BEAT);
+        let view = world.show();
+        assert_eq!((view.votes, view.phase), (0, Phase::Closed), "seed {seed}");
+    }
+}
