@@ -203,7 +203,7 @@ fn a_second_breaker_of_one_name_does_not_join_and_that_is_told() {
         told.len() == 2
     });
     assert_eq!(told, ["db", ""]);
-    assert_eq!(member.fleet.status().joined, 1);
+    wait_for("the first one has joined", || member.fleet.status().joined == 1);
 }
 
 #[test]
