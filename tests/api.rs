@@ -32,9 +32,10 @@ mod items {
     pub(super) use tripcoil::{
         BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
         DefaultHashBuilder, Dropped, Error, Exporter, Guarded, GuardedBy, GuardedRegistry, Ignoring, Judge, KeyHasher,
-        KeyedCall, KeyedPermit, LastError, Metrics, Name, Outcome, OwnedGuarded, OwnedPermit, Permit, Preset, Recovery,
-        RecoveryStep, RecoverySteps, Registry, RegistryBuilder, RegistryMetrics, Rejected, ShadowMetrics,
-        ShadowRejections, State, SuppressedOpening, Transition, Window, WindowMetrics, WithMessages, Within, guarded,
+        KeyedCall, KeyedPermit, LastError, Metrics, Name, Observing, ObservingRegistry, Order, Outcome, OwnedGuarded,
+        OwnedPermit, Permit, Preset, Recovery, RecoveryStep, RecoverySteps, Registry, RegistryBuilder, RegistryChange,
+        RegistryMetrics, Rejected, Revision, ShadowMetrics, ShadowRejections, State, SuppressedOpening, Transition,
+        Window, WindowMetrics, WithMessages, Within, guarded,
     };
 }
 
