@@ -13,25 +13,25 @@ use std::sync::Arc;
 /// assert_eq!(name.len(), 8);
 /// ```
 #[derive(Clone)]
-pub struct Name(Text);
+pub struct Name(NameText);
 
 #[derive(Clone)]
-enum Text {
+enum NameText {
     Static(&'static str),
     Shared(Arc<str>),
 }
 
 impl Name {
     pub(crate) const fn new(name: &'static str) -> Self {
-        Name(Text::Static(name))
+        Name(NameText::Static(name))
     }
 }
 
 impl From<Cow<'static, str>> for Name {
     fn from(name: Cow<'static, str>) -> Self {
         match name {
-            Cow::Borrowed(name) => Name(Text::Static(name)),
-            Cow::Owned(name) => Name(Text::Shared(name.into())),
+            Cow::Borrowed(name) => Name(NameText::Static(name)),
+            Cow::Owned(name) => Name(NameText::Shared(name.into())),
         }
     }
 }
@@ -44,14 +44,14 @@ impl From<&'static str> for Name {
 
 impl From<String> for Name {
     fn from(name: String) -> Self {
-        Name(Text::Shared(name.into()))
+        Name(NameText::Shared(name.into()))
     }
 }
 
 /// Shares the text.
 impl From<Arc<str>> for Name {
     fn from(name: Arc<str>) -> Self {
-        Name(Text::Shared(name))
+        Name(NameText::Shared(name))
     }
 }
 
@@ -60,8 +60,8 @@ impl Deref for Name {
 
     fn deref(&self) -> &str {
         match &self.0 {
-            Text::Static(name) => name,
-            Text::Shared(name) => name,
+            NameText::Static(name) => name,
+            NameText::Shared(name) => name,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::recovery::Recovery;
 
 /// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has approved them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rules {
+pub(crate) struct Settings {
     /// If not, the breaker is forced closed.
     pub(crate) enabled: bool,
     /// Consecutive failures that open; `None` if another rule has to.
@@ -41,8 +41,8 @@ impl Given {
         Given { error_threshold: false, minimum_calls: false, half_open_max_capacity: false, probe_timeout: false };
 }
 
-impl Rules {
-    pub(crate) const DEFAULT: Rules = Rules {
+impl Settings {
+    pub(crate) const DEFAULT: Settings = Settings {
         enabled: true,
         error_threshold: Some(5),
         reset_timeout: Duration::from_secs(30),
@@ -91,35 +91,35 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn rules(factor: f64, max: Duration, jitter: f64) -> Rules {
-        Rules { reset_timeout: 5 * SECOND, backoff_factor: factor, backoff_max: max, jitter, ..Rules::DEFAULT }
+    fn settings(factor: f64, max: Duration, jitter: f64) -> Settings {
+        Settings { reset_timeout: 5 * SECOND, backoff_factor: factor, backoff_max: max, jitter, ..Settings::DEFAULT }
     }
 
     #[test]
     fn the_cool_down_grows_by_the_factor_up_to_the_maximum() {
-        let rules = rules(1.5, 12 * SECOND, 0.0);
-        let waits: Vec<_> = (0..5).map(|k| rules.cool_down(k, 0.0).as_secs_f64()).collect();
+        let settings = settings(1.5, 12 * SECOND, 0.0);
+        let waits: Vec<_> = (0..5).map(|k| settings.cool_down(k, 0.0).as_secs_f64()).collect();
         assert_eq!(waits, [5.0, 7.5, 11.25, 12.0, 12.0]);
     }
 
     #[test]
     fn a_huge_factor_saturates() {
-        assert_eq!(rules(1e300, Duration::MAX, 1.0).cool_down(9, 1.0), Duration::MAX);
-        assert_eq!(rules(f64::MAX, 60 * SECOND, 0.0).cool_down(1023, 0.0), 60 * SECOND);
+        assert_eq!(settings(1e300, Duration::MAX, 1.0).cool_down(9, 1.0), Duration::MAX);
+        assert_eq!(settings(f64::MAX, 60 * SECOND, 0.0).cool_down(1023, 0.0), 60 * SECOND);
     }
 
     #[test]
     fn a_factor_of_one_is_exact_for_every_duration() {
-        let mut rules = rules(1.0, Duration::MAX, 0.0);
-        rules.reset_timeout = Duration::new(u64::MAX, 999_999_999);
-        assert_eq!(rules.cool_down(7, 0.5), rules.reset_timeout);
+        let mut settings = settings(1.0, Duration::MAX, 0.0);
+        settings.reset_timeout = Duration::new(u64::MAX, 999_999_999);
+        assert_eq!(settings.cool_down(7, 0.5), settings.reset_timeout);
     }
 
     #[test]
     fn jitter_lengthens_by_up_to_its_share_and_never_shortens() {
-        let rules = rules(2.0, 10 * SECOND, 0.1);
-        assert_eq!(rules.cool_down(0, 0.0), 5 * SECOND);
-        assert_eq!(rules.cool_down(0, 1.0), Duration::from_millis(5_500));
-        assert_eq!(rules.cool_down(4, 1.0), 11 * SECOND);
+        let settings = settings(2.0, 10 * SECOND, 0.1);
+        assert_eq!(settings.cool_down(0, 0.0), 5 * SECOND);
+        assert_eq!(settings.cool_down(0, 1.0), Duration::from_millis(5_500));
+        assert_eq!(settings.cool_down(4, 1.0), 11 * SECOND);
     }
 }

@@ -104,7 +104,7 @@ impl CircuitBreaker {
             let listener = engine.join_queue();
             match engine.admit() {
                 Ok(ticket) => return Permit::new(engine, ticket),
-                Err(refusal) => match refusal.ask_again_after() {
+                Err(rejection) => match rejection.ask_again_after() {
                     Some(wait) => {
                         let timer = sleep(sleeps.begin(wait, engine.name()));
                         let has_slept = future::or(wake(listener), end(timer)).await;
@@ -154,15 +154,15 @@ impl CircuitBreaker {
                 return Ok(Permit::new(engine, ticket));
             }
             let listener = engine.join_queue();
-            let refusal = match engine.admit() {
+            let rejection = match engine.admit() {
                 Ok(ticket) => return Ok(Permit::new(engine, ticket)),
-                Err(refusal) => refusal,
+                Err(rejection) => rejection,
             };
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(engine.reject(refusal));
+                return Err(engine.reject(rejection));
             }
-            let worth_asking = refusal.ask_again_after().and_then(|wait| now.checked_add(wait));
+            let worth_asking = rejection.ask_again_after().and_then(|wait| now.checked_add(wait));
             let wake_up = worth_asking.into_iter().chain(deadline).min();
             listener.wait_until(wake_up);
         }

@@ -7,7 +7,7 @@ use super::CircuitBreaker;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Preset, for_each_setting};
 use crate::engine::observers::Observer;
-use crate::engine::shared::Terms;
+use crate::engine::shared::Shared;
 use crate::name::Name;
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
@@ -171,21 +171,21 @@ impl Builder {
     /// [`ConfigError`] if a setting is out of range or contradicts another one. The error names the setting,
     /// the value and the allowed range. Values are never adjusted silently.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        let (name, terms) = self.terms()?;
-        Ok(CircuitBreaker::with(name, Arc::new(terms)))
+        let (name, shared) = self.shared()?;
+        Ok(CircuitBreaker::with(name, Arc::new(shared)))
     }
 
-    pub(crate) fn terms(self) -> Result<(Name, Terms), ConfigError> {
+    pub(crate) fn shared(self) -> Result<(Name, Shared), ConfigError> {
         let settings = self.config.clone().approve()?;
         let shadow = self.shadow.or(self.observes_only.then_some(self.config));
         let shadow = shadow.map(|config| Ok((config.clone(), config.approve()?))).transpose()?;
-        let terms = Terms {
+        let shared = Shared {
             shadow_observers: self.shadow_observers.into(),
             shadow: shadow.map(Box::new),
             observes_only: self.observes_only,
-            ..Terms::new(settings, self.clock, self.observers.into())
+            ..Shared::new(settings, self.clock, self.observers.into())
         };
-        Ok((self.name.into(), terms))
+        Ok((self.name.into(), shared))
     }
 }
 

@@ -215,7 +215,7 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn judged<F: IntoFuture, J>(&self, op: F, judge: J) -> Call<'_, F::IntoFuture, J> {
-        Call { future: op.into_future(), stage: Stage::Waiting { breaker: self, judge } }
+        Call { future: op.into_future(), stage: CallStage::Waiting { breaker: self, judge } }
     }
 
     /// Turns a function into a protected function.
@@ -288,11 +288,11 @@ pin_project! {
     pub struct Call<'a, F, J = ByResult> {
         #[pin]
         future: F,
-        stage: Stage<'a, J>,
+        stage: CallStage<'a, J>,
     }
 }
 
-enum Stage<'a, J> {
+enum CallStage<'a, J> {
     Waiting { breaker: &'a CircuitBreaker, judge: J },
     Running { hold: Hold<&'a Engine, Suspended>, judge: J },
     Finished,
@@ -308,8 +308,8 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (mut hold, judge) = match mem::replace(this.stage, Stage::Finished) {
-            Stage::Waiting { breaker, judge } => 'first: {
+        let (mut hold, judge) = match mem::replace(this.stage, CallStage::Finished) {
+            CallStage::Waiting { breaker, judge } => 'first: {
                 let engine = breaker.engine();
                 let own = engine.own_stripe();
                 let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(engine, own)) else {
@@ -318,7 +318,7 @@ where
                 // A future that is ready at its first poll stays on this thread.
                 return match this.future.poll(cx) {
                     Poll::Pending => {
-                        *this.stage = Stage::Running { hold: permit.kept_by(engine), judge };
+                        *this.stage = CallStage::Running { hold: permit.kept_by(engine), judge };
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
@@ -327,15 +327,15 @@ where
                     }
                 };
             }
-            Stage::Running { hold, judge } => (hold, judge),
-            Stage::Finished => panic!("`Call` was polled after it had finished"),
+            CallStage::Running { hold, judge } => (hold, judge),
+            CallStage::Finished => panic!("`Call` was polled after it had finished"),
         };
         // If the future or the judge panics, this unwinds with it.
         let inside = hold.enter();
         match this.future.poll(cx) {
             Poll::Pending => {
                 inside.suspend();
-                *this.stage = Stage::Running { hold, judge };
+                *this.stage = CallStage::Running { hold, judge };
                 Poll::Pending
             }
             Poll::Ready(result) => {
@@ -349,9 +349,9 @@ where
 impl<F, J> fmt::Debug for Call<'_, F, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
-            Stage::Waiting { .. } => "waiting",
-            Stage::Running { .. } => "running",
-            Stage::Finished => "finished",
+            CallStage::Waiting { .. } => "waiting",
+            CallStage::Running { .. } => "running",
+            CallStage::Finished => "finished",
         };
         f.debug_struct("Call").field("stage", &stage).finish_non_exhaustive()
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::config::{Approved, Config, ConfigError};
 #[cfg(feature = "registry")]
 use crate::engine::membership::Membership;
-use crate::engine::shared::Terms;
+use crate::engine::shared::Shared;
 use crate::engine::{Engine, Observing};
 use crate::error::Rejected;
 use crate::metrics::Metrics;
@@ -86,18 +86,18 @@ impl CircuitBreaker {
         }
     }
 
-    pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
+    pub(crate) fn with(name: Name, shared: Arc<Shared>) -> Self {
         CircuitBreaker {
             #[cfg(feature = "registry")]
             membership: Membership::none(),
-            engine: Engine::with(name, terms),
+            engine: Engine::with(name, shared),
         }
     }
 
     /// A breaker of the registry that `terms` name.
     #[cfg(feature = "registry")]
-    pub(crate) fn member(name: Name, terms: Arc<Terms>, membership: Membership) -> Self {
-        CircuitBreaker { membership, engine: Engine::with(name, terms) }
+    pub(crate) fn member(name: Name, shared: Arc<Shared>, membership: Membership) -> Self {
+        CircuitBreaker { membership, engine: Engine::with(name, shared) }
     }
 
     #[cfg(feature = "registry")]
@@ -350,8 +350,8 @@ impl CircuitBreaker {
     ///
     /// The same as [`Builder::build`](crate::Builder::build). On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
-        let Approved { rules, rates } = config.approve()?;
-        self.engine.reconfigure(rules, rates.map(Arc::new).as_ref());
+        let Approved { settings, rates } = config.approve()?;
+        self.engine.reconfigure(settings, rates.map(Arc::new).as_ref());
         Ok(())
     }
 

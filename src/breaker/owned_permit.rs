@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::CircuitBreaker;
 use super::permit::{Bare, Hold, OnDrop, settling};
 use crate::engine::Engine;
-use crate::engine::last_failure::Note;
+use crate::engine::last_failure::FailureInfo;
 use crate::error::Rejected;
 use crate::outcome::Outcome;
 
@@ -27,20 +27,20 @@ use crate::outcome::Outcome;
 /// ```
 #[must_use = "a dropped permit says nothing about the call; settle it"]
 pub struct OwnedPermit {
-    hold: Hold<Shared<Arc<CircuitBreaker>>, Bare>,
+    hold: Hold<EngineOf<Arc<CircuitBreaker>>, Bare>,
 }
 
 /// The engine of the breaker that `B` is a handle to.
-pub(crate) struct Shared<B>(B);
+pub(crate) struct EngineOf<B>(B);
 
 #[cfg(feature = "registry")]
-impl<B> Shared<B> {
+impl<B> EngineOf<B> {
     pub(crate) fn new(breaker: B) -> Self {
-        Shared(breaker)
+        EngineOf(breaker)
     }
 }
 
-impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
+impl<B: Deref<Target = CircuitBreaker>> Deref for EngineOf<B> {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
@@ -49,13 +49,13 @@ impl<B: Deref<Target = CircuitBreaker>> Deref for Shared<B> {
 }
 
 /// Acquires a permit that keeps a handle to the breaker.
-pub(crate) fn acquire<B, D: OnDrop>(breaker: &B) -> Result<Hold<Shared<B>, D>, Rejected>
+pub(crate) fn acquire<B, D: OnDrop>(breaker: &B) -> Result<Hold<EngineOf<B>, D>, Rejected>
 where
     B: Deref<Target = CircuitBreaker> + Clone,
 {
     // Held while it clones: if that panics, the ticket unwinds with it.
     let hold = Hold::acquire(breaker.engine())?;
-    Ok(hold.kept_by(Shared(breaker.clone())))
+    Ok(hold.kept_by(EngineOf(breaker.clone())))
 }
 
 settling!(OwnedPermit);

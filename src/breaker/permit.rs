@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::Deref;
 use std::thread;
 
-use crate::engine::last_failure::{Note, type_name};
+use crate::engine::last_failure::{FailureInfo, type_name};
 use crate::engine::totals::{Place, Stripe};
 use crate::engine::{Admission, Engine, Ticket};
 use crate::error::Rejected;
@@ -109,10 +109,10 @@ impl BorrowedHold<'_> {
     }
 
     fn fail_because(self, message: Cow<'static, str>) {
-        let note = self.engine.note(Note::UNTOLD_NAME, message);
+        let info = self.engine.info(FailureInfo::UNTOLD_NAME, message);
         let BorrowedHold { engine, ticket } = self;
         mem::forget(self);
-        engine.settle(ticket, Outcome::Failure, &note);
+        engine.settle(ticket, Outcome::Failure, &info);
     }
 
     fn is_probe(&self) -> bool {
@@ -162,9 +162,9 @@ impl<'a> LocalPermit<'a> {
     #[cold]
     fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
         let LocalPermit { engine, admission, .. } = self;
-        let note = engine.note(type_name, message);
+        let info = engine.info(type_name, message);
         mem::forget(self);
-        engine.settle(admission.into(), outcome, &note);
+        engine.settle(admission.into(), outcome, &info);
     }
 
     /// The same call, kept by a handle that may go to another thread.
@@ -199,12 +199,12 @@ impl<'a> SharedPermit<'a> {
     #[inline]
     pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
         let (outcome, message) = judge.judge_with_message(result);
-        let note = message.map(|message| self.engine.note(type_name(result), message));
+        let info = message.map(|message| self.engine.info(type_name(result), message));
         let SharedPermit { engine, place, admission } = self;
         mem::forget(self);
-        match note {
+        match info {
             None => engine.settle_shared(place, admission, outcome, || type_name(result)),
-            Some(note) => engine.settle(admission.into(), outcome, &note),
+            Some(info) => engine.settle(admission.into(), outcome, &info),
         }
     }
 }
@@ -293,19 +293,19 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
     #[cfg(feature = "tower")]
     #[cold]
     pub(crate) fn settle_with_message(mut self, outcome: Outcome, type_name: &'static str, message: String) {
-        let note = self.engine.note(type_name, message);
-        self.settle_as(outcome, &note);
+        let info = self.engine.info(type_name, message);
+        self.settle_as(outcome, &info);
     }
 
     pub(crate) fn fail_because(mut self, message: Cow<'static, str>) {
-        let note = self.engine.note(Note::UNTOLD_NAME, message);
-        self.settle_as(Outcome::Failure, &note);
+        let info = self.engine.info(FailureInfo::UNTOLD_NAME, message);
+        self.settle_as(Outcome::Failure, &info);
     }
 
     #[cold]
-    fn settle_as(&mut self, outcome: Outcome, note: &Note) {
+    fn settle_as(&mut self, outcome: Outcome, info: &FailureInfo) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle(ticket, outcome, note);
+            self.engine.settle(ticket, outcome, info);
         }
     }
 
@@ -353,8 +353,8 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Inside<'_, E, D> {
         match judge.judge_with_message(result) {
             (outcome, None) => self.0.settle_now(outcome, || type_name(result)),
             (outcome, Some(message)) => {
-                let note = self.0.engine.note(type_name(result), message);
-                self.0.settle_as(outcome, &note);
+                let info = self.0.engine.info(type_name(result), message);
+                self.0.settle_as(outcome, &info);
             }
         }
     }
@@ -422,7 +422,7 @@ macro_rules! settling {
             /// Records `outcome`.
             #[inline]
             pub fn record(self, outcome: Outcome) {
-                self.hold.settle(outcome, || Note::UNTOLD_NAME);
+                self.hold.settle(outcome, || FailureInfo::UNTOLD_NAME);
             }
 
             /// Stops timing, for a stream or another call that is meant to take long: the call can no longer

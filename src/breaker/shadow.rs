@@ -85,8 +85,8 @@ impl CircuitBreaker {
     pub fn promote(&self) -> Option<ShadowMetrics> {
         let (config, metrics) = self.engine.end_shadow()?;
         // A shadow has settings that were approved.
-        let Approved { rules, rates } = config.approve().ok()?;
-        self.engine.change_settings(rules, rates.map(Arc::new).as_ref(), true);
+        let Approved { settings, rates } = config.approve().ok()?;
+        self.engine.change_settings(settings, rates.map(Arc::new).as_ref(), true);
         Some(metrics)
     }
 }

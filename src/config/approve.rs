@@ -6,13 +6,13 @@ use super::{Config, ConfigError};
 use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
-use crate::settings::{Given, Rules};
+use crate::settings::{Given, Settings};
 use crate::window::{Rates, SlowRate, Span, Window};
 
 /// Valid settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Approved {
-    pub(crate) rules: Rules,
+    pub(crate) settings: Settings,
     pub(crate) rates: Option<Rates>,
 }
 
@@ -26,7 +26,7 @@ impl Config {
 
     fn approved(&self) -> Result<Approved, ConfigError> {
         let rates = self.rates()?;
-        let default = Rules::DEFAULT;
+        let default = Settings::DEFAULT;
         let recovery_minimum_calls = self.minimum_calls.unwrap_or(default.recovery_minimum_calls);
         let error_threshold = match self.error_threshold {
             Some(threshold) => threshold,
@@ -34,7 +34,7 @@ impl Config {
             None => default.error_threshold,
         };
         if error_threshold.is_none() && rates.is_none() {
-            refuse("error_threshold", format_args!("none"), "1 to 4294967295, as no other rule would open")?;
+            invalid("error_threshold", format_args!("none"), "1 to 4294967295, as no other rule would open")?;
         }
         let reset_timeout = self.reset_timeout.unwrap_or(default.reset_timeout);
         let (backoff_factor, backoff_max) = self.reset_backoff.unwrap_or((default.backoff_factor, default.backoff_max));
@@ -48,7 +48,7 @@ impl Config {
             half_open_max_capacity: self.half_open_max_capacity.is_some(),
             probe_timeout: self.probe_timeout.is_some(),
         };
-        let rules = Rules {
+        let settings = Settings {
             enabled: self.enabled.unwrap_or(default.enabled),
             error_threshold,
             reset_timeout,
@@ -65,33 +65,33 @@ impl Config {
             recovery_minimum_calls,
             recovery: self.recovery.clone(),
         };
-        Ok(Approved { rules, rates })
+        Ok(Approved { settings, rates })
     }
 
     /// The settings that these rules are.
-    pub(crate) fn of(rules: &Rules, rates: Option<&Rates>) -> Config {
+    pub(crate) fn of(settings: &Settings, rates: Option<&Rates>) -> Config {
         let slow = rates.and_then(|rates| rates.slow);
         let minimum_calls = rates.map(|rates| rates.minimum_calls.try_into().unwrap_or(u32::MAX));
-        let minimum_calls = minimum_calls.or(Some(rules.recovery_minimum_calls));
+        let minimum_calls = minimum_calls.or(Some(settings.recovery_minimum_calls));
         Config {
-            enabled: Some(rules.enabled),
+            enabled: Some(settings.enabled),
             preset: None,
-            error_threshold: rules.given.error_threshold.then_some(rules.error_threshold),
+            error_threshold: settings.given.error_threshold.then_some(settings.error_threshold),
             error_rate: rates.and_then(|rates| rates.error_rate),
             slow_call_rate: slow.map(|slow| slow.rate),
             slow_call_duration: slow.map(|slow| slow.duration),
             window: rates.map(|rates| Window(rates.span)),
-            minimum_calls: minimum_calls.filter(|_| rules.given.minimum_calls),
-            reset_timeout: Some(rules.reset_timeout),
-            reset_backoff: Some((rules.backoff_factor, rules.backoff_max)),
-            reset_jitter: Some(rules.jitter),
-            success_threshold: Some(rules.success_threshold),
-            half_open_error_threshold: Some(rules.half_open_error_threshold),
-            half_open_capacity: Some(rules.half_open_capacity),
-            half_open_max_capacity: rules.given.half_open_max_capacity.then_some(rules.half_open_max_capacity),
-            probe_timeout: rules.given.probe_timeout.then_some(rules.probe_timeout),
-            dropped_calls: Some(rules.dropped_calls),
-            recovery: rules.recovery.clone(),
+            minimum_calls: minimum_calls.filter(|_| settings.given.minimum_calls),
+            reset_timeout: Some(settings.reset_timeout),
+            reset_backoff: Some((settings.backoff_factor, settings.backoff_max)),
+            reset_jitter: Some(settings.jitter),
+            success_threshold: Some(settings.success_threshold),
+            half_open_error_threshold: Some(settings.half_open_error_threshold),
+            half_open_capacity: Some(settings.half_open_capacity),
+            half_open_max_capacity: settings.given.half_open_max_capacity.then_some(settings.half_open_max_capacity),
+            probe_timeout: settings.given.probe_timeout.then_some(settings.probe_timeout),
+            dropped_calls: Some(settings.dropped_calls),
+            recovery: settings.recovery.clone(),
             origins: Origins::default(),
         }
     }
@@ -104,7 +104,7 @@ impl Config {
     fn find_contradiction(&self) -> Result<(), ConfigError> {
         for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
             if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {
-                refuse(setting, format_args!("{rate:?}"), SHARE)?;
+                invalid(setting, format_args!("{rate:?}"), SHARE)?;
             }
         }
         let dropped_calls = match self.dropped_calls {
@@ -118,7 +118,7 @@ impl Config {
             ("dropped_calls", dropped_calls),
         ] {
             if duration == Some(Duration::ZERO) {
-                refuse(setting, format_args!("0ns"), "any duration above zero")?;
+                invalid(setting, format_args!("0ns"), "any duration above zero")?;
             }
         }
         let most_calls = self.window.map_or(Ok(u32::MAX), most_calls)?;
@@ -135,12 +135,12 @@ impl Config {
         }
         if let Some((factor, max)) = self.reset_backoff {
             if !(factor >= 1.0 && factor.is_finite()) {
-                refuse("reset_backoff", format_args!("{factor:?}"), FACTOR)?;
+                invalid("reset_backoff", format_args!("{factor:?}"), FACTOR)?;
             }
             self.reset_timeout.map_or(Ok(()), |timeout| self.within_backoff(timeout, max))?;
         }
         if let Some(share) = self.reset_jitter.filter(|share| !(0.0..=1.0).contains(share)) {
-            refuse("reset_jitter", format_args!("{share:?}"), JITTER)?;
+            invalid("reset_jitter", format_args!("{share:?}"), JITTER)?;
         }
         self.recovery.as_ref().map_or(Ok(()), check_recovery)
     }
@@ -150,7 +150,7 @@ impl Config {
             return Ok(());
         }
         let timeout = self.written_reset_timeout(reset_timeout);
-        refuse("reset_backoff", format_args!("{max:?}"), format!("a maximum of at least the reset_timeout, {timeout}"))
+        invalid("reset_backoff", format_args!("{max:?}"), format!("a maximum of at least the reset_timeout, {timeout}"))
     }
 
     fn rates(&self) -> Result<Option<Rates>, ConfigError> {
@@ -164,10 +164,10 @@ impl Config {
             let needless = "unset, as neither error_rate nor slow_call_rate is set";
             let needless_calls = "unset, as neither error_rate, slow_call_rate nor recovery is set";
             if let Some(window) = self.window {
-                refuse("window", format_args!("{window}"), needless)?;
+                invalid("window", format_args!("{window}"), needless)?;
             }
             if let Some(calls) = self.minimum_calls.filter(|_| self.recovery.is_none()) {
-                refuse("minimum_calls", format_args!("{calls}"), needless_calls)?;
+                invalid("minimum_calls", format_args!("{calls}"), needless_calls)?;
             }
             return Ok(None);
         }
@@ -222,7 +222,7 @@ fn within(setting: &'static str, value: u32, least: u32, most: u32) -> Result<()
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    refuse(setting, format_args!("{value}"), format!("{least} to {most}"))
+    invalid(setting, format_args!("{value}"), format!("{least} to {most}"))
 }
 
 /// The most calls that a window can hold.
@@ -230,10 +230,10 @@ fn most_calls(window: Window) -> Result<u32, ConfigError> {
     match window.0 {
         Span::Calls(calls) if (1..=MOST).contains(&calls) => Ok(calls),
         Span::Time(time) if (SHORTEST..=LONGEST).contains(&time) => Ok(u32::MAX),
-        Span::Calls(_) => refuse("window", format_args!("{window}"), format!("1 to {MOST} calls")),
+        Span::Calls(_) => invalid("window", format_args!("{window}"), format!("1 to {MOST} calls")),
         Span::Time(_) => {
             let allowed = format!("{SHORTEST:?} to {LONGEST:?}, in sixteen slices of at least 1ms");
-            refuse("window", format_args!("{window}"), allowed)
+            invalid("window", format_args!("{window}"), allowed)
         }
     }
 }
@@ -243,13 +243,13 @@ fn check_recovery(recovery: &Recovery) -> Result<(), ConfigError> {
 
     let shares = recovery.shares();
     if !(1..=MOST).contains(&shares.len()) {
-        refuse("recovery", format_args!("{} steps", shares.len()), format!("1 to {MOST} steps"))?;
+        invalid("recovery", format_args!("{} steps", shares.len()), format!("1 to {MOST} steps"))?;
     }
     if let Some(share) = shares.iter().find(|share| !is_share(**share)) {
-        refuse("recovery", format_args!("a share of {share:?}"), format!("shares {SHARE}"))?;
+        invalid("recovery", format_args!("a share of {share:?}"), format!("shares {SHARE}"))?;
     }
     if let Some((before, after)) = shares.iter().zip(&shares[1..]).find(|(before, after)| after < before) {
-        refuse(
+        invalid(
             "recovery",
             format_args!("a share of {after:?} after {before:?}"),
             "shares of which none is smaller than the one before",
@@ -261,18 +261,18 @@ fn check_recovery(recovery: &Recovery) -> Result<(), ConfigError> {
         _ if (shortest..=longest).contains(&each) => Ok(()),
         Some(ramp) => {
             let [shortest, longest] = [shortest, longest].map(|each| each * Recovery::RAMP_STEPS);
-            refuse("recovery", format_args!("a ramp of {ramp:?}"), format!("a ramp of {shortest:?} to {longest:?}"))
+            invalid("recovery", format_args!("a ramp of {ramp:?}"), format!("a ramp of {shortest:?} to {longest:?}"))
         }
         None => {
-            refuse("recovery", format_args!("steps of {each:?}"), format!("steps of {shortest:?} to {longest:?} each"))
+            invalid("recovery", format_args!("steps of {each:?}"), format!("steps of {shortest:?} to {longest:?} each"))
         }
     }
 }
 
 fn unset<T>(setting: &'static str, allowed: &str) -> Result<T, ConfigError> {
-    refuse(setting, format_args!("not set"), allowed)
+    invalid(setting, format_args!("not set"), allowed)
 }
 
-fn refuse<T>(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<T, ConfigError> {
+fn invalid<T>(setting: &'static str, value: fmt::Arguments<'_>, allowed: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::new(setting, value, allowed))
 }

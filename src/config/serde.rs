@@ -27,13 +27,13 @@ impl Serialize for Config {
 /// self-describing.
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Config", Config::NAMES, Settings)
+        deserializer.deserialize_struct("Config", Config::NAMES, ConfigVisitor)
     }
 }
 
-struct Settings;
+struct ConfigVisitor;
 
-impl<'de> Visitor<'de> for Settings {
+impl<'de> Visitor<'de> for ConfigVisitor {
     type Value = Config;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,17 +43,17 @@ impl<'de> Visitor<'de> for Settings {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
         let mut config = Config::default();
         let mut given = Vec::new();
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(SettingName(name)) = map.next_key()? {
             if given.contains(&name) {
                 return Err(de::Error::duplicate_field(name));
             }
             given.push(name);
             let given = match map.next_value()? {
-                Given::Flag(flag) if name == "enabled" => Given::As(flag.to_string()),
-                Given::Flag(flag) => return Err(de::Error::invalid_type(de::Unexpected::Bool(flag), &Scalars)),
+                TextOrNumber::Flag(flag) if name == "enabled" => TextOrNumber::As(flag.to_string()),
+                TextOrNumber::Flag(flag) => return Err(de::Error::invalid_type(de::Unexpected::Bool(flag), &Scalars)),
                 given => given,
             };
-            if let Given::As(text) = given {
+            if let TextOrNumber::As(text) = given {
                 config.read(name, &text, None).map_err(de::Error::custom)?;
             }
         }
@@ -63,9 +63,9 @@ impl<'de> Visitor<'de> for Settings {
 }
 
 /// One of [`Config::NAMES`].
-struct Name(&'static str);
+struct SettingName(&'static str);
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de> Deserialize<'de> for SettingName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_identifier(Names)
     }
@@ -74,14 +74,14 @@ impl<'de> Deserialize<'de> for Name {
 struct Names;
 
 impl Visitor<'_> for Names {
-    type Value = Name;
+    type Value = SettingName;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a setting")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Name, E> {
-        Config::NAMES.iter().find(|name| **name == text).map(|name| Name(name)).ok_or_else(|| {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SettingName, E> {
+        Config::NAMES.iter().find(|name| **name == text).map(|name| SettingName(name)).ok_or_else(|| {
             let nearest = nearest(&text.to_ascii_lowercase());
             E::custom(ConfigError::unknown(text.into(), nearest, str::to_owned))
         })
@@ -89,13 +89,13 @@ impl Visitor<'_> for Names {
 }
 
 /// A value as text, whatever the format made of it.
-enum Given {
+enum TextOrNumber {
     As(String),
     Flag(bool),
     Not,
 }
 
-impl<'de> Deserialize<'de> for Given {
+impl<'de> Deserialize<'de> for TextOrNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Scalars)
     }
@@ -104,33 +104,33 @@ impl<'de> Deserialize<'de> for Given {
 struct Scalars;
 
 impl Visitor<'_> for Scalars {
-    type Value = Given;
+    type Value = TextOrNumber;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number or a text")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Given, E> {
-        Ok(Given::As(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::As(text.into()))
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Given, E> {
-        Ok(Given::Flag(flag))
+    fn visit_bool<E>(self, flag: bool) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::Flag(flag))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Given, E> {
-        Ok(Given::As(number.to_string()))
+    fn visit_i64<E>(self, number: i64) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::As(number.to_string()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Given, E> {
-        Ok(Given::As(number.to_string()))
+    fn visit_u64<E>(self, number: u64) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::As(number.to_string()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Given, E> {
-        Ok(Given::As(format!("{number:?}")))
+    fn visit_f64<E>(self, number: f64) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::As(format!("{number:?}")))
     }
 
-    fn visit_unit<E>(self) -> Result<Given, E> {
-        Ok(Given::Not)
+    fn visit_unit<E>(self) -> Result<TextOrNumber, E> {
+        Ok(TextOrNumber::Not)
     }
 }

@@ -2,7 +2,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::Engine;
-use super::settings_version::{Settings, Version, times_calls};
+use super::settings_version::{CurrentSettings, Version, times_calls};
 use super::totals::{Place, Stripe};
 use crate::error::{Reason, Rejected};
 use crate::machine::cell::Applied;
@@ -10,7 +10,7 @@ use crate::machine::millis::whole_nanos;
 use crate::machine::step::Effect;
 use crate::machine::word::{Epoch, Head, Word};
 use crate::state::State;
-use crate::window::{Arrival, Reading, Windows};
+use crate::window::{Arrival, ClockReading, Windows};
 
 /// What an admitted call has to give back: proof of its admission.
 #[derive(Clone, Copy, Debug)]
@@ -110,20 +110,20 @@ impl Ticket {
 
 /// Why a call is not admitted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     reason: Reason,
     /// Half-open: the time until the newest probe has been silent for too long. Within the steps of recovery: the time
     /// until it is worth asking again.
     wait: Option<Duration>,
 }
 
-impl Refusal {
+impl Rejection {
     const fn of(reason: Reason) -> Self {
-        Refusal { reason, wait: None }
+        Rejection { reason, wait: None }
     }
 
     pub(super) const fn for_now(reason: Reason, wait: Duration) -> Self {
-        Refusal { reason, wait: Some(wait) }
+        Rejection { reason, wait: Some(wait) }
     }
 
     /// After how long it is worth asking again, whatever the others do.
@@ -176,19 +176,19 @@ impl Engine {
 
     /// Admits a call or says why not.
     #[inline]
-    pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit(&self) -> Result<Ticket, Rejection> {
         match self.own_stripe().and_then(|own| self.try_admit_fast(own)) {
             Some(admission) => Ok(admission.into()),
             None => self.admit_slowly(),
         }
     }
 
-    fn admit_slowly(&self) -> Result<Ticket, Refusal> {
+    fn admit_slowly(&self) -> Result<Ticket, Rejection> {
         let word = self.cell.load();
         if let Some(ticket) = self.try_admit_untimed(word) {
             return Ok(ticket);
         }
-        let now = self.time_unless_open(word).map_err(Refusal::of)?;
+        let now = self.time_unless_open(word).map_err(Rejection::of)?;
         self.admit_at(word, now)
     }
 
@@ -223,21 +223,21 @@ impl Engine {
     }
 
     #[inline(never)]
-    fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Refusal> {
+    fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Rejection> {
         let settings = self.settings();
         let now = match settings.windows() {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
             _ => now,
         };
-        let mut applied = self.cell.admit(now, settings.rules());
+        let mut applied = self.cell.admit(now, settings.values());
         while applied.effect == Effect::AskSteps {
             if let Some(asked) = self.admit_in_steps(now, &settings) {
                 return asked.map(|ticket| self.show_admission(ticket));
             }
-            applied = self.cell.admit(now, settings.rules());
+            applied = self.cell.admit(now, settings.values());
         }
-        if let Some(refusal) = self.refusal(&applied, now, &settings) {
-            return Err(refusal);
+        if let Some(rejection) = self.rejection(&applied, now, &settings) {
+            return Err(rejection);
         }
         let ticket = self.ticket(&applied, now, &settings);
         self.count_admission();
@@ -245,17 +245,23 @@ impl Engine {
         Ok(self.show_admission(ticket))
     }
 
-    fn ticket(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Ticket {
+    fn ticket(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Ticket {
         self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings)
     }
 
     /// `may_hang`: whether the call is one of those that are seen to hang.
     #[expect(clippy::inline_always, reason = "the second one who calls it is rare")]
     #[inline(always)]
-    pub(super) fn ticket_for(&self, head: Head, may_hang: bool, now: Duration, settings: &Settings<'_>) -> Ticket {
+    pub(super) fn ticket_for(
+        &self,
+        head: Head,
+        may_hang: bool,
+        now: Duration,
+        settings: &CurrentSettings<'_>,
+    ) -> Ticket {
         // Not the version in force: that may be a later one by now, whose windows this call is not in.
         let admission = Admission { head, version: Version::of(settings) };
-        if !times_calls(settings.rules(), settings.windows()) {
+        if !times_calls(settings.values(), settings.windows()) {
             return admission.into();
         }
         let windows = settings.windows().filter(|_| may_hang);
@@ -267,12 +273,12 @@ impl Engine {
 
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
     /// brings no settlements. Returns the time, which is read again if it lies far back.
-    fn arrive(&self, settings: &Settings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
+    fn arrive(&self, settings: &CurrentSettings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
         let (now, arrival) = self.arrival(windows, epoch, now);
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
             if let Some(cause) = self.evaluate(windows, epoch, now) {
-                let rules = settings.rules();
-                let applied = self.open_by_rate(epoch, cause, now, rules);
+                let settings = settings.values();
+                let applied = self.open_by_rate(epoch, cause, now, settings);
                 self.perform(&applied, Some(now));
             }
         }
@@ -281,28 +287,28 @@ impl Engine {
 
     /// How an admission arrives, and the time, which is read again if it lies far back.
     pub(super) fn arrival(&self, windows: &Windows, epoch: Epoch, now: Duration) -> (Duration, Arrival) {
-        match windows.arrive(epoch, now, Reading::Some, &self.cell) {
+        match windows.arrive(epoch, now, ClockReading::Some, &self.cell) {
             Arrival::ReadAgain => {
                 let now = self.now();
-                (now, windows.arrive(epoch, now, Reading::Again, &self.cell))
+                (now, windows.arrive(epoch, now, ClockReading::Again, &self.cell))
             }
             arrival => (now, arrival),
         }
     }
 
-    fn refusal(&self, applied: &Applied, now: Duration, settings: &Settings<'_>) -> Option<Refusal> {
+    fn rejection(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Option<Rejection> {
         match applied.effect {
-            Effect::RefuseOpen => {
+            Effect::RejectOpen => {
                 let nanos_left = self.cell.stays_open(applied.after, now).unwrap_or(0);
-                Some(Refusal::of(Reason::open(nanos_left)))
+                Some(Rejection::of(Reason::open(nanos_left)))
             }
-            Effect::RefuseFull => {
-                let overdue_at = self.cell.overdue_at(applied.epoch, settings.rules());
+            Effect::RejectFull => {
+                let overdue_at = self.cell.overdue_at(applied.epoch, settings.values());
                 let nanos = overdue_at.map_or(0, |at| at.nanos().saturating_sub(whole_nanos(now)));
                 let wait = (nanos > 0).then(|| Duration::from_nanos(nanos));
-                Some(Refusal { reason: Reason::HALF_OPEN, wait })
+                Some(Rejection { reason: Reason::HALF_OPEN, wait })
             }
-            Effect::RefuseForced => Some(Refusal::of(Reason::FORCED_OPEN)),
+            Effect::RejectForced => Some(Rejection::of(Reason::FORCED_OPEN)),
             _ => None,
         }
     }
@@ -311,11 +317,11 @@ impl Engine {
     /// stripe.
     #[cold]
     pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
-        self.admit_or_refuse(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
+        self.admit_or_reason(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
     }
 
     #[inline]
-    fn admit_or_refuse(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
+    fn admit_or_reason(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
         if word.admits_all() {
             if let Some(ticket) = self.try_admit_untimed(word) {
@@ -323,7 +329,7 @@ impl Engine {
             }
         }
         let admitted = match self.time_unless_open(word) {
-            Ok(now) => self.admit_at(word, now).map_err(|refusal| refusal.reason),
+            Ok(now) => self.admit_at(word, now).map_err(|rejection| rejection.reason),
             Err(reason) => Err(reason),
         };
         if admitted.is_err() {
@@ -337,8 +343,8 @@ impl Engine {
 
     /// Counts a rejection and makes it presentable.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn reject(&self, refusal: Refusal) -> Rejected {
+    pub(crate) fn reject(&self, rejection: Rejection) -> Rejected {
         self.count_rejection();
-        Rejected::new(self.name.clone(), refusal.reason)
+        Rejected::new(self.name.clone(), rejection.reason)
     }
 }

@@ -1,5 +1,5 @@
-use super::last_failure::Failures;
-use super::observers::Log;
+use super::last_failure::LastFailure;
+use super::observers::TransitionLog;
 use super::settings_version::Versions;
 use super::shadow::Shadows;
 use super::totals::Sums;
@@ -14,11 +14,11 @@ use crate::window::steps::StepWindow;
 pub(super) struct Cold {
     /// If there are rate rules; then this is made with the breaker.
     pub(super) first_windows: Option<Box<Windows>>,
-    pub(super) failures: Failures,
+    pub(super) last_failure: LastFailure,
     /// What a reset takes off the counts.
     pub(super) cleared: Mutex<Option<Box<Cleared>>>,
     /// The transitions that the observers have not been told of yet.
-    pub(super) log: Log,
+    pub(super) log: TransitionLog,
     /// Until when an open breaker surely rejects.
     pub(super) coarse_deadline: CoarseDeadline,
     versions: OnceBox<Versions>,
@@ -73,9 +73,9 @@ impl Cold {
     pub(super) fn new(first_windows: Option<Box<Windows>>, disabled: Option<Disabled>) -> Self {
         Cold {
             first_windows,
-            failures: Failures::new(),
+            last_failure: LastFailure::new(),
             cleared: Mutex::new(None),
-            log: Log::new(),
+            log: TransitionLog::new(),
             coarse_deadline: CoarseDeadline::new(),
             versions: OnceBox::new(),
             shadows: OnceBox::new(),

@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, AtomicUsize, Ordering};
 
 /// The last failure, for the metrics.
-pub(crate) struct Failures {
+pub(crate) struct LastFailure {
     last: Mutex<Last>,
     /// Which type `last` names, if it says nothing else: a further failure of that type in the same epoch need not
     /// take the lock. 0 if none.
@@ -25,25 +25,25 @@ struct Last {
 
 /// What a failed call says about itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Note {
+pub(crate) struct FailureInfo {
     pub(crate) type_name: &'static str,
     pub(crate) message: Option<Arc<str>>,
     /// When, if that was looked up for the message's sake.
     pub(crate) at: Option<Duration>,
 }
 
-impl Note {
-    pub(crate) const PANIC: Note = Note::new("panic");
-    pub(crate) const DROPPED: Note = Note::new("dropped");
+impl FailureInfo {
+    pub(crate) const PANIC: FailureInfo = FailureInfo::new("panic");
+    pub(crate) const DROPPED: FailureInfo = FailureInfo::new("dropped");
     /// The type of a failure that says nothing about itself.
     pub(crate) const UNTOLD_NAME: &str = "failure";
 
     pub(crate) const fn new(type_name: &'static str) -> Self {
-        Note { type_name, message: None, at: None }
+        FailureInfo { type_name, message: None, at: None }
     }
 
     pub(crate) fn because(type_name: &'static str, message: Cow<'static, str>, at: Duration) -> Self {
-        Note { type_name, message: Some(message.into()), at: Some(at) }
+        FailureInfo { type_name, message: Some(message.into()), at: Some(at) }
     }
 }
 
@@ -56,29 +56,36 @@ pub(crate) fn type_name<T, E>(result: &Result<T, E>) -> &'static str {
     }
 }
 
-impl Failures {
+impl LastFailure {
     pub(crate) fn new() -> Self {
         let last = Last { error: None, epoch: Epoch::new(0) };
-        Failures { last: Mutex::new(last), plain: AtomicUsize::new(0), epoch: AtomicU32::new(0) }
+        LastFailure { last: Mutex::new(last), plain: AtomicUsize::new(0), epoch: AtomicU32::new(0) }
     }
 
     /// A failure counted in `epoch`. `now` tells the epoch that has begun last.
     #[inline]
-    pub(crate) fn record(&self, note: &Note, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
-        let is_plain = note.message.is_none() && at.is_none();
-        let plain = if is_plain { identity(note.type_name) } else { 0 };
+    pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
+        let is_plain = info.message.is_none() && at.is_none();
+        let plain = if is_plain { identity(info.type_name) } else { 0 };
         // Acquire: pairs with the Release below, so that the epoch is not one before that of `plain`.
         if !is_plain || self.plain.load(Ordering::Acquire) != plain || !self.is_of(epoch) {
-            self.replace(note, at, epoch, plain, now);
+            self.replace(info, at, epoch, plain, now);
         }
     }
 
     #[cold]
-    fn replace(&self, note: &Note, at: Option<Duration>, epoch: Epoch, plain: usize, now: impl FnOnce() -> Epoch) {
+    fn replace(
+        &self,
+        info: &FailureInfo,
+        at: Option<Duration>,
+        epoch: Epoch,
+        plain: usize,
+        now: impl FnOnce() -> Epoch,
+    ) {
         let mut last = self.last.lock();
         // Else a reset, or a later failure, has come between.
         if !epoch.is_before(last.epoch, now()) {
-            let error = Some(LastError { type_name: note.type_name, at, ago: None, message: note.message.clone() });
+            let error = Some(LastError { type_name: info.type_name, at, ago: None, message: info.message.clone() });
             *last = Last { error, epoch };
             self.store_plain(plain, epoch);
         }
@@ -120,55 +127,55 @@ mod tests {
 
     #[test]
     fn the_last_failure_is_the_one_that_is_told() {
-        let (failures, epoch) = (Failures::new(), Epoch::new(3));
-        let told = |note: Note, at: Option<Duration>| {
-            failures.record(&note, at, epoch, || epoch);
-            failures.last().map(|last| (last.type_name, last.at, last.message.as_deref().map(String::from)))
+        let (last_failure, epoch) = (LastFailure::new(), Epoch::new(3));
+        let told = |info: FailureInfo, at: Option<Duration>| {
+            last_failure.record(&info, at, epoch, || epoch);
+            last_failure.last().map(|last| (last.type_name, last.at, last.message.as_deref().map(String::from)))
         };
         let second = Some(Duration::from_secs(1));
-        assert_eq!(told(Note::PANIC, None), Some(("panic", None, None)));
-        assert_eq!(told(Note::PANIC, second), Some(("panic", second, None)));
-        assert_eq!(told(Note::PANIC, None), Some(("panic", None, None)));
-        let because = Note::because("failure", "why".into(), Duration::ZERO);
+        assert_eq!(told(FailureInfo::PANIC, None), Some(("panic", None, None)));
+        assert_eq!(told(FailureInfo::PANIC, second), Some(("panic", second, None)));
+        assert_eq!(told(FailureInfo::PANIC, None), Some(("panic", None, None)));
+        let because = FailureInfo::because("failure", "why".into(), Duration::ZERO);
         assert_eq!(told(because, second), Some(("failure", second, Some("why".into()))));
-        assert_eq!(told(Note::new("failure"), None), Some(("failure", None, None)));
-        assert_eq!(told(Note::DROPPED, None), Some(("dropped", None, None)));
+        assert_eq!(told(FailureInfo::new("failure"), None), Some(("failure", None, None)));
+        assert_eq!(told(FailureInfo::DROPPED, None), Some(("dropped", None, None)));
     }
 
     #[test]
     fn a_failure_of_before_a_reset_is_not_told_after_it() {
-        let failures = Failures::new();
+        let last_failure = LastFailure::new();
         let now = || Epoch::new(9);
-        let last = || failures.last().map(|last| last.type_name);
-        failures.record(&Note::PANIC, None, Epoch::new(3), now);
-        failures.clear(Epoch::new(5), now);
+        let last = || last_failure.last().map(|last| last.type_name);
+        last_failure.record(&FailureInfo::PANIC, None, Epoch::new(3), now);
+        last_failure.clear(Epoch::new(5), now);
         assert_eq!(last(), None);
-        failures.record(&Note::PANIC, None, Epoch::new(4), now);
+        last_failure.record(&FailureInfo::PANIC, None, Epoch::new(4), now);
         assert_eq!(last(), None);
-        failures.record(&Note::PANIC, None, Epoch::new(5), now);
-        failures.record(&Note::DROPPED, None, Epoch::new(4), now);
+        last_failure.record(&FailureInfo::PANIC, None, Epoch::new(5), now);
+        last_failure.record(&FailureInfo::DROPPED, None, Epoch::new(4), now);
         assert_eq!(last(), Some("panic"));
     }
 
     #[test]
     fn a_failure_of_after_a_reset_is_told_though_the_reset_clears_only_now() {
-        let failures = Failures::new();
+        let last_failure = LastFailure::new();
         let now = || Epoch::new(9);
-        failures.record(&Note::PANIC, None, Epoch::new(4), now);
-        failures.record(&Note::PANIC, None, Epoch::new(5), now);
-        failures.clear(Epoch::new(5), now);
-        assert_eq!(failures.last().map(|last| last.type_name), Some("panic"));
+        last_failure.record(&FailureInfo::PANIC, None, Epoch::new(4), now);
+        last_failure.record(&FailureInfo::PANIC, None, Epoch::new(5), now);
+        last_failure.clear(Epoch::new(5), now);
+        assert_eq!(last_failure.last().map(|last| last.type_name), Some("panic"));
     }
 
     #[test]
     fn a_failure_is_told_however_long_ago_the_last_one_was() {
-        let failures = Failures::new();
+        let last_failure = LastFailure::new();
         for epoch in [0, 1 << 28, 1_000, (1 << 28) + 1_000, (1 << 29) - 1] {
             let epoch = Epoch::new(epoch);
-            failures.record(&Note::PANIC, None, epoch, || epoch);
-            assert!(failures.last().is_some());
-            failures.clear(epoch.next(), || epoch.next());
-            assert_eq!(failures.last(), None);
+            last_failure.record(&FailureInfo::PANIC, None, epoch, || epoch);
+            assert!(last_failure.last().is_some());
+            last_failure.clear(epoch.next(), || epoch.next());
+            assert_eq!(last_failure.last(), None);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::Engine;
-use super::last_failure::Note;
+use super::last_failure::FailureInfo;
 use super::totals::Stripe;
 use crate::machine::cell::Cell;
 use crate::name::Name;
@@ -32,9 +32,9 @@ fn all_of<T>(value: &T) -> Lines {
 
 /// What every healthy call reads of a breaker.
 fn read_by_all(engine: &Engine) -> Lines {
-    let Engine { current, directory, terms, cold, cell, .. } = engine;
+    let Engine { current, directory, shared, cold, cell, .. } = engine;
     let word = lines(cell, Cell::WORD..Cell::WORD + size_of::<u64>());
-    let others = [all_of(current), all_of(directory), all_of(terms), all_of(cold), word];
+    let others = [all_of(current), all_of(directory), all_of(shared), all_of(cold), word];
     others.into_iter().flatten().collect()
 }
 
@@ -42,7 +42,7 @@ fn read_by_all(engine: &Engine) -> Lines {
 fn written_here(engine: &Engine) -> Lines {
     for _ in 0..100_000 {
         let ticket = engine.admit().expect("closed");
-        engine.settle(ticket, Outcome::Success, &Note::PANIC);
+        engine.settle(ticket, Outcome::Success, &FailureInfo::PANIC);
         if let Some(own) = engine.own_stripe() {
             return lines(own, 0..Stripe::HOT);
         }

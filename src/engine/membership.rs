@@ -5,12 +5,12 @@ use crate::sync::unmodelled::{AtomicU32, Ordering};
 /// The registry, as its breakers see it.
 pub(crate) trait Group: Send + Sync {
     /// A breaker that was made for this registry is being dropped. `breaker` is its [`id`](crate::engine::Engine::id).
-    fn dropped(&self, breaker: usize, counts: Counts);
+    fn dropped(&self, breaker: usize, counts: MemberCounts);
 }
 
 /// What a breaker has counted in its lifetime, whatever was reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct MemberCounts {
     pub(crate) active: u64,
     pub(crate) success: u64,
     pub(crate) error: u64,

@@ -30,19 +30,19 @@ use std::time::Duration;
 
 use crate::clock::{Clock, MonotonicClock, coarse_now};
 use crate::machine::cell::{Applied, Cell};
-use crate::machine::step::{self, Order};
+use crate::machine::step::{self, Command};
 use crate::machine::word::Epoch;
 use crate::metrics::{LastError, Metrics, WindowMetrics};
 use crate::name::Name;
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::sync::OnceBox;
 use crate::waiters::{Waiters, Waiting};
 use crate::window::Windows;
 use cold::{Cleared, Cold, Disabled};
 use observers::Observer;
-use settings_version::Current;
-use shared::Terms;
+use settings_version::CurrentVersion;
+use shared::Shared;
 use totals::{Directory, FirstOwner, Place, Stripe, Sums, Totals};
 
 pub(crate) use admit::{Admission, Ticket};
@@ -58,12 +58,12 @@ pub use open_limit::SuppressedOpening;
 #[repr(C)]
 pub(crate) struct Engine {
     /// Which settings hold.
-    current: Current,
+    current: CurrentVersion,
     first_owner: FirstOwner,
     /// Where each thread counts.
     directory: Directory,
     /// `None`: the default rules and the default clock, which a `const fn` can name.
-    terms: Option<Arc<Terms>>,
+    shared: Option<Arc<Shared>>,
     cold: OnceBox<Cold>,
     cell: Cell,
     name: Name,
@@ -88,10 +88,10 @@ impl Engine {
         /// An engine on the default terms.
         pub(crate) fn new(name: Name) -> Self {
             Engine {
-                current: Current::first(),
+                current: CurrentVersion::first(),
                 first_owner: FirstOwner::nobody(),
                 directory: Directory::new(),
-                terms: None,
+                shared: None,
                 cold: OnceBox::new(),
                 cell: Cell::new(),
                 name,
@@ -102,18 +102,18 @@ impl Engine {
         }
     }
 
-    pub(crate) fn with(name: Name, terms: Arc<Terms>) -> Self {
+    pub(crate) fn with(name: Name, shared: Arc<Shared>) -> Self {
         let mut engine = Engine::new(name);
-        let windows = terms.new_windows();
-        engine.current = Current::with(&terms.rules, windows.as_deref());
+        let windows = shared.new_windows();
+        engine.current = CurrentVersion::with(&shared.settings, windows.as_deref());
         if windows.is_some() {
-            engine.cold.get_or_init(|| Box::new(Cold::new(windows, first_disabled(&terms.rules))));
+            engine.cold.get_or_init(|| Box::new(Cold::new(windows, first_disabled(&shared.settings))));
         }
-        if !terms.rules.enabled {
+        if !shared.settings.enabled {
             engine.cell = Cell::forced_closed();
         }
-        let (shadow, observes_only) = (terms.shadow.clone(), terms.observes_only);
-        engine.terms = Some(terms);
+        let (shadow, observes_only) = (shared.shadow.clone(), shared.observes_only);
+        engine.shared = Some(shared);
         if let Some(shadow) = shadow {
             let (config, approved) = *shadow;
             engine.begin_shadow(config, approved);
@@ -159,17 +159,17 @@ impl Engine {
     }
 
     fn observers(&self) -> &[Observer] {
-        self.terms.as_deref().map_or(&[], |terms| &terms.observers)
+        self.shared.as_deref().map_or(&[], |shared| &shared.observers)
     }
 
     fn now(&self) -> Duration {
-        self.terms.as_deref().map_or_else(|| MonotonicClock.now(), Terms::now)
+        self.shared.as_deref().map_or_else(|| MonotonicClock.now(), Shared::now)
     }
 
     /// The time by a clock that is cheaper to read, if the breaker has the default clock and the system has one.
     #[inline]
     fn coarse_now(&self) -> Option<Duration> {
-        let has_own_clock = self.terms.as_deref().is_some_and(Terms::has_own_clock);
+        let has_own_clock = self.shared.as_deref().is_some_and(Shared::has_own_clock);
         if has_own_clock { None } else { coarse_now() }
     }
 
@@ -183,7 +183,7 @@ impl Engine {
 
     #[cold]
     fn make_cold(&self) -> &Cold {
-        let disabled = self.terms.as_deref().and_then(|terms| first_disabled(&terms.rules));
+        let disabled = self.shared.as_deref().and_then(|shared| first_disabled(&shared.settings));
         self.cold.get_or_init(|| Box::new(Cold::new(None, disabled)))
     }
 
@@ -194,38 +194,38 @@ impl Engine {
 
     pub(crate) fn transition_to(&self, state: State) {
         self.operate(match state {
-            State::Closed => Order::Close,
-            State::Open => Order::Open { now: self.now(), draw: draw_for(self.settings().rules()) },
-            State::HalfOpen => Order::HalfOpen,
-            State::ForcedOpen => Order::ForceOpen,
-            State::ForcedClosed => Order::ForceClosed,
+            State::Closed => Command::Close,
+            State::Open => Command::Open { now: self.now(), draw: draw_for(self.settings().values()) },
+            State::HalfOpen => Command::HalfOpen,
+            State::ForcedOpen => Command::ForceOpen,
+            State::ForcedClosed => Command::ForceClosed,
         });
     }
 
     pub(crate) fn open_for(&self, open_for: Duration) {
-        self.operate(Order::OpenFor { now: self.now(), open_for });
+        self.operate(Command::OpenFor { now: self.now(), open_for });
     }
 
-    fn operate(&self, order: Order) {
+    fn operate(&self, order: Command) {
         let at = order.opens_at().or_else(|| self.time_to_tell());
-        let applied = self.cell.operate(order, self.settings().rules());
+        let applied = self.cell.operate(order, self.settings().values());
         self.perform(&applied, at);
     }
 
     pub(crate) fn reset(&self) {
-        let _applied = self.reset_by(|rules| self.cell.operate(Order::Reset, rules));
+        let _applied = self.reset_by(|settings| self.cell.operate(Command::Reset, settings));
     }
 
     /// Clears everything, if `operate` does reset the breaker.
-    fn reset_by(&self, operate: impl FnOnce(&Rules) -> Applied) -> Applied {
+    fn reset_by(&self, operate: impl FnOnce(&Settings) -> Applied) -> Applied {
         let at = self.time_to_tell();
         // Locked first, so that of two resets the later one is also the one that is remembered.
         let cold = self.cold();
         let mut cleared = cold.cleared.lock();
-        let applied = operate(self.settings().rules());
+        let applied = operate(self.settings().values());
         if applied.effect.begins_epoch() {
             *cleared = Some(Box::new(Cleared { totals: self.sums(), changes: applied.changes }));
-            cold.failures.clear(applied.epoch_after(), || self.epoch());
+            cold.last_failure.clear(applied.epoch_after(), || self.epoch());
         }
         if applied.effect.begins_epoch() && applied.after.state() == State::ForcedClosed {
             cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens: false }));
@@ -256,7 +256,7 @@ impl Engine {
         let last_error = self
             .cold
             .get()
-            .and_then(|cold| cold.failures.last())
+            .and_then(|cold| cold.last_failure.last())
             .map(|last| LastError { ago: last.at.map(|at| self.now().saturating_sub(at)), ..last });
         Metrics {
             name: self.name.clone(),
@@ -314,13 +314,13 @@ impl Engine {
 }
 
 /// What has disabled a breaker that is made with these rules.
-fn first_disabled(rules: &Rules) -> Option<Disabled> {
-    (!rules.enabled).then_some(Disabled::FIRST)
+fn first_disabled(settings: &Settings) -> Option<Disabled> {
+    (!settings.enabled).then_some(Disabled::FIRST)
 }
 
 /// What picks the jitter of an opening, if there is any.
-fn draw_for(rules: &Rules) -> f64 {
-    if rules.jitter == 0.0 { 0.0 } else { draw() }
+fn draw_for(settings: &Settings) -> f64 {
+    if settings.jitter == 0.0 { 0.0 } else { draw() }
 }
 
 /// Of a count that is extended again where it is used.
@@ -346,7 +346,7 @@ mod tests {
         const APART: usize = 64;
         let word = offset_of!(Engine, cell) + Cell::WORD;
         let flags = [offset_of!(Engine, current), offset_of!(Engine, directory), offset_of!(Engine, first_owner)];
-        let links = [offset_of!(Engine, terms), offset_of!(Engine, cold)];
+        let links = [offset_of!(Engine, shared), offset_of!(Engine, cold)];
         assert!(flags.into_iter().chain(links).all(|other| other < word));
         assert!(offset_of!(Engine, first_stripe) >= word + APART);
         // A rejection reads the name, too.

@@ -67,7 +67,7 @@ struct LateEntry {
 /// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
 /// observer itself, is left in the log for the one who tells. A report and a look for the next transition take the
 /// same time whatever the backlog.
-pub(crate) struct Log {
+pub(crate) struct TransitionLog {
     untold: Mutex<Untold>,
     /// Made when the first one is added.
     late: OnceBox<Arc<Late>>,
@@ -87,7 +87,7 @@ struct Untold {
     looks: u64,
 }
 
-impl Log {
+impl TransitionLog {
     pub(crate) fn new() -> Self {
         let untold = Untold {
             reported: VecDeque::new(),
@@ -98,7 +98,7 @@ impl Log {
             #[cfg(test)]
             looks: 0,
         };
-        Log { untold: Mutex::new(untold), late: OnceBox::new() }
+        TransitionLog { untold: Mutex::new(untold), late: OnceBox::new() }
     }
 
     /// Whether observers have been added.
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn transitions_reported_out_of_order_are_told_in_order_and_once() {
-        let (log, (observers, seen)) = (Log::new(), recording());
+        let (log, (observers, seen)) = (TransitionLog::new(), recording());
         for changes in [3, 2, 5, 1] {
             log.report(transition(), changes);
             log.tell_all(&observers);
@@ -278,7 +278,7 @@ mod tests {
     fn a_long_backlog_is_told_in_order_with_few_looks_at_each_transition() {
         const TRANSITIONS: u32 = 160_000;
         const STEP: u32 = 7919; // Has no divisor in common with the number of transitions.
-        let (log, (observers, seen)) = (Log::new(), recording());
+        let (log, (observers, seen)) = (TransitionLog::new(), recording());
         for report in 1..=TRANSITIONS {
             // The first one comes last.
             log.report(transition(), report * STEP % TRANSITIONS + 1);
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_sequence_goes_on_where_the_count_of_changes_wraps() {
-        let (log, (observers, seen)) = (Log::new(), recording());
+        let (log, (observers, seen)) = (TransitionLog::new(), recording());
         log.untold.lock().told = u64::from(u32::MAX) - 1;
         for changes in [0, u32::MAX, 1] {
             log.report(transition(), changes);
@@ -313,7 +313,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = told.clone();
         let observers: Vec<Observer> = vec![Box::new(move |transition| sink.lock().push(transition.rejected_count))];
-        let log = Log::new();
+        let log = TransitionLog::new();
         let states = [State::HalfOpen, State::Open, State::Closed, State::Open, State::HalfOpen];
         for (changes, rejections) in [(1, 3), (3, 7), (2, 8), (4, 9), (5, 12)] {
             let to = states[changes as usize - 1];
@@ -335,7 +335,7 @@ mod tests {
         let sink = seen.clone();
         let observers: Vec<Observer> =
             vec![Box::new(|_| std::panic::panic_any(Bomb)), Box::new(move |_| *sink.lock() += 1)];
-        let log = Log::new();
+        let log = TransitionLog::new();
         log.report(transition(), 1);
         log.report(transition(), 2);
         log.tell_all(&observers);

@@ -9,7 +9,7 @@ use crate::machine::cell::Applied;
 #[cfg(feature = "registry")]
 use crate::machine::step::{self, Effect};
 use crate::machine::word::Epoch;
-use crate::settings::Rules;
+use crate::settings::Settings;
 #[cfg(feature = "registry")]
 use crate::state::State;
 use crate::transition::Cause;
@@ -19,38 +19,38 @@ impl Engine {
     pub(super) fn open_by_failure(
         &self,
         epoch: Epoch,
-        met: Option<Cause>,
+        tripped_by: Option<Cause>,
         now: Option<Duration>,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Applied {
         #[cfg(feature = "registry")]
         if let (Some(limit), Some(now)) = (self.open_limit(), now) {
-            return self.fail_within(limit, epoch, met, now, rules);
+            return self.fail_within(limit, epoch, tripped_by, now, settings);
         }
-        self.cell.fail(epoch, met, now, draw_for(rules), rules)
+        self.cell.fail(epoch, tripped_by, now, draw_for(settings), settings)
     }
 
     /// Applies a rate rule that was met without a failure, as
     /// [`Cell::meet_rate`](crate::machine::cell::Cell::meet_rate) does.
-    pub(super) fn open_by_rate(&self, epoch: Epoch, cause: Cause, now: Duration, rules: &Rules) -> Applied {
+    pub(super) fn open_by_rate(&self, epoch: Epoch, cause: Cause, now: Duration, settings: &Settings) -> Applied {
         #[cfg(feature = "registry")]
         if let Some(limit) = self.open_limit() {
             if !limit.reserve(self.id()) {
                 let errors = self.cell.load().errors();
                 return self.suppress(limit, epoch, cause, errors, now);
             }
-            let applied = self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules);
+            let applied = self.cell.trip_by_rate(epoch, cause, now, draw_for(settings), settings);
             limit.release(self.id(), &|| self.state());
             return applied;
         }
-        self.cell.meet_rate(epoch, cause, now, draw_for(rules), rules)
+        self.cell.trip_by_rate(epoch, cause, now, draw_for(settings), settings)
     }
 }
 
 #[cfg(feature = "registry")]
 impl Engine {
     fn open_limit(&self) -> Option<&dyn OpenLimit> {
-        self.terms.as_deref()?.open_limit.as_deref()
+        self.shared.as_deref()?.open_limit.as_deref()
     }
 
     /// Tells the registry of a change of state.
@@ -64,11 +64,11 @@ impl Engine {
         &self,
         limit: &dyn OpenLimit,
         epoch: Epoch,
-        met: Option<Cause>,
+        tripped_by: Option<Cause>,
         now: Duration,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Applied {
-        let fail_at = |now| self.cell.fail(epoch, met, now, draw_for(rules), rules);
+        let fail_at = |now| self.cell.fail(epoch, tripped_by, now, draw_for(settings), settings);
         // Without the time the failure is counted, or found to be one that opens.
         let found = fail_at(None);
         if found.effect != Effect::NeedsClock {
@@ -82,7 +82,7 @@ impl Engine {
             limit.release(self.id(), &|| self.state());
             return applied;
         }
-        let cause = step::opening_cause(found.before, met, rules).unwrap_or(Cause::ErrorThreshold);
+        let cause = step::opening_cause(found.before, tripped_by, settings).unwrap_or(Cause::ErrorThreshold);
         self.suppress(limit, epoch, cause, found.before.errors() + 1, now)
     }
 

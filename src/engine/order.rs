@@ -18,19 +18,19 @@ impl Engine {
     pub(crate) fn order(&self, order: Order, only_at: Option<Revision>) -> Result<Revision, Revision> {
         let at = only_at.map(|revision| Epoch::new(revision.epoch.into()));
         let applied = match order {
-            Order::Reset => self.reset_by(|rules| self.cell.operate_remotely(at, step::Order::Reset, rules)),
-            Order::Hold(open_for) => self.order_at(at, step::Order::OpenFor { now: self.now(), open_for }),
-            Order::Probe => self.order_at(at, step::Order::HalfOpen),
-            Order::Close => self.order_at(at, step::Order::Close),
-            Order::ForceOpen => self.order_at(at, step::Order::ForceOpen),
-            Order::ForceClosed => self.order_at(at, step::Order::ForceClosed),
+            Order::Reset => self.reset_by(|settings| self.cell.operate_remotely(at, step::Command::Reset, settings)),
+            Order::Hold(open_for) => self.order_at(at, step::Command::OpenFor { now: self.now(), open_for }),
+            Order::Probe => self.order_at(at, step::Command::HalfOpen),
+            Order::Close => self.order_at(at, step::Command::Close),
+            Order::ForceOpen => self.order_at(at, step::Command::ForceOpen),
+            Order::ForceClosed => self.order_at(at, step::Command::ForceClosed),
         };
         if applied.effect.begins_epoch() { Ok(revision_after(&applied)) } else { Err(self.revision()) }
     }
 
-    fn order_at(&self, at: Option<Epoch>, order: step::Order) -> Applied {
+    fn order_at(&self, at: Option<Epoch>, order: step::Command) -> Applied {
         let told_at = order.opens_at().or_else(|| self.time_to_tell());
-        let applied = self.cell.operate_remotely(at, order, self.settings().rules());
+        let applied = self.cell.operate_remotely(at, order, self.settings().values());
         self.perform(&applied, told_at);
         applied
     }
@@ -49,7 +49,7 @@ impl Engine {
 
     pub(crate) fn end_force(&self) {
         let at = self.time_to_tell();
-        let applied = self.cell.end_force(self.settings().rules());
+        let applied = self.cell.end_force(self.settings().values());
         self.perform(&applied, at);
     }
 }

@@ -3,26 +3,26 @@ use std::sync::Arc;
 use super::cold::Disabled;
 #[cfg(feature = "registry")]
 use super::first_disabled;
-use super::settings_version::{Judgement, Settings, Version, Versions};
+use super::settings_version::{CurrentSettings, Judgement, Version, Versions};
 use super::{Cold, Engine};
 use crate::machine::cell::Applied;
-use crate::machine::step::Order;
-use crate::settings::Rules;
+use crate::machine::step::Command;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::window::{Rates, Windows};
 
 impl Engine {
     /// The settings in force.
     #[inline]
-    pub(super) fn settings(&self) -> Settings<'_> {
+    pub(super) fn settings(&self) -> CurrentSettings<'_> {
         if self.current.number() == 0 { self.first_settings() } else { self.later_settings() }
     }
 
     #[inline]
-    pub(super) fn first_settings(&self) -> Settings<'_> {
-        const DEFAULT: &Rules = &Rules::DEFAULT;
-        let rules = self.terms.as_deref().map_or(DEFAULT, |terms| &terms.rules);
-        Settings::First { rules, windows: self.first_windows() }
+    pub(super) fn first_settings(&self) -> CurrentSettings<'_> {
+        const DEFAULT: &Settings = &Settings::DEFAULT;
+        let settings = self.shared.as_deref().map_or(DEFAULT, |shared| &shared.settings);
+        CurrentSettings::First { settings, windows: self.first_windows() }
     }
 
     #[inline]
@@ -31,9 +31,9 @@ impl Engine {
     }
 
     #[cold]
-    fn later_settings(&self) -> Settings<'_> {
+    fn later_settings(&self) -> CurrentSettings<'_> {
         match self.versions().and_then(Versions::newest) {
-            Some(version) => Settings::Later { version, first: self.first_windows() },
+            Some(version) => CurrentSettings::Later { version, first: self.first_windows() },
             None => self.first_settings(),
         }
     }
@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// What a call of `version` is judged by at its end. `settings`: those in force.
-    pub(super) fn judgement(&self, version: Version, settings: &Settings<'_>) -> Judgement {
+    pub(super) fn judgement(&self, version: Version, settings: &CurrentSettings<'_>) -> Judgement {
         match self.versions() {
             Some(versions) => versions.judgement(version, settings),
             None => Judgement::by(settings),
@@ -51,30 +51,30 @@ impl Engine {
     }
 
     /// The rules in force, and the rates.
-    pub(crate) fn with_settings<T>(&self, look: impl FnOnce(&Rules, Option<&Rates>) -> T) -> T {
+    pub(crate) fn with_settings<T>(&self, look: impl FnOnce(&Settings, Option<&Rates>) -> T) -> T {
         let settings = self.settings();
-        look(settings.rules(), settings.windows().map(Windows::rates))
+        look(settings.values(), settings.windows().map(Windows::rates))
     }
 
-    pub(crate) fn reconfigure(&self, rules: Rules, rates: Option<&Arc<Rates>>) {
-        self.change_settings(rules, rates, false);
+    pub(crate) fn reconfigure(&self, settings: Settings, rates: Option<&Arc<Rates>>) {
+        self.change_settings(settings, rates, false);
     }
 
     /// As [`reconfigure`](Self::reconfigure). `begins_anew`: with empty windows, even if they are the same ones.
-    pub(crate) fn change_settings(&self, rules: Rules, rates: Option<&Arc<Rates>>, begins_anew: bool) {
+    pub(crate) fn change_settings(&self, settings: Settings, rates: Option<&Arc<Rates>>, begins_anew: bool) {
         let at = self.time_to_tell();
         let cold = self.cold();
         // Changes of the settings and resets take turns: where a reset leads to depends on the settings.
         let turn = cold.cleared.lock();
-        let was_enabled = self.settings().rules().enabled;
-        let is_enabled = rules.enabled;
+        let was_enabled = self.settings().values().enabled;
+        let is_enabled = settings.enabled;
         let versions = cold.versions_or_new();
         let is_idle = self.totals().sums().active == 0;
         let has_changed = versions.change(
             &self.current,
             is_idle,
             || self.first_settings(),
-            rules,
+            settings,
             |windows| !begins_anew && windows.map(Windows::rates) == rates.map(|rates| &**rates),
             || rates.map(|rates| self.begin(rates.clone())),
         );
@@ -93,7 +93,7 @@ impl Engine {
     fn switch(&self, was_enabled: bool, is_enabled: bool) -> Option<Applied> {
         let (cold, settings) = (self.cold(), self.settings());
         if !is_enabled {
-            let applied = self.cell.operate(Order::Disable { overrules: was_enabled }, settings.rules());
+            let applied = self.cell.operate(Command::Disable { overrules: was_enabled }, settings.values());
             if applied.effect.begins_epoch() {
                 let reopens = applied.before.state() == State::ForcedOpen;
                 cold.set_disabled(Some(Disabled { since: applied.epoch_after(), reopens }));
@@ -102,13 +102,13 @@ impl Engine {
         }
         let Disabled { since, reopens } = cold.disabled()?;
         cold.set_disabled(None);
-        Some(self.cell.operate(Order::Enable { since, reopens }, settings.rules()))
+        Some(self.cell.operate(Command::Enable { since, reopens }, settings.values()))
     }
 
     /// Whether an operator has forced a state, rather than the setting `enabled`.
     #[cfg(feature = "registry")]
     pub(crate) fn is_forced_by_hand(&self) -> bool {
-        let first = || self.terms.as_deref().and_then(|terms| first_disabled(&terms.rules));
+        let first = || self.shared.as_deref().and_then(|shared| first_disabled(&shared.settings));
         let disabled = self.cold.get().map_or_else(first, Cold::disabled);
         match self.state() {
             State::ForcedOpen => true,

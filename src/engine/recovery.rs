@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::admit::Refusal;
-use super::last_failure::Note;
-use super::settings_version::Settings;
-use super::settle::Ended;
+use super::admit::Rejection;
+use super::last_failure::FailureInfo;
+use super::settings_version::CurrentSettings;
+use super::settle::EndedCall;
 use super::totals::Kind;
 use super::{Engine, Ticket, draw_for};
 use crate::cause::Cause;
@@ -24,7 +24,11 @@ const WHAT_CAME: u64 = 1;
 impl Engine {
     /// Admits a call if the step at `now` lets it pass, or says why not; `None` if the breaker is not within the steps.
     #[cold]
-    pub(super) fn admit_in_steps(&self, now: Duration, settings: &Settings<'_>) -> Option<Result<Ticket, Refusal>> {
+    pub(super) fn admit_in_steps(
+        &self,
+        now: Duration,
+        settings: &CurrentSettings<'_>,
+    ) -> Option<Result<Ticket, Rejection>> {
         let (word, schedule) = self.bring_up_to(now, settings)?;
         let epoch = word.head().epoch();
         let now = self.look_for_hanging(word, now, settings)?;
@@ -37,7 +41,7 @@ impl Engine {
         } else if !steps.take_turn(epoch, &schedule, now, &self.cell) {
             let wait = schedule.ask_again_after(word.step(), steps.last_admission(epoch), now);
             let count = schedule.recovery.map_or(0, |recovery| recovery.shares().len());
-            return Some(Err(Refusal::for_now(Reason::at_step(word.step(), count), wait)));
+            return Some(Err(Rejection::for_now(Reason::at_step(word.step(), count), wait)));
         }
         let ticket = self.ticket_for(Head::of_step(epoch), true, now, settings);
         self.count_admission();
@@ -46,7 +50,7 @@ impl Engine {
 
     /// Settles a call that was admitted within the steps, and succeeded if there is no note on its failure.
     #[cold]
-    pub(super) fn settle_in_steps(&self, ended: &Ended<'_>, failure: Option<&Note>) {
+    pub(super) fn settle_in_steps(&self, ended: &EndedCall<'_>, failure: Option<&FailureInfo>) {
         let now = ended.at.unwrap_or_else(|| self.now());
         let kind = if failure.is_some() { Kind::Error } else { Kind::Success };
         // Credited to no epoch: whether this one is over is not known yet.
@@ -67,8 +71,8 @@ impl Engine {
                 Counted::Moved => continue,
                 Counted::Late => return,
             }
-            if let Some(note) = untold.take() {
-                self.cold().failures.record(note, Some(now), epoch, || self.epoch());
+            if let Some(info) = untold.take() {
+                self.cold().last_failure.record(info, Some(now), epoch, || self.epoch());
             }
             if failure.is_none() && !ended.is_slow || self.judge_after_recording(word, now, settings) {
                 return;
@@ -78,7 +82,7 @@ impl Engine {
 
     /// Judges the step of `word` after a failure or a slow call has been recorded in it. Returns false if the call has to be
     /// recorded in a later step: whoever ended this one may not have seen it.
-    fn judge_after_recording(&self, word: Word, now: Duration, settings: &Settings<'_>) -> bool {
+    fn judge_after_recording(&self, word: Word, now: Duration, settings: &CurrentSettings<'_>) -> bool {
         let seen = self.cell.load();
         if !seen.is_recovering() || seen.head().epoch() != word.head().epoch() {
             return true;
@@ -87,7 +91,7 @@ impl Engine {
             return false;
         }
         // If the step is over, whoever ends it may have judged it before.
-        let minimum = if seen.is_step_over() { WHAT_CAME } else { settings.rules().recovery_minimum_calls.into() };
+        let minimum = if seen.is_step_over() { WHAT_CAME } else { settings.values().recovery_minimum_calls.into() };
         match self.judge(seen, now, minimum, settings) {
             Some(cause) => self.relapse(seen, cause, now, settings),
             None => true,
@@ -100,7 +104,7 @@ impl Engine {
     /// A step ends by two swaps. The first says that its time is over, so that of a call that fails and a thread that ends
     /// the step at least one sees the other. Then the step is judged, by whoever finds it over. The second swap enters the
     /// next step. Nothing is counted in the next step before, so the counts of this one are all there.
-    fn bring_up_to<'a>(&self, now: Duration, settings: &'a Settings<'_>) -> Option<(Word, Schedule<'a>)> {
+    fn bring_up_to<'a>(&self, now: Duration, settings: &'a CurrentSettings<'_>) -> Option<(Word, Schedule<'a>)> {
         loop {
             let word = self.cell.load();
             if !word.is_recovering() {
@@ -108,7 +112,7 @@ impl Engine {
             }
             // Else the word has moved on.
             let Some(entered) = self.cell.entered_at(word.head().epoch()) else { continue };
-            let schedule = Schedule { recovery: settings.rules().recovery.as_ref(), entered };
+            let schedule = Schedule { recovery: settings.values().recovery.as_ref(), entered };
             let _has_swapped = match schedule.next(word, now) {
                 None => return Some((word, schedule)),
                 Some(_) if !word.is_step_over() => self.cell.try_swap(word, word.with_step_over()),
@@ -118,7 +122,7 @@ impl Engine {
     }
 
     /// Judges the step of `word`, whose time is over, and goes on to what follows. Returns false if another thread has.
-    fn end_step(&self, word: Word, next: Next, now: Duration, settings: &Settings<'_>) -> bool {
+    fn end_step(&self, word: Word, next: Next, now: Duration, settings: &CurrentSettings<'_>) -> bool {
         // Pairs with the fence in `record`.
         full_fence();
         match (self.judge(word, now, WHAT_CAME, settings), next) {
@@ -133,26 +137,26 @@ impl Engine {
     }
 
     /// Which rule the calls of the step of `word` have met, judged on at least `minimum_calls`.
-    fn judge(&self, word: Word, now: Duration, minimum_calls: u64, settings: &Settings<'_>) -> Option<Cause> {
+    fn judge(&self, word: Word, now: Duration, minimum_calls: u64, settings: &CurrentSettings<'_>) -> Option<Cause> {
         tripped_by(self.window_of_step(word, now, settings), settings.windows(), minimum_calls)
     }
 
     /// Opens the breaker if it is still at the step of `word`. Returns whether it has.
-    fn relapse(&self, word: Word, cause: Cause, now: Duration, settings: &Settings<'_>) -> bool {
-        let rules = settings.rules();
-        let applied = self.cell.relapse(word, cause, now, draw_for(rules), rules);
+    fn relapse(&self, word: Word, cause: Cause, now: Duration, settings: &CurrentSettings<'_>) -> bool {
+        let settings = settings.values();
+        let applied = self.cell.relapse(word, cause, now, draw_for(settings), settings);
         self.perform(&applied, Some(now));
         applied.effect != Effect::Late
     }
 
     /// Looks for calls that hang, once in each slice. Returns the time, which is read again if it lies far back; `None` if
     /// the breaker has opened.
-    fn look_for_hanging(&self, word: Word, now: Duration, settings: &Settings<'_>) -> Option<Duration> {
+    fn look_for_hanging(&self, word: Word, now: Duration, settings: &CurrentSettings<'_>) -> Option<Duration> {
         let Some(windows) = settings.windows() else { return Some(now) };
         let epoch = word.head().epoch();
         let (now, arrival) = self.arrival(windows, epoch, now);
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
-            let minimum = settings.rules().recovery_minimum_calls.into();
+            let minimum = settings.values().recovery_minimum_calls.into();
             if let Some(cause) = self.judge(word, now, minimum, settings) {
                 self.relapse(word, cause, now, settings);
                 return None;
@@ -165,7 +169,7 @@ impl Engine {
     #[cold]
     pub(super) fn recovery_step(&self, word: Word) -> Option<Box<RecoveryStep>> {
         let settings = self.settings();
-        let recovery = settings.rules().recovery.as_ref()?;
+        let recovery = settings.values().recovery.as_ref()?;
         let share = *recovery.shares().get(word.step() as usize)?;
         Some(Box::new(RecoveryStep::new(word.step(), recovery.shares().len(), share)))
     }
@@ -180,7 +184,7 @@ impl Engine {
 
     /// What the step of `word` has seen.
     #[cold]
-    pub(super) fn window_of_step(&self, word: Word, now: Duration, settings: &Settings<'_>) -> WindowMetrics {
+    pub(super) fn window_of_step(&self, word: Word, now: Duration, settings: &CurrentSettings<'_>) -> WindowMetrics {
         let epoch = word.head().epoch();
         let hanging = || settings.windows().map_or(0, |windows| windows.hanging(epoch, now));
         self.cold().steps_or_new().metrics(epoch, word.step(), hanging)

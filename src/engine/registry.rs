@@ -4,7 +4,7 @@ use std::ptr;
 use std::time::Duration;
 
 use super::Engine;
-use super::membership::{Counts, Group};
+use super::membership::{Group, MemberCounts};
 use super::totals::Sums;
 use crate::state::State;
 
@@ -16,7 +16,7 @@ impl Engine {
 
     /// The registry that the breaker was made for.
     pub(crate) fn group(&self) -> Option<&dyn Group> {
-        self.terms.as_deref()?.group.as_deref()
+        self.shared.as_deref()?.group.as_deref()
     }
 
     /// When an open breaker lets a probe through, by its clock. It may be up to a millisecond late.
@@ -26,8 +26,8 @@ impl Engine {
     }
 
     /// What was counted since the breaker was made. This never reads the clock.
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> MemberCounts {
         let Sums { active, success, error, ignored, dropped, rejected, slow } = self.sums();
-        Counts { active, success, error, ignored, dropped, rejected, slow, transitions: self.changes().into() }
+        MemberCounts { active, success, error, ignored, dropped, rejected, slow, transitions: self.changes().into() }
     }
 }

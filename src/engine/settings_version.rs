@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::machine::word::{GATED_BITS, Word};
 use crate::outcome::Dropped;
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::sync::Mutex;
 use crate::sync::unmodelled::{AtomicU32, Ordering};
 use crate::window::Windows;
@@ -15,7 +15,7 @@ use crate::window::Windows;
 /// The number of the settings in force, and what is timed under them.
 ///
 /// Above the number, 0 for the settings that the breaker was made with, are the bits that say what is timed.
-pub(crate) struct Current(AtomicU32);
+pub(crate) struct CurrentVersion(AtomicU32);
 
 /// The bits of a number.
 const NUMBER: u32 = (1 << 28) - 1;
@@ -35,15 +35,15 @@ const _: () = assert!(((CALLS - 1) >> TO_WORD) as u64 & GATED_BITS == 0);
 
 /// Which settings a call was admitted under: their number, whether they time calls, and whether they have rate rules.
 ///
-/// It has no bit for timed settlements: where these are timed, it is never the same as the bits of [`Current`], and no
+/// It has no bit for timed settlements: where these are timed, it is never the same as the bits of [`CurrentVersion`], and no
 /// success has nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(NonZeroU32);
 
 impl Version {
     /// That of these settings, in force or not.
-    pub(super) fn of(settings: &Settings<'_>) -> Self {
-        Version(SET | settings.number() | timing(settings.rules(), settings.windows()) & !SETTLEMENTS)
+    pub(super) fn of(settings: &CurrentSettings<'_>) -> Self {
+        Version(SET | settings.number() | timing(settings.values(), settings.windows()) & !SETTLEMENTS)
     }
 
     pub(super) const fn number(self) -> u32 {
@@ -56,16 +56,16 @@ const fn ago(number: u32, now: u32) -> u32 {
     now.wrapping_sub(number) & NUMBER
 }
 
-impl Current {
+impl CurrentVersion {
     crate::sync::const_unless_loom! {
         pub(super) fn first() -> Self {
-            Current(AtomicU32::new(SET.get()))
+            CurrentVersion(AtomicU32::new(SET.get()))
         }
     }
 
     /// With settings of its own from the start.
-    pub(super) fn with(rules: &Rules, windows: Option<&Windows>) -> Self {
-        Current(AtomicU32::new(SET.get() | timing(rules, windows)))
+    pub(super) fn with(settings: &Settings, windows: Option<&Windows>) -> Self {
+        CurrentVersion(AtomicU32::new(SET.get() | timing(settings, windows)))
     }
 
     #[inline]
@@ -109,9 +109,9 @@ impl Current {
         self.bits() & !SETTLEMENTS == version.0.get() && version.number() == 0
     }
 
-    fn set(&self, number: u32, rules: &Rules, windows: Option<&Windows>, has_shadow: bool) {
+    fn set(&self, number: u32, settings: &Settings, windows: Option<&Windows>, has_shadow: bool) {
         let calls = if has_shadow { CALLS } else { 0 };
-        self.0.store(SET.get() | number | timing(rules, windows) | calls, Ordering::Release);
+        self.0.store(SET.get() | number | timing(settings, windows) | calls, Ordering::Release);
     }
 
     /// The version of the settings in force, if `word` admits every call and no call has to be timed.
@@ -123,21 +123,21 @@ impl Current {
     }
 }
 
-fn timing(rules: &Rules, windows: Option<&Windows>) -> u32 {
-    let calls = if times_calls(rules, windows) { CALLS } else { 0 };
+fn timing(settings: &Settings, windows: Option<&Windows>) -> u32 {
+    let calls = if times_calls(settings, windows) { CALLS } else { 0 };
     let settlements = if windows.is_some_and(Windows::times_settlements) { SETTLEMENTS } else { 0 };
     calls | settlements | if windows.is_some() { WINDOWS } else { 0 }
 }
 
 /// Whether each admission reads the clock.
-pub(super) fn times_calls(rules: &Rules, windows: Option<&Windows>) -> bool {
-    rules.times_calls() || windows.is_some_and(Windows::times_calls)
+pub(super) fn times_calls(settings: &Settings, windows: Option<&Windows>) -> bool {
+    settings.times_calls() || windows.is_some_and(Windows::times_calls)
 }
 
 /// Settings that a breaker was given later than when it was made.
 pub(super) struct SettingsVersion {
     number: u32,
-    rules: Rules,
+    settings: Settings,
     windows: Kept,
     /// The number of the version in which the windows began.
     windows_since: u32,
@@ -153,10 +153,10 @@ enum Kept {
 /// The settings that an event is judged by.
 ///
 /// Whoever holds them keeps them alive; a version that nobody holds is freed when another one is in force.
-pub(super) enum Settings<'a> {
+pub(super) enum CurrentSettings<'a> {
     /// Those that the breaker was made with.
     First {
-        rules: &'a Rules,
+        settings: &'a Settings,
         windows: Option<&'a Windows>,
     },
     Later {
@@ -165,20 +165,20 @@ pub(super) enum Settings<'a> {
     },
 }
 
-impl Settings<'_> {
+impl CurrentSettings<'_> {
     #[inline]
-    pub(super) fn rules(&self) -> &Rules {
+    pub(super) fn values(&self) -> &Settings {
         match self {
-            Settings::First { rules, .. } => rules,
-            Settings::Later { version, .. } => &version.rules,
+            CurrentSettings::First { settings, .. } => settings,
+            CurrentSettings::Later { version, .. } => &version.settings,
         }
     }
 
     #[inline]
     pub(super) fn windows(&self) -> Option<&Windows> {
         match self {
-            Settings::First { windows, .. } => *windows,
-            Settings::Later { version, first } => match &version.windows {
+            CurrentSettings::First { windows, .. } => *windows,
+            CurrentSettings::Later { version, first } => match &version.windows {
                 Kept::First => *first,
                 Kept::Own(windows) => windows.as_deref(),
             },
@@ -187,15 +187,15 @@ impl Settings<'_> {
 
     fn number(&self) -> u32 {
         match self {
-            Settings::First { .. } => 0,
-            Settings::Later { version, .. } => version.number,
+            CurrentSettings::First { .. } => 0,
+            CurrentSettings::Later { version, .. } => version.number,
         }
     }
 
     fn windows_since(&self) -> u32 {
         match self {
-            Settings::First { .. } => 0,
-            Settings::Later { version, .. } => version.windows_since,
+            CurrentSettings::First { .. } => 0,
+            CurrentSettings::Later { version, .. } => version.windows_since,
         }
     }
 }
@@ -212,11 +212,11 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn by(settings: &Settings<'_>) -> Self {
+    pub(super) fn by(settings: &CurrentSettings<'_>) -> Self {
         Judgement {
             number: settings.number(),
             slow_call_duration: settings.windows().and_then(Windows::slow_call_duration),
-            dropped_calls: settings.rules().dropped_calls,
+            dropped_calls: settings.values().dropped_calls,
             windows_since: settings.windows_since(),
             are_windows_the_same: true,
         }
@@ -227,9 +227,9 @@ impl Judgement {
 const REMEMBERED: usize = 1_024;
 
 /// The later settings of a breaker.
-pub(super) struct Versions(Mutex<State>);
+pub(super) struct Versions(Mutex<VersionsState>);
 
-struct State {
+struct VersionsState {
     newest: Option<Arc<SettingsVersion>>,
     /// What calls that were admitted under former versions are judged by, the latest last.
     former: VecDeque<Judgement>,
@@ -239,7 +239,7 @@ struct State {
 
 impl Versions {
     pub(super) fn new() -> Self {
-        Versions(Mutex::new(State { newest: None, former: VecDeque::new(), has_shadow: false }))
+        Versions(Mutex::new(VersionsState { newest: None, former: VecDeque::new(), has_shadow: false }))
     }
 
     /// The newest version, if there is a later one than the first.
@@ -248,7 +248,7 @@ impl Versions {
     }
 
     /// What a call of `version` is judged by. `settings`: those in force.
-    pub(super) fn judgement(&self, version: Version, settings: &Settings<'_>) -> Judgement {
+    pub(super) fn judgement(&self, version: Version, settings: &CurrentSettings<'_>) -> Judgement {
         let now = Judgement::by(settings);
         if version.number() == now.number {
             return now;
@@ -266,17 +266,17 @@ impl Versions {
     /// rates are the same. `is_idle`: no call is in flight. Returns whether anything has changed.
     pub(super) fn change<'a>(
         &self,
-        current: &Current,
+        current: &CurrentVersion,
         is_idle: bool,
-        first: impl FnOnce() -> Settings<'a>,
-        rules: Rules,
+        first: impl FnOnce() -> CurrentSettings<'a>,
+        new: Settings,
         is_same_window: impl FnOnce(Option<&Windows>) -> bool,
         begin: impl FnOnce() -> Option<Windows>,
     ) -> bool {
         let mut state = self.0.lock();
         let settings = state.settings(first());
         let is_same_window = is_same_window(settings.windows());
-        if is_same_window && *settings.rules() == rules {
+        if is_same_window && *settings.values() == new {
             return false;
         }
         // 0 is the number of the first settings alone.
@@ -284,8 +284,8 @@ impl Versions {
         let number = if number == 0 { 1 } else { number };
         let (windows, windows_since) = match &settings {
             _ if !is_same_window => (Kept::Own(begin().map(Arc::new)), number),
-            Settings::First { .. } => (Kept::First, 0),
-            Settings::Later { version, .. } => (version.windows.clone(), version.windows_since),
+            CurrentSettings::First { .. } => (Kept::First, 0),
+            CurrentSettings::Later { version, .. } => (version.windows.clone(), version.windows_since),
         };
         if is_idle {
             // A call that was admitted since then was admitted under the version that is former from now on.
@@ -294,11 +294,11 @@ impl Versions {
             state.former.pop_front();
         }
         state.former.push_back(Judgement::by(&settings));
-        let version = Arc::new(SettingsVersion { number, rules, windows, windows_since });
+        let version = Arc::new(SettingsVersion { number, settings: new, windows, windows_since });
         state.newest = Some(version.clone());
-        let (Settings::First { windows: first, .. } | Settings::Later { first, .. }) = settings;
-        let settings = Settings::Later { version, first };
-        current.set(number, settings.rules(), settings.windows(), state.has_shadow);
+        let (CurrentSettings::First { windows: first, .. } | CurrentSettings::Later { first, .. }) = settings;
+        let settings = CurrentSettings::Later { version, first };
+        current.set(number, settings.values(), settings.windows(), state.has_shadow);
         true
     }
 
@@ -306,23 +306,23 @@ impl Versions {
     /// threads that begin and end shadows the last one finds how it is.
     pub(super) fn set_shadowed<'a>(
         &self,
-        current: &Current,
-        first: impl FnOnce() -> Settings<'a>,
+        current: &CurrentVersion,
+        first: impl FnOnce() -> CurrentSettings<'a>,
         has_shadow: impl FnOnce() -> bool,
     ) {
         let mut state = self.0.lock();
         state.has_shadow = has_shadow();
         let settings = state.settings(first());
-        current.set(settings.number(), settings.rules(), settings.windows(), state.has_shadow);
+        current.set(settings.number(), settings.values(), settings.windows(), state.has_shadow);
     }
 }
 
-impl State {
+impl VersionsState {
     /// The settings in force, if `first` are those that the breaker was made with.
-    fn settings<'a>(&self, first: Settings<'a>) -> Settings<'a> {
+    fn settings<'a>(&self, first: CurrentSettings<'a>) -> CurrentSettings<'a> {
         match (&self.newest, &first) {
-            (Some(version), Settings::First { windows, .. }) => {
-                Settings::Later { version: version.clone(), first: *windows }
+            (Some(version), CurrentSettings::First { windows, .. }) => {
+                CurrentSettings::Later { version: version.clone(), first: *windows }
             }
             _ => first,
         }
@@ -346,43 +346,43 @@ mod tests {
     use crate::window::{Rates, Span};
 
     const LAST: Epoch = Epoch::new(EPOCH.max());
-    const DEFAULT: &Rules = &Rules::DEFAULT;
+    const DEFAULT: &Settings = &Settings::DEFAULT;
 
-    fn first() -> Settings<'static> {
-        Settings::First { rules: DEFAULT, windows: None }
+    fn first() -> CurrentSettings<'static> {
+        CurrentSettings::First { settings: DEFAULT, windows: None }
     }
 
-    fn with_threshold(threshold: u32) -> Rules {
-        Rules { success_threshold: threshold, ..Rules::DEFAULT }
+    fn with_threshold(threshold: u32) -> Settings {
+        Settings { success_threshold: threshold, ..Settings::DEFAULT }
     }
 
     #[test]
     fn a_version_that_nobody_holds_is_freed_and_its_calls_are_judged_by_it_all_the_same() {
-        let (versions, current) = (Versions::new(), Current::first());
+        let (versions, current) = (Versions::new(), CurrentVersion::first());
         let mut former = Vec::new();
         for change in 1..=2_000_u32 {
             let dropped_calls = Dropped::FailureAfter(Duration::from_secs(change.into()));
-            let rules = Rules { dropped_calls, ..Rules::DEFAULT };
-            assert!(versions.change(&current, false, first, rules, |_| true, || None));
+            let settings = Settings { dropped_calls, ..Settings::DEFAULT };
+            assert!(versions.change(&current, false, first, settings, |_| true, || None));
             assert_eq!(current.number(), change);
             former.push((current.version(), Arc::downgrade(&versions.newest().expect("there is one"))));
         }
         let newest = versions.newest().expect("there is one");
-        let settings = Settings::Later { version: newest, first: None };
+        let settings = CurrentSettings::Later { version: newest, first: None };
         assert_eq!(former.iter().filter(|(_, version)| version.upgrade().is_some()).count(), 1);
         for (seconds, (version, _)) in (1..).zip(&former) {
             let judged_by = if seconds >= 2_000 - REMEMBERED as u64 { seconds } else { 2_000 };
             let expected = Dropped::FailureAfter(Duration::from_secs(judged_by));
             assert_eq!(versions.judgement(*version, &settings).dropped_calls, expected, "{seconds}");
         }
-        assert!(versions.change(&current, true, first, Rules::DEFAULT, |_| true, || None));
+        assert!(versions.change(&current, true, first, Settings::DEFAULT, |_| true, || None));
         assert_eq!(versions.0.lock().former.len(), 1);
     }
 
     #[test]
     fn what_does_not_change_makes_no_version() {
-        let (versions, current) = (Versions::new(), Current::first());
-        assert!(!versions.change(&current, false, first, Rules::DEFAULT, |_| true, || None));
+        let (versions, current) = (Versions::new(), CurrentVersion::first());
+        assert!(!versions.change(&current, false, first, Settings::DEFAULT, |_| true, || None));
         assert!(versions.change(&current, false, first, with_threshold(3), |_| true, || None));
         assert!(!versions.change(&current, false, first, with_threshold(3), |_| true, || None));
         assert_eq!(current.number(), 1);
@@ -390,9 +390,10 @@ mod tests {
 
     #[test]
     fn numbers_come_round_and_leave_out_that_of_the_first_settings() {
-        let (versions, current) = (Versions::new(), Current::first());
+        let (versions, current) = (Versions::new(), CurrentVersion::first());
         assert!(versions.change(&current, false, first, with_threshold(3), |_| true, || None));
-        let last = SettingsVersion { number: NUMBER, rules: with_threshold(4), windows: Kept::First, windows_since: 0 };
+        let last =
+            SettingsVersion { number: NUMBER, settings: with_threshold(4), windows: Kept::First, windows_since: 0 };
         versions.0.lock().newest = Some(Arc::new(last));
         assert!(versions.change(&current, false, first, with_threshold(5), |_| true, || None));
         assert_eq!(current.number(), 1);
@@ -400,7 +401,7 @@ mod tests {
 
     #[test]
     fn every_word_that_admits_all_is_admitted_fast_under_the_settings_in_force() {
-        let current = Current::first();
+        let current = CurrentVersion::first();
         for number in [0, 1, NUMBER] {
             current.set(number, DEFAULT, None, false);
             for word in words() {
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_version_is_that_of_its_settings_only() {
-        let current = Current::first();
+        let current = CurrentVersion::first();
         for (then, now) in [(0, 0), (1, 1), (0, 1), (1, 2), (2, 9), (NUMBER - 1, NUMBER)] {
             current.set(then, DEFAULT, None, false);
             let version = current.version();
@@ -426,8 +427,8 @@ mod tests {
 
     #[test]
     fn no_admission_is_fast_where_calls_are_timed() {
-        let timed = Rules { dropped_calls: Dropped::FailureAfter(Duration::MAX), ..Rules::DEFAULT };
-        let current = Current::first();
+        let timed = Settings { dropped_calls: Dropped::FailureAfter(Duration::MAX), ..Settings::DEFAULT };
+        let current = CurrentVersion::first();
         current.set(3, &timed, None, false);
         assert!(words().into_iter().all(|word| current.try_admit_fast(word).is_none()));
     }
@@ -436,7 +437,7 @@ mod tests {
     fn no_version_is_untimed_where_settlements_are_timed() {
         let rates =
             Rates { error_rate: Some(0.5), slow: None, minimum_calls: 1, span: Span::Time(Duration::from_secs(1)) };
-        let current = Current::first();
+        let current = CurrentVersion::first();
         current.set(3, DEFAULT, Some(&Windows::new(Arc::new(rates))), false);
         let version = current.try_admit_fast(Word::INITIAL).expect("admissions are not timed");
         assert_eq!((version, version.number()), (current.version(), 3));

@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::last_failure::Note;
-use super::settings_version::Settings;
+use super::last_failure::FailureInfo;
+use super::settings_version::CurrentSettings;
 use super::totals::{Kind, Place, Stripe};
 use super::{Admission, Engine, Ticket, draw_for};
 use crate::machine::cell::Applied;
@@ -11,16 +11,16 @@ use crate::machine::word::{Epoch, Word};
 use crate::outcome::{Dropped, Outcome};
 use crate::state::State;
 use crate::transition::Cause;
-use crate::window::{Reading, Recorded, Sample, Windows};
+use crate::window::{ClockReading, Recorded, Sample, Windows};
 
 /// A call that has ended, up to the moment at which it is counted.
-pub(super) struct Ended<'a> {
+pub(super) struct EndedCall<'a> {
     pub(super) ticket: Ticket,
     pub(super) place: Place<'a>,
     /// When, if that matters.
     pub(super) at: Option<Duration>,
     pub(super) is_slow: bool,
-    pub(super) settings: Settings<'a>,
+    pub(super) settings: CurrentSettings<'a>,
 }
 
 impl Engine {
@@ -38,7 +38,7 @@ impl Engine {
             Outcome::Success if self.is_noop_success(admission) => own.count_success(admission.epoch()),
             Outcome::Success => self.succeed_plainly(own, admission),
             Outcome::Failure => self.fail_plainly(own, admission, type_name()),
-            outcome => self.settle_unsuccessful(admission.into(), outcome, &Note::new(type_name())),
+            outcome => self.settle_unsuccessful(admission.into(), outcome, &FailureInfo::new(type_name())),
         }
     }
 
@@ -55,7 +55,7 @@ impl Engine {
             Outcome::Success if self.is_noop_success(admission) => {
                 self.totals().count_success(place, admission.epoch(), &self.cell);
             }
-            outcome => self.settle(admission.into(), outcome, &Note::new(type_name())),
+            outcome => self.settle(admission.into(), outcome, &FailureInfo::new(type_name())),
         }
     }
 
@@ -64,36 +64,36 @@ impl Engine {
     pub(crate) fn settle_any(&self, ticket: Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
         match (ticket.if_untimed(), self.own_stripe()) {
             (Some(admission), Some(own)) => self.settle_fast(own, admission, outcome, type_name),
-            _ => self.settle(ticket, outcome, &Note::new(type_name())),
+            _ => self.settle(ticket, outcome, &FailureInfo::new(type_name())),
         }
     }
 
     /// Settles a call as `outcome` says.
     #[cold]
-    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, info: &FailureInfo) {
         let (ticket, shadow_call) = self.recall(ticket);
         match outcome {
             Outcome::Success => self.succeed(None, ticket),
-            _ => self.settle_unsuccessful(ticket, outcome, note),
+            _ => self.settle_unsuccessful(ticket, outcome, info),
         }
         if let Some(call) = shadow_call {
-            call.settle(outcome, note);
+            call.settle(outcome, info);
         }
     }
 
     /// What a failed call says about itself, with the time. To be asked for before the call is settled: the clock may
     /// panic.
     #[cold]
-    pub(crate) fn note(&self, type_name: &'static str, message: impl Into<Cow<'static, str>>) -> Note {
-        Note::because(type_name, message.into(), self.now())
+    pub(crate) fn info(&self, type_name: &'static str, message: impl Into<Cow<'static, str>>) -> FailureInfo {
+        FailureInfo::because(type_name, message.into(), self.now())
     }
 
     #[cold]
-    fn settle_unsuccessful(&self, ticket: Ticket, outcome: Outcome, note: &Note) {
+    fn settle_unsuccessful(&self, ticket: Ticket, outcome: Outcome, info: &FailureInfo) {
         match outcome {
             Outcome::Ignored => self.release(ticket, Kind::Ignored),
-            Outcome::Trip { open_for } => self.trip(ticket, open_for, note),
-            Outcome::Failure | Outcome::Success => self.fail(None, ticket, note),
+            Outcome::Trip { open_for } => self.trip(ticket, open_for, info),
+            Outcome::Failure | Outcome::Success => self.fail(None, ticket, info),
         }
     }
 
@@ -151,7 +151,7 @@ impl Engine {
             return false;
         }
         let stripe = self.totals().index_of(own);
-        let recorded = windows.record_success(stripe, admission.epoch(), now, Reading::Some, &self.cell);
+        let recorded = windows.record_success(stripe, admission.epoch(), now, ClockReading::Some, &self.cell);
         if recorded == Recorded::ReadAgain {
             return false;
         }
@@ -165,17 +165,17 @@ impl Engine {
         if self.current.is_plain(admission.version) {
             if let Some(word) = self.cell.load_closed(admission.head) {
                 let settings = self.settings();
-                let is_opening = step::opening_cause(word, None, settings.rules()).is_some();
+                let is_opening = step::opening_cause(word, None, settings.values()).is_some();
                 own.count_error(admission.epoch());
-                let note = Note::new(type_name);
+                let info = FailureInfo::new(type_name);
                 if !is_opening && self.cell.try_swap(word, step::closed_after_failure(word)) {
-                    return self.cold().failures.record(&note, None, admission.epoch(), || self.epoch());
+                    return self.cold().last_failure.record(&info, None, admission.epoch(), || self.epoch());
                 }
                 let now = is_opening.then(|| self.now());
-                return self.apply_failure(admission.epoch(), &settings, None, now, &note);
+                return self.apply_failure(admission.epoch(), &settings, None, now, &info);
             }
         }
-        self.fail(Some(own), admission.into(), &Note::new(type_name));
+        self.fail(Some(own), admission.into(), &FailureInfo::new(type_name));
     }
 
     /// Settles a call that ended without an outcome: by a panic of the operation, or by a drop.
@@ -184,7 +184,7 @@ impl Engine {
         let has_panicked = has_panicked();
         let (ticket, shadow_call) = self.recall(ticket);
         if has_panicked {
-            self.fail(None, ticket, &Note::PANIC);
+            self.fail(None, ticket, &FailureInfo::PANIC);
         } else {
             self.drop_call(ticket);
         }
@@ -202,7 +202,7 @@ impl Engine {
                 ticket.admitted().is_some_and(|admitted| self.now().saturating_sub(admitted) >= limit)
             }
         };
-        if failed { self.fail(None, ticket, &Note::DROPPED) } else { self.release(ticket, Kind::Dropped) }
+        if failed { self.fail(None, ticket, &FailureInfo::DROPPED) } else { self.release(ticket, Kind::Dropped) }
     }
 
     /// A success that is timed, ends a run of errors, is a probe's or a late one, or that of a thread without a stripe
@@ -224,8 +224,8 @@ impl Engine {
             let record = |now, reading| {
                 windows.record_success(ended.place.index, ticket.admission.epoch(), now, reading, &self.cell)
             };
-            if record(now, Reading::Some) == Recorded::ReadAgain {
-                let _recorded = record(self.now(), Reading::Again);
+            if record(now, ClockReading::Some) == Recorded::ReadAgain {
+                let _recorded = record(self.now(), ClockReading::Again);
             }
         }
         let next = step::closed_after_success(word);
@@ -236,52 +236,54 @@ impl Engine {
 
     /// What a success that has been counted makes of the word, which was `word` just now. `now`: the time, if it was read.
     #[inline(never)]
-    fn swap_success(&self, word: Word, epoch: Epoch, now: Option<Duration>, settings: &Settings<'_>) {
-        let rules = settings.rules();
+    fn swap_success(&self, word: Word, epoch: Epoch, now: Option<Duration>, settings: &CurrentSettings<'_>) {
+        let settings = settings.values();
         let at = now.or_else(|| if word.state() == State::HalfOpen { self.time_to_tell() } else { None });
-        if rules.recovery.is_some() && word.state() == State::HalfOpen {
+        if settings.recovery.is_some() && word.state() == State::HalfOpen {
             let now = at.unwrap_or_else(|| self.now());
-            let applied = self.cell.succeed_into_steps(epoch, now, rules);
+            let applied = self.cell.succeed_into_steps(epoch, now, settings);
             return self.perform(&applied, Some(now));
         }
-        let applied = self.cell.succeed(epoch, rules);
+        let applied = self.cell.succeed(epoch, settings);
         self.perform(&applied, at);
     }
 
     #[cold]
-    fn succeed_slowly(&self, ended: &Ended<'_>, word: Word, standing: Standing) {
-        let (epoch, rules, now) =
-            (ended.ticket.admission.epoch(), ended.settings.rules(), ended.at.unwrap_or_default());
+    fn succeed_slowly(&self, ended: &EndedCall<'_>, word: Word, standing: Standing) {
+        let (epoch, settings, now) =
+            (ended.ticket.admission.epoch(), ended.settings.values(), ended.at.unwrap_or_default());
         let tripped_by = self.count_bad(ended, Kind::Success, word, standing);
         let applied = match tripped_by {
             Some(cause) => {
                 // The run of errors ends before the breaker opens.
-                let _still_closed = self.cell.succeed(epoch, rules);
-                self.open_by_rate(epoch, cause, now, rules)
+                let _still_closed = self.cell.succeed(epoch, settings);
+                self.open_by_rate(epoch, cause, now, settings)
             }
-            None if word.state() == State::HalfOpen => self.cell.fail(epoch, None, Some(now), draw_for(rules), rules),
-            None => self.cell.succeed(epoch, rules),
+            None if word.state() == State::HalfOpen => {
+                self.cell.fail(epoch, None, Some(now), draw_for(settings), settings)
+            }
+            None => self.cell.succeed(epoch, settings),
         };
         self.perform(&applied, Some(now));
     }
 
     #[cold]
-    fn fail(&self, own: Option<&Stripe>, ticket: Ticket, note: &Note) {
+    fn fail(&self, own: Option<&Stripe>, ticket: Ticket, info: &FailureInfo) {
         let ended = self.end(own, ticket);
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
         };
         if word.is_recovering() {
-            return self.settle_in_steps(&ended, Some(note));
+            return self.settle_in_steps(&ended, Some(info));
         }
         let tripped_by = self.count_bad(&ended, Kind::Error, word, standing);
-        let is_opening = step::opening_cause(word, tripped_by, ended.settings.rules()).is_some();
+        let is_opening = step::opening_cause(word, tripped_by, ended.settings.values()).is_some();
         let is_below = word.state() == State::Closed && !is_opening;
         if is_below && self.cell.try_swap(word, step::closed_after_failure(word)) {
-            return self.cold().failures.record(note, note.at, ticket.admission.epoch(), || self.epoch());
+            return self.cold().last_failure.record(info, info.at, ticket.admission.epoch(), || self.epoch());
         }
         let now = ended.at.or_else(|| is_opening.then(|| self.now()));
-        self.apply_failure(ticket.admission.epoch(), &ended.settings, tripped_by, now, note);
+        self.apply_failure(ticket.admission.epoch(), &ended.settings, tripped_by, now, info);
     }
 
     /// A failure that has been counted. `now`: the time, if it was read.
@@ -289,23 +291,23 @@ impl Engine {
     fn apply_failure(
         &self,
         epoch: Epoch,
-        settings: &Settings<'_>,
+        settings: &CurrentSettings<'_>,
         tripped_by: Option<Cause>,
         now: Option<Duration>,
-        note: &Note,
+        info: &FailureInfo,
     ) {
-        let (rules, mut now) = (settings.rules(), now);
-        let mut applied = self.open_by_failure(epoch, tripped_by, now, rules);
+        let (settings, mut now) = (settings.values(), now);
+        let mut applied = self.open_by_failure(epoch, tripped_by, now, settings);
         if applied.effect == Effect::NeedsClock {
             // Other failures have come between.
             now = Some(self.now());
-            applied = self.open_by_failure(epoch, tripped_by, now, rules);
+            applied = self.open_by_failure(epoch, tripped_by, now, settings);
         }
-        self.finish_failure(&applied, note, now);
+        self.finish_failure(&applied, info, now);
     }
 
     #[cold]
-    fn trip(&self, ticket: Ticket, open_for: Duration, note: &Note) {
+    fn trip(&self, ticket: Ticket, open_for: Duration, info: &FailureInfo) {
         let ended = self.end(None, ticket);
         let Some((word, standing)) = self.cell.load_for(ticket.admission.head) else {
             return ended.place.count_uncredited(Kind::Error);
@@ -313,16 +315,16 @@ impl Engine {
         let _opens_anyway = self.count_bad(&ended, Kind::Error, word, standing);
         let now = ended.at.unwrap_or_else(|| self.now());
         let applied = self.cell.trip(ticket.admission.epoch(), now, open_for);
-        self.finish_failure(&applied, note, Some(now));
+        self.finish_failure(&applied, info, Some(now));
     }
 
     /// What is left to do once a failure has been applied. `now`: the time, if it was read.
     #[inline]
-    fn finish_failure(&self, applied: &Applied, note: &Note, now: Option<Duration>) {
+    fn finish_failure(&self, applied: &Applied, info: &FailureInfo, now: Option<Duration>) {
         if applied.effect != Effect::Late {
-            let at = now.filter(|_| applied.effect.begins_epoch()).or(note.at);
+            let at = now.filter(|_| applied.effect.begins_epoch()).or(info.at);
             let now = || if self.cell.is_still(applied.after) { applied.epoch_after() } else { self.epoch() };
-            self.cold().failures.record(note, at, applied.epoch, now);
+            self.cold().last_failure.record(info, at, applied.epoch, now);
         }
         self.perform(applied, now);
     }
@@ -331,15 +333,15 @@ impl Engine {
     fn release(&self, ticket: Ticket, kind: Kind) {
         let settings = self.settings();
         let place = self.totals().place();
-        self.leave(ticket, place, &settings);
+        self.finish(ticket, place, &settings);
         place.count_uncredited(kind);
-        let applied = self.cell.release(ticket.admission.epoch(), settings.rules());
+        let applied = self.cell.release(ticket.admission.epoch(), settings.values());
         self.perform(&applied, None);
     }
 
     /// Times the end of a call, if that matters, and takes the call out of those in flight.
     #[inline]
-    fn end<'a>(&'a self, own: Option<&'a Stripe>, ticket: Ticket) -> Ended<'a> {
+    fn end<'a>(&'a self, own: Option<&'a Stripe>, ticket: Ticket) -> EndedCall<'a> {
         let place = own.map_or_else(|| self.totals().place(), |own| self.totals().place_of(own));
         let settings = self.settings();
         let is_timed =
@@ -350,15 +352,15 @@ impl Engine {
         if is_slow {
             self.cold().count_slow();
         }
-        Ended { ticket, place, at, is_slow, settings }
+        EndedCall { ticket, place, at, is_slow, settings }
     }
 
     /// Takes a call that took so long out of those in flight. Returns whether it was slow.
     #[inline(never)]
-    fn end_timing(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>, took: Duration) -> bool {
+    fn end_timing(&self, ticket: Ticket, place: Place<'_>, settings: &CurrentSettings<'_>, took: Duration) -> bool {
         let judgement = self.judgement(ticket.admission.version, settings);
         if judgement.are_windows_the_same {
-            leave_windows(ticket, place, settings);
+            finish_in_windows(ticket, place, settings);
         }
         judgement.slow_call_duration.is_some_and(|slow| took >= slow)
     }
@@ -377,7 +379,7 @@ impl Engine {
 
     /// Counts a call in the totals. A probe of an earlier round belongs to no epoch that is still counted.
     #[inline]
-    fn count(&self, ended: &Ended<'_>, kind: Kind, standing: Standing) {
+    fn count(&self, ended: &EndedCall<'_>, kind: Kind, standing: Standing) {
         let (totals, epoch) = (self.totals(), ended.ticket.admission.epoch());
         match (standing, kind) {
             (Standing::Current, Kind::Error) => totals.count_error(ended.place, epoch, &self.cell),
@@ -388,7 +390,7 @@ impl Engine {
 
     /// Counts a failure or a slow call, also in the windows, and returns which rule it trips there.
     #[inline]
-    fn count_bad(&self, ended: &Ended<'_>, kind: Kind, word: Word, standing: Standing) -> Option<Cause> {
+    fn count_bad(&self, ended: &EndedCall<'_>, kind: Kind, word: Word, standing: Standing) -> Option<Cause> {
         let windows = windows_in(word, &ended.settings);
         // Windows that time settlements and did not when the call ended have begun since: they are without this call.
         if let Some(windows) = windows.filter(|windows| ended.at.is_some() || !windows.times_settlements()) {
@@ -399,7 +401,13 @@ impl Engine {
     }
 
     #[inline(never)]
-    fn count_in_windows(&self, ended: &Ended<'_>, windows: &Windows, kind: Kind, standing: Standing) -> Option<Cause> {
+    fn count_in_windows(
+        &self,
+        ended: &EndedCall<'_>,
+        windows: &Windows,
+        kind: Kind,
+        standing: Standing,
+    ) -> Option<Cause> {
         let epoch = ended.ticket.admission.epoch();
         // Before it is counted, so that its position is not later than it should be.
         let position = self.calls_in(windows, epoch) + 1;
@@ -412,9 +420,9 @@ impl Engine {
             failed: kind == Kind::Error,
             slow: ended.is_slow,
         };
-        if windows.record(sample, Reading::Some, &self.cell) == Recorded::ReadAgain {
+        if windows.record(sample, ClockReading::Some, &self.cell) == Recorded::ReadAgain {
             sample.now = self.now();
-            let _recorded = windows.record(sample, Reading::Again, &self.cell);
+            let _recorded = windows.record(sample, ClockReading::Again, &self.cell);
         }
         self.evaluate(windows, epoch, sample.now)
     }
@@ -432,27 +440,27 @@ impl Engine {
     /// Stops timing: the call can no longer count as slow or hung.
     pub(crate) fn stop_timing(&self, ticket: &mut Ticket) {
         self.change_timing(ticket, |engine, ticket| {
-            engine.leave(*ticket, engine.totals().place(), &engine.settings());
+            engine.finish(*ticket, engine.totals().place(), &engine.settings());
             *ticket = ticket.admission.into();
         });
     }
 
     /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.
-    fn leave(&self, ticket: Ticket, place: Place<'_>, settings: &Settings<'_>) {
+    fn finish(&self, ticket: Ticket, place: Place<'_>, settings: &CurrentSettings<'_>) {
         if ticket.slice().is_some() && self.judgement(ticket.admission.version, settings).are_windows_the_same {
-            leave_windows(ticket, place, settings);
+            finish_in_windows(ticket, place, settings);
         }
     }
 }
 
-fn leave_windows(ticket: Ticket, place: Place<'_>, settings: &Settings<'_>) {
+fn finish_in_windows(ticket: Ticket, place: Place<'_>, settings: &CurrentSettings<'_>) {
     if let (Some(slice), Some(windows)) = (ticket.slice(), settings.windows()) {
-        windows.leave(place.index, slice);
+        windows.finish(place.index, slice);
     }
 }
 
 /// The windows, if a call of the state of `word` is one of those that they are about.
 #[inline]
-fn windows_in<'a>(word: Word, settings: &'a Settings<'_>) -> Option<&'a Windows> {
+fn windows_in<'a>(word: Word, settings: &'a CurrentSettings<'_>) -> Option<&'a Windows> {
     settings.windows().filter(|_| word.state() == State::Closed)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admit::Ticket;
-use super::last_failure::Note;
+use super::last_failure::FailureInfo;
 use super::observers::Observer;
-use super::shared::Terms;
+use super::shared::Shared;
 use super::{Cold, Engine};
 use crate::clock::Clock;
 use crate::config::{Approved, Config};
@@ -20,9 +20,9 @@ use crate::sync::unmodelled::{AtomicU64, Ordering};
 use crate::transition::Cause;
 
 /// The shadow of a breaker, and the calls in flight that this one or an earlier one has seen.
-pub(super) struct Shadows(Mutex<State>);
+pub(super) struct Shadows(Mutex<ShadowsState>);
 
-struct State {
+struct ShadowsState {
     current: Option<Arc<Shadow>>,
     calls: Calls,
 }
@@ -38,7 +38,7 @@ struct Shadow {
 }
 
 /// The clock of a breaker.
-struct ClockOf(Arc<Terms>);
+struct ClockOf(Arc<Shared>);
 
 impl Clock for ClockOf {
     fn now(&self) -> Duration {
@@ -78,19 +78,19 @@ impl Shadow {
         let transitions = Arc::new(ByCause([const { AtomicU64::new(0) }; Cause::ALL.len()]));
         let counted = transitions.clone();
         let mut observers: Vec<Observer> = vec![Box::new(move |transition| counted.count(transition.cause))];
-        let terms = breaker.terms.as_deref();
-        if let Some(own) = terms.map(|terms| terms.shadow_observers.clone()).filter(|own| !own.is_empty()) {
+        let shared = breaker.shared.as_deref();
+        if let Some(own) = shared.map(|shared| shared.shadow_observers.clone()).filter(|own| !own.is_empty()) {
             observers.push(Box::new(move |transition| {
                 for observer in &*own {
                     contain(|| observer(transition));
                 }
             }));
         }
-        let own_clock = breaker.terms.clone().filter(|terms| terms.has_own_clock());
-        let clock = own_clock.map(|terms| Box::new(ClockOf(terms)) as Box<dyn Clock>);
-        let terms = Terms::new(approved, clock, observers.into());
+        let own_clock = breaker.shared.clone().filter(|shared| shared.has_own_clock());
+        let clock = own_clock.map(|shared| Box::new(ClockOf(shared)) as Box<dyn Clock>);
+        let shared = Shared::new(approved, clock, observers.into());
         Shadow {
-            engine: Engine::with(breaker.name.clone(), Arc::new(terms)),
+            engine: Engine::with(breaker.name.clone(), Arc::new(shared)),
             config,
             transitions,
             rejections: Rejections::default(),
@@ -147,9 +147,9 @@ impl Rejections {
 
 // The clock and the error type's destructor are a user's, and may panic. The breaker has settled the call by then.
 impl ShadowCall {
-    pub(super) fn settle(self, outcome: Outcome, note: &Note) {
+    pub(super) fn settle(self, outcome: Outcome, info: &FailureInfo) {
         match self.ticket {
-            Some(ticket) => contain(|| self.shadow.engine.settle(ticket, outcome, note)),
+            Some(ticket) => contain(|| self.shadow.engine.settle(ticket, outcome, info)),
             None => self.shadow.rejections.count(outcome),
         }
     }
@@ -172,7 +172,7 @@ impl Shadows {
     }
 
     pub(super) fn new() -> Self {
-        Shadows(Mutex::new(State { current: None, calls: Calls::default() }))
+        Shadows(Mutex::new(ShadowsState { current: None, calls: Calls::default() }))
     }
 
     /// Shows the shadow a call that the breaker has admitted, and returns what stands for its ticket from now on.

@@ -8,12 +8,12 @@ use super::observers::Observer;
 use super::open_limit::OpenLimit;
 use crate::clock::{Clock, MonotonicClock};
 use crate::config::{Approved, Config};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::window::{Rates, Windows};
 
 /// All that a breaker is told by its maker, but its name. Breakers that are made alike share it.
-pub(crate) struct Terms {
-    pub(crate) rules: Rules,
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
     pub(crate) rates: Option<Arc<Rates>>,
     /// `None`: [`MonotonicClock`].
     pub(crate) clock: Option<Box<dyn Clock>>,
@@ -32,10 +32,10 @@ pub(crate) struct Terms {
     pub(crate) open_limit: Option<Arc<dyn OpenLimit>>,
 }
 
-impl Terms {
+impl Shared {
     pub(crate) fn new(settings: Approved, clock: Option<Box<dyn Clock>>, observers: Arc<[Observer]>) -> Self {
-        Terms {
-            rules: settings.rules,
+        Shared {
+            settings: settings.settings,
             rates: settings.rates.map(Arc::new),
             clock,
             observers,
@@ -64,9 +64,9 @@ impl Terms {
 
     /// With other settings. `clock` is the same one.
     #[cfg(feature = "registry")]
-    pub(crate) fn with(&self, rules: Rules, rates: Option<Arc<Rates>>, clock: Option<Box<dyn Clock>>) -> Self {
-        Terms {
-            rules,
+    pub(crate) fn with(&self, settings: Settings, rates: Option<Arc<Rates>>, clock: Option<Box<dyn Clock>>) -> Self {
+        Shared {
+            settings,
             rates,
             clock,
             observers: self.observers.clone(),

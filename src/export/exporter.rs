@@ -64,9 +64,9 @@ use crate::transition::Transition;
 /// EXPORTER.add(&mail);
 /// ```
 #[derive(Clone)]
-pub struct Exporter(Arc<Shared>);
+pub struct Exporter(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     sources: Mutex<Vec<Source>>,
     /// Apart from the sources: an observer may be told of a transition while they are read.
     table: Mutex<SeriesTable>,
@@ -83,7 +83,7 @@ impl Exporter {
     /// summed under `other`.
     #[must_use]
     pub fn with_max_names(names: usize) -> Self {
-        Exporter(Arc::new(Shared { sources: Mutex::new(Vec::new()), table: Mutex::new(SeriesTable::new(names)) }))
+        Exporter(Arc::new(Inner { sources: Mutex::new(Vec::new()), table: Mutex::new(SeriesTable::new(names)) }))
     }
 
     /// Adds a breaker for as long as it exists. Adding it again does nothing.

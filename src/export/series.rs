@@ -7,7 +7,7 @@ use crate::state::State;
 
 /// The counts that only grow while a breaker lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct SeriesCounts {
     /// In the order of [`OUTCOMES`].
     pub(super) calls: [u64; 5],
     pub(super) slow: u64,
@@ -61,11 +61,11 @@ impl ShadowCounts {
     }
 }
 
-impl Counts {
-    pub(super) const ZERO: Counts = Counts { calls: [0; 5], slow: 0, shadow: ShadowCounts::ZERO };
+impl SeriesCounts {
+    pub(super) const ZERO: SeriesCounts = SeriesCounts { calls: [0; 5], slow: 0, shadow: ShadowCounts::ZERO };
 
     pub(super) fn of(metrics: &Metrics) -> Self {
-        Counts {
+        SeriesCounts {
             calls: [
                 metrics.total_success_count,
                 metrics.total_error_count,
@@ -85,7 +85,7 @@ impl Counts {
             return self;
         }
         let mut grown = pairs().map(|(now, before)| now - before);
-        Counts {
+        SeriesCounts {
             calls: std::array::from_fn(|_| grown.next().unwrap_or(0)),
             slow: grown.next().unwrap_or(0),
             shadow: self.shadow.since(before.shadow),
@@ -96,7 +96,7 @@ impl Counts {
         self.calls.into_iter().chain([self.slow])
     }
 
-    pub(super) fn add(&mut self, more: Counts) {
+    pub(super) fn add(&mut self, more: SeriesCounts) {
         self.calls.iter_mut().zip(more.calls).for_each(|(sum, more)| *sum += more);
         self.slow += more.slow;
         self.shadow.add(more.shadow);
@@ -107,7 +107,7 @@ impl Counts {
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) name: Arc<str>,
-    pub(super) counts: Counts,
+    pub(super) counts: SeriesCounts,
     /// How many breakers are in each state, in the order of [`STATES`].
     states: [u64; 5],
     /// Likewise of their shadows; `None` if there never was one.
@@ -206,7 +206,7 @@ impl SeriesTable {
         let name = Arc::from(name);
         self.series.push(Series {
             name,
-            counts: Counts::ZERO,
+            counts: SeriesCounts::ZERO,
             states: [0; 5],
             shadow_states: None,
             active: 0,
@@ -239,10 +239,10 @@ mod tests {
 
     #[test]
     fn counts_that_fell_are_those_of_another_breaker() {
-        let counts = |calls, slow| Counts { calls, slow, ..Counts::ZERO };
+        let counts = |calls, slow| SeriesCounts { calls, slow, ..SeriesCounts::ZERO };
         let before = counts([5, 4, 3, 2, 1], 9);
-        assert_eq!(before.since(Counts::ZERO), before);
-        assert_eq!(before.since(before), Counts::ZERO);
+        assert_eq!(before.since(SeriesCounts::ZERO), before);
+        assert_eq!(before.since(before), SeriesCounts::ZERO);
         assert_eq!(counts([6, 4, 3, 2, 8], 10).since(before), counts([1, 0, 0, 0, 7], 1));
         assert_eq!(counts([6, 4, 3, 2, 0], 9).since(before), counts([6, 4, 3, 2, 0], 9));
         assert_eq!(counts([6, 5, 4, 3, 2], 8).since(before), counts([6, 5, 4, 3, 2], 8));

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
-use super::series::{Counts, SeriesTable};
+use super::series::{SeriesCounts, SeriesTable};
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
 #[cfg(feature = "registry")]
@@ -16,7 +16,7 @@ type Walk = dyn Fn(&mut dyn FnMut(&str, &Metrics)) + Send + Sync;
 /// Where breakers are found, and what they had counted when they were looked at last.
 pub(super) struct Source {
     breakers: Breakers,
-    seen: HashMap<Box<str>, Counts>,
+    seen: HashMap<Box<str>, SeriesCounts>,
 }
 
 enum Breakers {
@@ -49,7 +49,7 @@ where
 /// What was seen of one breaker.
 pub(super) struct Sight {
     name: Box<str>,
-    counts: Counts,
+    counts: SeriesCounts,
     state: State,
     shadow: Option<State>,
     active: u64,
@@ -59,7 +59,7 @@ impl Sight {
     fn new(name: &str, metrics: &Metrics) -> Self {
         Sight {
             name: name.into(),
-            counts: Counts::of(metrics),
+            counts: SeriesCounts::of(metrics),
             state: metrics.state,
             shadow: metrics.shadow.as_deref().map(|shadow| shadow.state),
             active: metrics.active_calls,
@@ -150,13 +150,13 @@ impl Source {
 
     /// Enters what was seen, and what has been counted since the look before.
     pub(super) fn enter(&mut self, sights: Vec<Sight>, table: &mut SeriesTable) {
-        let mut seen: HashMap<Box<str>, Counts> = HashMap::with_capacity(sights.len());
+        let mut seen: HashMap<Box<str>, SeriesCounts> = HashMap::with_capacity(sights.len());
         for Sight { name, counts, state, shadow, active } in sights {
             table.series_of(&name).enter(state, shadow, active);
-            seen.entry(name).or_insert(Counts::ZERO).add(counts);
+            seen.entry(name).or_insert(SeriesCounts::ZERO).add(counts);
         }
         for (name, counts) in &seen {
-            let before = self.seen.get(name).copied().unwrap_or(Counts::ZERO);
+            let before = self.seen.get(name).copied().unwrap_or(SeriesCounts::ZERO);
             table.series_of(name).counts.add(counts.since(before));
         }
         self.seen = seen;

@@ -3,9 +3,9 @@ use std::time::Duration;
 use crate::machine::history::History;
 use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
-use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
+use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
 use crate::machine::word::{Epoch, Head, Word};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::sync::unmodelled::AtomicU64;
 use crate::sync::{Ordering, SwapU64};
@@ -147,8 +147,8 @@ impl Cell {
     }
 
     /// The step of recovery that `judged` is at has not held; the rest is as in [`step::relapse`].
-    pub(crate) fn relapse(&self, judged: Word, cause: Cause, now: Duration, draw: f64, rules: &Rules) -> Applied {
-        let applied = self.swap(|word, context| Some(step::relapse(word, context, judged, cause, now, draw, rules)));
+    pub(crate) fn relapse(&self, judged: Word, cause: Cause, now: Duration, draw: f64, settings: &Settings) -> Applied {
+        let applied = self.swap(|word, context| Some(step::relapse(word, context, judged, cause, now, draw, settings)));
         self.store_lead(&applied, Some(now));
         applied
     }
@@ -200,8 +200,8 @@ impl Cell {
     }
 
     /// When a caller that finds the half-open state full may begin a new round of probes.
-    pub(crate) fn overdue_at(&self, epoch: Epoch, rules: &Rules) -> Option<Millis> {
-        self.newest_probe.overdue_at(epoch, rules.probe_timeout)
+    pub(crate) fn overdue_at(&self, epoch: Epoch, settings: &Settings) -> Option<Millis> {
+        self.newest_probe.overdue_at(epoch, settings.probe_timeout)
     }
 
     /// For how many nanoseconds `word` lets nobody through, if it is open: what the machine would say, without
@@ -228,7 +228,7 @@ impl Cell {
     }
 
     /// Asks for admission.
-    pub(crate) fn admit(&self, now: Duration, rules: &Rules) -> Applied {
+    pub(crate) fn admit(&self, now: Duration, settings: &Settings) -> Applied {
         self.swap(|word, context| {
             let epoch = context.epoch;
             let state = word.state();
@@ -236,9 +236,9 @@ impl Cell {
             let reached = now.saturating_add(Duration::from_nanos(lead));
             let is_silent = state == State::HalfOpen
                 && !word.is_recovering()
-                && step::is_full(word, rules)
-                && self.newest_probe.is_overdue(epoch, now, rules.probe_timeout);
-            let step = step::admit(word, epoch, reached, is_silent, rules);
+                && step::is_full(word, settings)
+                && self.newest_probe.is_overdue(epoch, now, settings.probe_timeout);
+            let step = step::admit(word, epoch, reached, is_silent, settings);
             let is_ready = match step.effect {
                 Effect::Admit if state == State::HalfOpen => self.stamp(word, epoch, now),
                 Effect::Begin { .. } => self.stamp(word, epoch.next(), now),
@@ -251,15 +251,15 @@ impl Cell {
 
     /// A call of the epoch `call` succeeded. `rules` have no recovery, or the call is no probe.
     #[inline]
-    pub(crate) fn succeed(&self, call: Epoch, rules: &Rules) -> Applied {
-        self.swap(|word, context| Some(step::succeed(word, context, call, rules)))
+    pub(crate) fn succeed(&self, call: Epoch, settings: &Settings) -> Applied {
+        self.swap(|word, context| Some(step::succeed(word, context, call, settings)))
     }
 
     /// The same, where the success may enter the steps of recovery.
     #[cold]
-    pub(crate) fn succeed_into_steps(&self, call: Epoch, now: Duration, rules: &Rules) -> Applied {
+    pub(crate) fn succeed_into_steps(&self, call: Epoch, now: Duration, settings: &Settings) -> Applied {
         self.swap(|word, context| {
-            let step = step::succeed(word, context, call, rules);
+            let step = step::succeed(word, context, call, settings);
             let enters = step.effect.begins_epoch() && step.next.is_recovering();
             // Before the swap, so that whoever sees the word finds when the steps were entered.
             (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)
@@ -271,19 +271,27 @@ impl Cell {
     pub(crate) fn fail(
         &self,
         call: Epoch,
-        met: Option<Cause>,
+        tripped_by: Option<Cause>,
         now: Option<Duration>,
         draw: f64,
-        rules: &Rules,
+        settings: &Settings,
     ) -> Applied {
-        let applied = self.swap(|word, context| Some(step::fail(word, context, call, met, now, draw, rules)));
+        let applied = self.swap(|word, context| Some(step::fail(word, context, call, tripped_by, now, draw, settings)));
         self.store_lead(&applied, now);
         applied
     }
 
     /// Calls of the epoch `call` have met a rate rule that is not about failures.
-    pub(crate) fn meet_rate(&self, call: Epoch, cause: Cause, now: Duration, draw: f64, rules: &Rules) -> Applied {
-        let applied = self.swap(|word, context| Some(step::meet_rate(word, context, call, cause, now, draw, rules)));
+    pub(crate) fn trip_by_rate(
+        &self,
+        call: Epoch,
+        cause: Cause,
+        now: Duration,
+        draw: f64,
+        settings: &Settings,
+    ) -> Applied {
+        let applied =
+            self.swap(|word, context| Some(step::trip_by_rate(word, context, call, cause, now, draw, settings)));
         self.store_lead(&applied, Some(now));
         applied
     }
@@ -302,30 +310,30 @@ impl Cell {
     }
 
     /// A call of the epoch `call` ended and says nothing.
-    pub(crate) fn release(&self, call: Epoch, rules: &Rules) -> Applied {
-        self.swap(|word, context| Some(step::release(word, context, call, rules)))
+    pub(crate) fn release(&self, call: Epoch, settings: &Settings) -> Applied {
+        self.swap(|word, context| Some(step::release(word, context, call, settings)))
     }
 
     /// An operator moves the breaker.
-    pub(crate) fn operate(&self, order: Order, rules: &Rules) -> Applied {
-        let applied = self.swap(|word, context| Some(step::operate(word, context, order, rules)));
+    pub(crate) fn operate(&self, order: Command, settings: &Settings) -> Applied {
+        let applied = self.swap(|word, context| Some(step::operate(word, context, order, settings)));
         self.store_lead(&applied, order.opens_at());
         applied
     }
 
     /// Someone outside of the process does. Nothing is done if the breaker is not in the epoch `only_at` any more.
-    pub(crate) fn operate_remotely(&self, only_at: Option<Epoch>, order: Order, rules: &Rules) -> Applied {
+    pub(crate) fn operate_remotely(&self, only_at: Option<Epoch>, order: Command, settings: &Settings) -> Applied {
         let applied = self.swap(|word, context| {
             let is_wanted = only_at.is_none_or(|epoch| epoch == context.epoch);
-            Some(if is_wanted { step::operate_remotely(word, context, order, rules) } else { step::unmoved(word) })
+            Some(if is_wanted { step::operate_remotely(word, context, order, settings) } else { step::unmoved(word) })
         });
         self.store_lead(&applied, order.opens_at());
         applied
     }
 
     /// An operator ends a forced state.
-    pub(crate) fn end_force(&self, rules: &Rules) -> Applied {
-        self.swap(|word, context| Some(step::end_force(word, context, rules)))
+    pub(crate) fn end_force(&self, settings: &Settings) -> Applied {
+        self.swap(|word, context| Some(step::end_force(word, context, settings)))
     }
 
     /// Keeps the breaker open for `open_for` from `now` on, if it is open in this epoch still and not for longer already.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::machine::millis::Millis;
 use crate::machine::word::{Epoch, Word};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::transition::Cause;
 
@@ -45,7 +45,7 @@ impl Context {
 
 /// Where an operator moves a breaker to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
+pub(crate) enum Command {
     Close,
     /// `draw`, from 0 to 1, picks the jitter.
     Open {
@@ -72,11 +72,11 @@ pub(crate) enum Order {
     },
 }
 
-impl Order {
+impl Command {
     /// When it was given, if it opens the breaker.
     pub(crate) const fn opens_at(self) -> Option<Duration> {
         match self {
-            Order::Open { now, .. } | Order::OpenFor { now, .. } => Some(now),
+            Command::Open { now, .. } | Command::OpenFor { now, .. } => Some(now),
             _ => None,
         }
     }
@@ -97,11 +97,11 @@ pub(crate) enum Effect {
     /// Let the call through.
     Admit,
     /// Refuse it: open, and the deadline is not reached.
-    RefuseOpen,
+    RejectOpen,
     /// Refuse it: half-open, and every slot is taken.
-    RefuseFull,
+    RejectFull,
     /// Refuse it: forced open.
-    RefuseForced,
+    RejectForced,
     /// Ask the steps of recovery: the word does not know.
     AskSteps,
     /// Nothing more: the outcome has been counted.
@@ -143,42 +143,42 @@ impl Step {
 
 /// A call asks to be let through. `is_silent`: the newest probe of this round has been silent for the `probe_timeout`.
 #[inline]
-pub(crate) fn admit(word: Word, epoch: Epoch, now: Duration, is_silent: bool, rules: &Rules) -> Step {
+pub(crate) fn admit(word: Word, epoch: Epoch, now: Duration, is_silent: bool, settings: &Settings) -> Step {
     match word.state() {
         State::Closed | State::ForcedClosed => Step::stay(word, Effect::Admit),
-        State::ForcedOpen => Step::stay(word, Effect::RefuseForced),
-        State::Open if Millis::reached(now) < word.deadline() => Step::stay(word, Effect::RefuseOpen),
+        State::ForcedOpen => Step::stay(word, Effect::RejectForced),
+        State::Open if Millis::reached(now) < word.deadline() => Step::stay(word, Effect::RejectOpen),
         State::Open => {
             Step { next: Word::half_open(epoch.next()).with_probe(), effect: begin_after((0, 0), Cause::ResetTimeout) }
         }
         State::HalfOpen if word.is_recovering() => Step::stay(word, Effect::AskSteps),
-        State::HalfOpen if !is_full(word, rules) => Step { next: word.with_probe(), effect: Effect::Admit },
+        State::HalfOpen if !is_full(word, settings) => Step { next: word.with_probe(), effect: Effect::Admit },
         State::HalfOpen if is_silent => {
             let next = word.next_round(epoch.next());
-            Step { next, effect: Effect::BeginRound(free_slots(next, rules)) }
+            Step { next, effect: Effect::BeginRound(free_slots(next, settings)) }
         }
-        State::HalfOpen => Step::stay(word, Effect::RefuseFull),
+        State::HalfOpen => Step::stay(word, Effect::RejectFull),
     }
 }
 
 /// A call of the epoch `call` succeeded.
 #[inline]
-pub(crate) fn succeed(word: Word, context: Context, call: Epoch, rules: &Rules) -> Step {
+pub(crate) fn succeed(word: Word, context: Context, call: Epoch, settings: &Settings) -> Step {
     let standing = context.standing(call);
     match word.state() {
         State::Closed if standing == Standing::Current => Step::counted(closed_after_success(word)),
         State::HalfOpen if standing != Standing::Late && !word.is_recovering() => {
             let succeeded = word.with_successes(word.successes() + 1);
-            if succeeded.successes() >= u64::from(rules.success_threshold) {
+            if succeeded.successes() >= u64::from(settings.success_threshold) {
                 let epoch = context.epoch.next();
-                let next = if rules.recovery.is_some() { Word::recovering(epoch) } else { Word::closed(epoch) };
+                let next = if settings.recovery.is_some() { Word::recovering(epoch) } else { Word::closed(epoch) };
                 return begin(next, succeeded, Cause::SuccessThreshold);
             }
             if standing == Standing::EarlierRound {
-                return free(word, succeeded, rules);
+                return free(word, succeeded, settings);
             }
-            let most = u64::from(rules.half_open_max_capacity.saturating_sub(rules.half_open_capacity));
-            free(word, succeeded.without_probe().with_raise((word.raise() + 1).min(most)), rules)
+            let most = u64::from(settings.half_open_max_capacity.saturating_sub(settings.half_open_capacity));
+            free(word, succeeded.without_probe().with_raise((word.raise() + 1).min(most)), settings)
         }
         _ => stay_settled(word, standing),
     }
@@ -191,10 +191,10 @@ pub(crate) fn fail(
     word: Word,
     context: Context,
     call: Epoch,
-    met: Option<Cause>,
+    tripped_by: Option<Cause>,
     now: Option<Duration>,
     draw: f64,
-    rules: &Rules,
+    settings: &Settings,
 ) -> Step {
     let standing = context.standing(call);
     let failed = match word.state() {
@@ -202,11 +202,11 @@ pub(crate) fn fail(
         State::HalfOpen if standing != Standing::Late && !word.is_recovering() => failed_probe(word, standing),
         _ => return stay_settled(word, standing),
     };
-    match (opening_cause(word, met, rules), now) {
+    match (opening_cause(word, tripped_by, settings), now) {
         (None, _) if word.state() == State::Closed => Step::counted(failed),
-        (None, _) => free(word, failed, rules),
+        (None, _) => free(word, failed, settings),
         (Some(_), None) => Step::stay(word, Effect::NeedsClock),
-        (Some(cause), Some(now)) => open(word, failed, context, now, draw, cause, rules),
+        (Some(cause), Some(now)) => open(word, failed, context, now, draw, cause, settings),
     }
 }
 
@@ -224,15 +224,15 @@ pub(crate) fn closed_after_failure(word: Word) -> Word {
 
 /// Why one more failure would open the breaker, if it would.
 #[inline]
-pub(crate) fn opening_cause(word: Word, met: Option<Cause>, rules: &Rules) -> Option<Cause> {
+pub(crate) fn opening_cause(word: Word, tripped_by: Option<Cause>, settings: &Settings) -> Option<Cause> {
     match word.state() {
         State::Closed => {
             let errors = word.errors() + 1;
-            let is_met = rules.error_threshold.is_some_and(|threshold| errors >= u64::from(threshold));
-            is_met.then_some(Cause::ErrorThreshold).or(met)
+            let is_met = settings.error_threshold.is_some_and(|threshold| errors >= u64::from(threshold));
+            is_met.then_some(Cause::ErrorThreshold).or(tripped_by)
         }
         State::HalfOpen => {
-            let is_met = word.probe_errors() + 1 >= u64::from(rules.half_open_error_threshold);
+            let is_met = word.probe_errors() + 1 >= u64::from(settings.half_open_error_threshold);
             is_met.then_some(Cause::ProbeFailed)
         }
         State::Open | State::ForcedOpen | State::ForcedClosed => None,
@@ -240,18 +240,18 @@ pub(crate) fn opening_cause(word: Word, met: Option<Cause>, rules: &Rules) -> Op
 }
 
 /// Calls of the epoch `call` that did not fail have met a rate rule: slow ones, or ones that hang.
-pub(crate) fn meet_rate(
+pub(crate) fn trip_by_rate(
     word: Word,
     context: Context,
     call: Epoch,
     cause: Cause,
     now: Duration,
     draw: f64,
-    rules: &Rules,
+    settings: &Settings,
 ) -> Step {
     let standing = context.standing(call);
     match word.state() {
-        State::Closed if standing == Standing::Current => open(word, word, context, now, draw, cause, rules),
+        State::Closed if standing == Standing::Current => open(word, word, context, now, draw, cause, settings),
         _ => stay_settled(word, standing),
     }
 }
@@ -278,9 +278,9 @@ pub(crate) fn trip(word: Word, context: Context, call: Epoch, now: Duration, ope
 }
 
 /// A call of the epoch `call` ended and says nothing.
-pub(crate) fn release(word: Word, context: Context, call: Epoch, rules: &Rules) -> Step {
+pub(crate) fn release(word: Word, context: Context, call: Epoch, settings: &Settings) -> Step {
     match (word.state(), context.standing(call)) {
-        (State::HalfOpen, Standing::Current) if !word.is_recovering() => free(word, word.with_return(), rules),
+        (State::HalfOpen, Standing::Current) if !word.is_recovering() => free(word, word.with_return(), settings),
         (_, standing) => stay_settled(word, standing),
     }
 }
@@ -293,10 +293,10 @@ pub(crate) fn relapse(
     cause: Cause,
     now: Duration,
     draw: f64,
-    rules: &Rules,
+    settings: &Settings,
 ) -> Step {
     let is_at = word.is_recovering() && context.epoch == judged.head().epoch() && word.step() == judged.step();
-    if is_at { open(word, word, context, now, draw, cause, rules) } else { Step::stay(word, Effect::Late) }
+    if is_at { open(word, word, context, now, draw, cause, settings) } else { Step::stay(word, Effect::Late) }
 }
 
 /// The last step of recovery has held; `judged` is the word then.
@@ -308,51 +308,51 @@ pub(crate) fn conclude(word: Word, context: Context, judged: Word) -> Step {
 }
 
 /// An operator moves the breaker.
-pub(crate) fn operate(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
+pub(crate) fn operate(word: Word, context: Context, order: Command, settings: &Settings) -> Step {
     let cause = match order {
-        Order::Reset => Cause::Reset,
-        Order::Disable { .. } => Cause::Disabled,
-        Order::Enable { .. } => Cause::Enabled,
+        Command::Reset => Cause::Reset,
+        Command::Disable { .. } => Cause::Disabled,
+        Command::Enable { .. } => Cause::Enabled,
         _ => Cause::Manual,
     };
-    move_to(word, context, order, cause, rules)
+    move_to(word, context, order, cause, settings)
 }
 
 /// Someone outside of the process moves the breaker.
-pub(crate) fn operate_remotely(word: Word, context: Context, order: Order, rules: &Rules) -> Step {
-    move_to(word, context, order, Cause::Remote, rules)
+pub(crate) fn operate_remotely(word: Word, context: Context, order: Command, settings: &Settings) -> Step {
+    move_to(word, context, order, Cause::Remote, settings)
 }
 
-fn move_to(word: Word, context: Context, order: Order, cause: Cause, rules: &Rules) -> Step {
+fn move_to(word: Word, context: Context, order: Command, cause: Cause, settings: &Settings) -> Step {
     let epoch = context.epoch.next();
     let is_there = match order {
-        Order::Disable { overrules } => match word.state() {
+        Command::Disable { overrules } => match word.state() {
             State::ForcedClosed => true,
             State::ForcedOpen => !overrules,
             State::Closed | State::Open | State::HalfOpen => false,
         },
-        Order::Enable { since, .. } => word.state() != State::ForcedClosed || context.epoch != since,
+        Command::Enable { since, .. } => word.state() != State::ForcedClosed || context.epoch != since,
         _ => false,
     };
     if is_there {
         return Step::stay(word, Effect::Counted);
     }
     let next = match order {
-        Order::Reset if !rules.enabled => Word::forced_closed(epoch),
-        Order::Close | Order::Reset | Order::Enable { reopens: false, .. } => Word::closed(epoch),
-        Order::Open { now, draw } => Word::open(epoch, deadline(word, context, now, draw, rules)),
-        Order::OpenFor { now, open_for } => Word::open(epoch, Millis::after(now, open_for)),
-        Order::HalfOpen => Word::half_open(epoch),
-        Order::ForceOpen | Order::Enable { reopens: true, .. } => Word::forced_open(epoch),
-        Order::ForceClosed | Order::Disable { .. } => Word::forced_closed(epoch),
+        Command::Reset if !settings.enabled => Word::forced_closed(epoch),
+        Command::Close | Command::Reset | Command::Enable { reopens: false, .. } => Word::closed(epoch),
+        Command::Open { now, draw } => Word::open(epoch, deadline(word, context, now, draw, settings)),
+        Command::OpenFor { now, open_for } => Word::open(epoch, Millis::after(now, open_for)),
+        Command::HalfOpen => Word::half_open(epoch),
+        Command::ForceOpen | Command::Enable { reopens: true, .. } => Word::forced_open(epoch),
+        Command::ForceClosed | Command::Disable { .. } => Word::forced_closed(epoch),
     };
     begin(next, word, cause)
 }
 
 /// Someone ends a forced state.
-pub(crate) fn end_force(word: Word, context: Context, rules: &Rules) -> Step {
+pub(crate) fn end_force(word: Word, context: Context, settings: &Settings) -> Step {
     match word.state() {
-        State::ForcedClosed if !rules.enabled => unmoved(word),
+        State::ForcedClosed if !settings.enabled => unmoved(word),
         State::ForcedOpen | State::ForcedClosed => begin(Word::closed(context.epoch.next()), word, Cause::Manual),
         State::Closed | State::Open | State::HalfOpen => unmoved(word),
     }
@@ -387,20 +387,28 @@ fn failed_probe(word: Word, standing: Standing) -> Word {
 }
 
 /// Goes on half-open as `next`.
-fn free(word: Word, next: Word, rules: &Rules) -> Step {
-    let freed = free_slots(next, rules).saturating_sub(free_slots(word, rules));
+fn free(word: Word, next: Word, settings: &Settings) -> Step {
+    let freed = free_slots(next, settings).saturating_sub(free_slots(word, settings));
     Step { next, effect: Effect::Free(freed) }
 }
 
 /// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules.
-fn open(word: Word, counted: Word, context: Context, now: Duration, draw: f64, cause: Cause, rules: &Rules) -> Step {
-    open_until(counted, context, deadline(word, context, now, draw, rules), cause)
+fn open(
+    word: Word,
+    counted: Word,
+    context: Context,
+    now: Duration,
+    draw: f64,
+    cause: Cause,
+    settings: &Settings,
+) -> Step {
+    open_until(counted, context, deadline(word, context, now, draw, settings), cause)
 }
 
 /// When the cool-down of the rules ends, if it begins `now` and the breaker leaves `word` for it.
-fn deadline(word: Word, context: Context, now: Duration, draw: f64, rules: &Rules) -> Millis {
+fn deadline(word: Word, context: Context, now: Duration, draw: f64, settings: &Settings) -> Millis {
     let reopenings = context.reopenings + u32::from(word.state() == State::HalfOpen);
-    Millis::after(now, rules.cool_down(reopenings, draw))
+    Millis::after(now, settings.cool_down(reopenings, draw))
 }
 
 fn open_until(counted: Word, context: Context, deadline: Millis, cause: Cause) -> Step {
@@ -429,14 +437,15 @@ pub(crate) fn counts(word: Word) -> (u64, u64) {
 }
 
 /// Whether a half-open word admits no more probes.
-pub(crate) fn is_full(word: Word, rules: &Rules) -> bool {
-    free_slots(word, rules) == 0
+pub(crate) fn is_full(word: Word, settings: &Settings) -> bool {
+    free_slots(word, settings) == 0
 }
 
 /// How many more probes a half-open word admits.
-fn free_slots(word: Word, rules: &Rules) -> u32 {
+fn free_slots(word: Word, settings: &Settings) -> u32 {
     // The raise may be one of other rules.
-    let capacity = (u64::from(rules.half_open_capacity) + word.raise()).min(u64::from(rules.half_open_max_capacity));
+    let capacity =
+        (u64::from(settings.half_open_capacity) + word.raise()).min(u64::from(settings.half_open_max_capacity));
     u32::try_from(capacity.saturating_sub(word.in_flight())).unwrap_or(u32::MAX)
 }
 

@@ -38,7 +38,7 @@ impl Field {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the assertion rules it out")]
+    #[expect(clippy::cast_possible_truncation, reason = "the assertion settings it out")]
     pub(crate) const fn get_u32(self, bits: u64) -> u32 {
         assert!(self.width <= u32::BITS);
         self.get(bits) as u32

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::hooks::{Hooks, RegistryChange};
 use super::listed::{DefaultHashBuilder, KnownHash, Map};
 use super::open_share::Observer;
-use super::ring::Ring;
-use super::totals::Totals;
+use super::ring::EvictionRing;
+use super::totals::RegistryTotals;
 use super::{NameOf, Registry, share};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::builder::Builder;
@@ -188,21 +188,21 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         if let Some(share) = self.max_open_share.filter(|share| !is_allowed(*share)) {
             return Err(ConfigError::new("max_open_share", share, "above 0.0, up to 1.0"));
         }
-        let (name, mut terms) = self.template.terms()?;
-        let clock = terms.clock.take().map(Arc::from);
-        terms.clock = share(clock.as_ref());
-        let totals = Arc::new(Totals::new(self.max_open_share, self.observers));
-        terms.group = Some(totals.clone());
+        let (name, mut shared) = self.template.shared()?;
+        let clock = shared.clock.take().map(Arc::from);
+        shared.clock = share(clock.as_ref());
+        let totals = Arc::new(RegistryTotals::new(self.max_open_share, self.observers));
+        shared.group = Some(totals.clone());
         if self.max_open_share.is_some() {
-            terms.open_limit = Some(totals.clone());
+            shared.open_limit = Some(totals.clone());
         }
         Ok(Registry {
             listed: Map::with_hasher(KnownHash),
             hash_builder: self.hash_builder,
-            ring: Mutex::new(Ring::new()),
+            ring: Mutex::new(EvictionRing::new()),
             capacity: self.capacity,
             name,
-            terms: Mutex::new(Arc::new(terms)),
+            shared: Mutex::new(Arc::new(shared)),
             clock,
             changing: Mutex::new(()),
             name_of: self.name_of,

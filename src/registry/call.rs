@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::{BreakerHandle, DefaultHashBuilder, Registry};
-use crate::breaker::owned_permit::Shared;
+use crate::breaker::owned_permit::EngineOf;
 use crate::breaker::permit::{Bare, Hold, LocalPermit, OnDrop, Suspended, settling};
 use crate::breaker::within::Within;
-use crate::engine::last_failure::Note;
+use crate::engine::last_failure::FailureInfo;
 use crate::error::{Error, Rejected};
 use crate::outcome::Outcome;
 use crate::outcome::judge::{ByResult, Judge};
@@ -263,7 +263,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         Ok(KeyedPermit { hold: self.acquire(key)? })
     }
 
-    pub(crate) fn acquire<Q, D: OnDrop>(&self, key: &Q) -> Result<Hold<Shared<BreakerHandle>, D>, Rejected>
+    pub(crate) fn acquire<Q, D: OnDrop>(&self, key: &Q) -> Result<Hold<EngineOf<BreakerHandle>, D>, Rejected>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -271,7 +271,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         let breaker = self.local(key);
         // Held while it makes a handle.
         let hold = Hold::<_, D>::acquire(breaker.engine())?;
-        Ok(hold.kept_by(Shared::new(breaker.to_handle())))
+        Ok(hold.kept_by(EngineOf::new(breaker.to_handle())))
     }
 }
 
@@ -282,7 +282,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
 /// breaker is not evicted while the permit exists.
 #[must_use = "a dropped permit says nothing about the call; settle it"]
 pub struct KeyedPermit {
-    hold: Hold<Shared<BreakerHandle>, Bare>,
+    hold: Hold<EngineOf<BreakerHandle>, Bare>,
 }
 
 settling!(KeyedPermit);
@@ -302,7 +302,7 @@ pin_project! {
         // `None` once it has finished.
         judge: Option<J>,
         // `None` before the first poll has returned, and once it has finished.
-        hold: Option<Hold<Shared<BreakerHandle>, Suspended>>,
+        hold: Option<Hold<EngineOf<BreakerHandle>, Suspended>>,
     }
 }
 
@@ -330,12 +330,12 @@ where
             let own = breaker.engine().own_stripe();
             let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(breaker.engine(), own)) else {
                 let ticket = breaker.engine().admit_or_reject(own)?;
-                break 'held Hold::new(Shared::new(breaker.to_handle()), ticket);
+                break 'held Hold::new(EngineOf::new(breaker.to_handle()), ticket);
             };
             return match this.future.poll(cx) {
                 Poll::Pending => {
                     // Only a call that has to wait takes a handle that can go to another thread.
-                    let hold = permit.kept_by(Shared::new(breaker.to_handle()));
+                    let hold = permit.kept_by(EngineOf::new(breaker.to_handle()));
                     (*this.judge, *this.hold) = (Some(judge), Some(hold));
                     Poll::Pending
                 }

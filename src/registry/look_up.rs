@@ -10,11 +10,11 @@ use super::Registry;
 use super::hooks::RegistryChange;
 use super::listed::{ByBreaker, ByKey, Listed};
 use super::own_handle::{LocalHandle, local_handle};
-use super::ring::{Ring, SAMPLE};
+use super::ring::{EvictionRing, SAMPLE};
 use super::totals::Departure;
 use crate::breaker::CircuitBreaker;
 use crate::engine::membership::Membership;
-use crate::engine::shared::Terms;
+use crate::engine::shared::Shared;
 use crate::name::Name;
 use crate::sync::full_fence;
 
@@ -36,7 +36,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     {
         loop {
             let breaker = self.listed.pin().get_key_value(&ByKey { hash, key })?.0.breaker.clone();
-            // Pairs with the fence in `Ring::evict`: either the mark is seen here, or the handle there.
+            // Pairs with the fence in `EvictionRing::evict`: either the mark is seen here, or the handle there.
             full_fence();
             if breaker.membership().touch() {
                 return Some(breaker);
@@ -91,7 +91,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
             }
         }
         drop(listed);
-        LocalHandle::Shared(self.get_hashed(key, hash))
+        LocalHandle::EngineOf(self.get_hashed(key, hash))
     }
 
     #[cold]
@@ -109,18 +109,18 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
 
     /// Makes the breaker of a key that is not listed. Returns `None` if another thread was faster.
     fn make(&self, key: K, hash: u64) -> Option<Arc<CircuitBreaker>> {
-        let terms = self.terms();
+        let shared = self.shared();
         let name = (self.name_of)(&key);
-        let now = terms.now();
-        let breaker = Arc::new(CircuitBreaker::member(name.clone(), terms.clone(), Membership::new(hash)));
+        let now = shared.now();
+        let breaker = Arc::new(CircuitBreaker::member(name.clone(), shared.clone(), Membership::new(hash)));
         // From before it is in the ring until it is in the map, it has one handle more than an idle breaker.
         let listed = Listed { key, breaker: breaker.clone() };
         if !self.make_room(&breaker, now) {
-            return Some(self.unlisted(name, terms));
+            return Some(self.unlisted(name, shared));
         }
         let is_listed = self.listed.pin().try_insert(listed, ()).is_ok();
         if is_listed {
-            self.catch_up(&breaker, terms);
+            self.catch_up(&breaker, shared);
             self.hooks.tell(RegistryChange::Made(&breaker));
             return Some(breaker);
         }
@@ -151,7 +151,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     }
 
     /// Takes a breaker out of the map, under the lock of the ring, and lets go of `lock`.
-    fn unlist(&self, lock: impl DerefMut<Target = Ring>, breaker: &CircuitBreaker) {
+    fn unlist(&self, lock: impl DerefMut<Target = EvictionRing>, breaker: &CircuitBreaker) {
         // From after the wait for the lock, so that a waiting thread does not keep others from freeing memory; until after
         // the lock, so that nothing of the user's is dropped under it.
         let listed = self.listed.pin();
@@ -160,22 +160,22 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         drop(listed);
     }
 
-    fn unlisted(&self, name: Name, terms: Arc<Terms>) -> Arc<CircuitBreaker> {
-        let breaker = Arc::new(CircuitBreaker::member(name, terms.clone(), Membership::none()));
+    fn unlisted(&self, name: Name, shared: Arc<Shared>) -> Arc<CircuitBreaker> {
+        let breaker = Arc::new(CircuitBreaker::member(name, shared.clone(), Membership::none()));
         self.totals.depart(&breaker, Departure::Unlisted);
-        self.catch_up(&breaker, terms);
+        self.catch_up(&breaker, shared);
         breaker
     }
 
     /// Brings a breaker up to date that was made with `terms`, and was not here yet when those were changed.
-    fn catch_up(&self, breaker: &CircuitBreaker, mut terms: Arc<Terms>) {
+    fn catch_up(&self, breaker: &CircuitBreaker, mut shared: Arc<Shared>) {
         loop {
-            let newest = self.terms();
-            if Arc::ptr_eq(&newest, &terms) {
+            let newest = self.shared();
+            if Arc::ptr_eq(&newest, &shared) {
                 return;
             }
-            breaker.engine().reconfigure(newest.rules.clone(), newest.rates.as_ref());
-            terms = newest;
+            breaker.engine().reconfigure(newest.settings.clone(), newest.rates.as_ref());
+            shared = newest;
         }
     }
 

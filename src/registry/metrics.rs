@@ -1,4 +1,4 @@
-use crate::engine::membership::Counts;
+use crate::engine::membership::MemberCounts;
 use crate::name::Name;
 use crate::state::State;
 
@@ -91,7 +91,7 @@ impl RegistryMetrics {
     }
 
     /// Adds a breaker that is listed.
-    pub(super) fn add(&mut self, state: State, counts: Counts) {
+    pub(super) fn add(&mut self, state: State, counts: MemberCounts) {
         *match state {
             State::Closed => &mut self.closed,
             State::Open => &mut self.open,
@@ -102,7 +102,7 @@ impl RegistryMetrics {
         self.add_counts(counts);
     }
 
-    pub(super) fn add_counts(&mut self, counts: Counts) {
+    pub(super) fn add_counts(&mut self, counts: MemberCounts) {
         self.active_calls += counts.active;
         self.total_success_count += counts.success;
         self.total_error_count += counts.error;

@@ -22,7 +22,7 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::builder::Builder;
 use crate::clock::Clock;
 use crate::config::{Approved, Config, ConfigError};
-use crate::engine::shared::Terms;
+use crate::engine::shared::Shared;
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::state::State;
@@ -38,8 +38,8 @@ use listed::Map;
 pub use listed::{DefaultHashBuilder, KeyHasher};
 pub use metrics::RegistryMetrics;
 pub use own_handle::BreakerHandle;
-use ring::Ring;
-use totals::Totals;
+use ring::EvictionRing;
+use totals::RegistryTotals;
 
 /// One breaker for each key, created on the key's first use, all with the same settings.
 ///
@@ -118,17 +118,17 @@ pub struct Registry<K, S = DefaultHashBuilder> {
     /// Who is in it is in `ring` too, but for the moment in which it is added. It is emptied under the lock of `ring`.
     listed: Map<K>,
     hash_builder: S,
-    ring: Mutex<Ring>,
+    ring: Mutex<EvictionRing>,
     capacity: usize,
     name: Name,
     /// What the next breaker is made with.
-    terms: Mutex<Arc<Terms>>,
+    shared: Mutex<Arc<Shared>>,
     /// For terms to come; those that there are have it too.
     clock: Option<Arc<dyn Clock>>,
     /// Held by who changes them.
     changing: Mutex<()>,
     name_of: NameOf<K>,
-    totals: Arc<Totals>,
+    totals: Arc<RegistryTotals>,
     hooks: Hooks,
 }
 
@@ -224,12 +224,12 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     /// Returns the settings of breakers created from now on, like [`CircuitBreaker::config`].
     #[must_use]
     pub fn config(&self) -> Config {
-        let terms = self.terms();
-        Config::of(&terms.rules, terms.rates.as_deref())
+        let shared = self.shared();
+        Config::of(&shared.settings, shared.rates.as_deref())
     }
 
-    fn terms(&self) -> Arc<Terms> {
-        self.terms.lock().clone()
+    fn shared(&self) -> Arc<Shared> {
+        self.shared.lock().clone()
     }
 
     /// Replaces the settings of all listed breakers, like [`CircuitBreaker::reconfigure`], and of those created
@@ -255,13 +255,13 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     ///
     /// See [`CircuitBreaker::reconfigure`]. On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
-        let Approved { rules, rates } = config.approve()?;
+        let Approved { settings, rates } = config.approve()?;
         let rates = rates.map(Arc::new);
         let changing = self.changing.lock();
-        let terms = self.terms().with(rules.clone(), rates.clone(), share(self.clock.as_ref()));
+        let shared = self.shared().with(settings.clone(), rates.clone(), share(self.clock.as_ref()));
         // First: what is made from now on and not seen below has them.
-        *self.terms.lock() = Arc::new(terms);
-        self.for_each(|breaker| breaker.engine().reconfigure(rules.clone(), rates.as_ref()));
+        *self.shared.lock() = Arc::new(shared);
+        self.for_each(|breaker| breaker.engine().reconfigure(settings.clone(), rates.as_ref()));
         drop(changing);
         Ok(())
     }

@@ -14,12 +14,12 @@ pub(super) struct OpenShare {
     share: f64,
     /// How many breakers are listed.
     breakers: usize,
-    open: HashMap<usize, Standing, DefaultHashBuilder>,
+    open: HashMap<usize, OpenBreakers, DefaultHashBuilder>,
     suppressed: u64,
 }
 
 #[derive(Default)]
-struct Standing {
+struct OpenBreakers {
     is_open: bool,
     reserved: u32,
 }

@@ -48,7 +48,7 @@ type Reused = Rc<Arc<OwnHandle>>;
 /// A handle for a call that begins and ends on this thread.
 pub(super) enum LocalHandle {
     Own(Reused),
-    Shared(Arc<CircuitBreaker>),
+    EngineOf(Arc<CircuitBreaker>),
 }
 
 impl LocalHandle {
@@ -56,7 +56,7 @@ impl LocalHandle {
     pub(super) fn to_handle(&self) -> BreakerHandle {
         BreakerHandle(match self {
             LocalHandle::Own(own) => Handle::Own(Arc::clone(own)),
-            LocalHandle::Shared(breaker) => Handle::Shared(breaker.clone()),
+            LocalHandle::EngineOf(breaker) => Handle::EngineOf(breaker.clone()),
         })
     }
 }
@@ -68,7 +68,7 @@ impl Deref for LocalHandle {
     fn deref(&self) -> &CircuitBreaker {
         match self {
             LocalHandle::Own(own) => &own.0,
-            LocalHandle::Shared(breaker) => breaker,
+            LocalHandle::EngineOf(breaker) => breaker,
         }
     }
 }
@@ -80,7 +80,7 @@ pub struct BreakerHandle(Handle);
 
 enum Handle {
     Own(Arc<OwnHandle>),
-    Shared(Arc<CircuitBreaker>),
+    EngineOf(Arc<CircuitBreaker>),
 }
 
 impl Deref for BreakerHandle {
@@ -90,7 +90,7 @@ impl Deref for BreakerHandle {
     fn deref(&self) -> &CircuitBreaker {
         match &self.0 {
             Handle::Own(own) => &own.0,
-            Handle::Shared(breaker) => breaker,
+            Handle::EngineOf(breaker) => breaker,
         }
     }
 }
@@ -102,7 +102,7 @@ impl fmt::Debug for BreakerHandle {
 }
 
 /// Where a thread keeps a handle of its own, and what it knows of the breaker that may be next.
-struct Place {
+struct HandlePlace {
     /// The address of the breaker that `own` keeps alive, or 0.
     address: Cell<usize>,
     own: RefCell<Option<Reused>>,
@@ -113,9 +113,9 @@ struct Place {
     since: Cell<u32>,
 }
 
-impl Place {
+impl HandlePlace {
     const fn empty() -> Self {
-        Place {
+        HandlePlace {
             address: Cell::new(0),
             own: RefCell::new(None),
             next: Cell::new(0),
@@ -126,7 +126,7 @@ impl Place {
 }
 
 thread_local! {
-    static OWN_HANDLES: [Place; PLACES] = const { [const { Place::empty() }; PLACES] };
+    static OWN_HANDLES: [HandlePlace; PLACES] = const { [const { HandlePlace::empty() }; PLACES] };
 }
 
 /// A handle to `breaker`: the thread's own, if it has one or earns one by this use.
@@ -143,7 +143,7 @@ pub(super) fn local_handle(breaker: &Arc<CircuitBreaker>) -> LocalHandle {
     match own {
         Ok(Some(own)) => LocalHandle::Own(own),
         // Not earned yet, or the thread is about to end.
-        _ => LocalHandle::Shared(breaker.clone()),
+        _ => LocalHandle::EngineOf(breaker.clone()),
     }
 }
 
@@ -156,7 +156,7 @@ const fn set_of(address: usize) -> usize {
 }
 
 #[cold]
-fn earn(places: &[Place], set: &[Place], address: usize, breaker: &Arc<CircuitBreaker>) -> Option<Reused> {
+fn earn(places: &[HandlePlace], set: &[HandlePlace], address: usize, breaker: &Arc<CircuitBreaker>) -> Option<Reused> {
     // The breaker that is counted already, or else one that nobody's handle depends on, or else that of fewest uses.
     let counted = set.iter().find(|place| place.next.get() == address);
     let place = counted.or_else(|| set.iter().min_by_key(|place| (place.address.get() != 0, place.uses.get())))?;
@@ -186,7 +186,7 @@ fn earn(places: &[Place], set: &[Place], address: usize, breaker: &Arc<CircuitBr
 }
 
 /// Lets go of the breakers that were evicted.
-fn forget_evicted(places: &[Place]) {
+fn forget_evicted(places: &[HandlePlace]) {
     for place in places {
         let is_evicted = place.own.borrow().as_ref().is_some_and(|own| own.0.membership().is_evicted());
         if is_evicted {

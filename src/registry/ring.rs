@@ -17,7 +17,7 @@ pub(super) const SAMPLE: usize = 16;
 const OWN_HANDLES: usize = 2;
 
 /// All listed breakers, and the hand of the clock that goes round them.
-pub(super) struct Ring {
+pub(super) struct EvictionRing {
     breakers: Vec<Arc<CircuitBreaker>>,
     hand: usize,
 }
@@ -35,9 +35,9 @@ enum Rank {
     Open(Duration),
 }
 
-impl Ring {
+impl EvictionRing {
     pub(super) const fn new() -> Self {
-        Ring { breakers: Vec::new(), hand: 0 }
+        EvictionRing { breakers: Vec::new(), hand: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,21 +7,21 @@ use super::RegistryMetrics;
 use super::listed::DefaultHashBuilder;
 use super::open_share::{Observer, OpenShare, tell};
 use crate::breaker::CircuitBreaker;
-use crate::engine::membership::{Counts, Group};
+use crate::engine::membership::{Group, MemberCounts};
 use crate::engine::open_limit::{OpenLimit, SuppressedOpening};
 use crate::state::State;
 use crate::sync::Mutex;
 
 /// What the breakers share: the counts of those that are not listed any more, to the last call, and which are open if
 /// that is limited.
-pub(super) struct Totals {
+pub(super) struct RegistryTotals {
     departed: Mutex<Departed>,
     observers: Vec<Observer>,
 }
 
 struct Departed {
     /// What they have counted, but for what those that still live have counted since they were last looked at.
-    counts: Counts,
+    counts: MemberCounts,
     removed: u64,
     evicted_closed: u64,
     evicted_open: u64,
@@ -35,7 +35,7 @@ struct Departed {
 struct Living {
     breaker: Weak<CircuitBreaker>,
     /// What of its counts is in the sum already.
-    counted: Counts,
+    counted: MemberCounts,
 }
 
 /// Why a breaker is not listed.
@@ -49,10 +49,10 @@ pub(super) enum Departure {
     Unlisted,
 }
 
-impl Totals {
+impl RegistryTotals {
     pub(super) fn new(max_open_share: Option<f64>, observers: Vec<Observer>) -> Self {
         let departed = Departed {
-            counts: Counts::default(),
+            counts: MemberCounts::default(),
             removed: 0,
             evicted_closed: 0,
             evicted_open: 0,
@@ -60,7 +60,7 @@ impl Totals {
             living: HashMap::default(),
             open: max_open_share.map(OpenShare::new),
         };
-        Totals { departed: Mutex::new(departed), observers }
+        RegistryTotals { departed: Mutex::new(departed), observers }
     }
 
     /// Stores the number of listed breakers. Called under the lock of the ring.
@@ -114,10 +114,10 @@ impl Totals {
     }
 }
 
-impl Group for Totals {
-    fn dropped(&self, breaker: usize, counts: Counts) {
+impl Group for RegistryTotals {
+    fn dropped(&self, breaker: usize, counts: MemberCounts) {
         let mut departed = self.departed.lock();
-        let counted = departed.living.remove(&breaker).map_or_else(Counts::default, |living| living.counted);
+        let counted = departed.living.remove(&breaker).map_or_else(MemberCounts::default, |living| living.counted);
         departed.counts.add_since(counts, counted);
         if let Some(open) = &mut departed.open {
             open.forget(breaker);
@@ -129,7 +129,7 @@ impl Group for Totals {
     }
 }
 
-impl OpenLimit for Totals {
+impl OpenLimit for RegistryTotals {
     fn reserve(&self, breaker: usize) -> bool {
         self.departed.lock().open_of(breaker).is_none_or(|open| open.reserve(breaker))
     }
@@ -163,13 +163,13 @@ impl Departed {
     }
 }
 
-impl Counts {
-    fn add(&mut self, more: Counts) {
-        self.add_since(more, Counts::default());
+impl MemberCounts {
+    fn add(&mut self, more: MemberCounts) {
+        self.add_since(more, MemberCounts::default());
     }
 
     /// Adds what was counted from `before` to `now`. Calls in flight are not summed up here.
-    fn add_since(&mut self, now: Counts, before: Counts) {
+    fn add_since(&mut self, now: MemberCounts, before: MemberCounts) {
         let add = |sum: &mut u64, now: u64, before: u64| *sum = sum.wrapping_add(now.wrapping_sub(before));
         add(&mut self.success, now.success, before.success);
         add(&mut self.error, now.error, before.error);

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::settling::{AdmittedCall, SettleAt, sealed};
 use crate::breaker::CircuitBreaker;
-use crate::breaker::owned_permit::Shared;
+use crate::breaker::owned_permit::EngineOf;
 use crate::breaker::permit::{Hold, Suspended};
 use crate::http::{ByGrpcStatus, grpc_code};
 use crate::outcome::Outcome;
@@ -79,7 +79,7 @@ pin_project! {
 /// A call whose body is being read.
 struct OpenCall<B: Deref<Target = CircuitBreaker>> {
     /// `None` once the call is settled.
-    hold: Option<Hold<Shared<B>, Suspended>>,
+    hold: Option<Hold<EngineOf<B>, Suspended>>,
     /// Whether a gRPC status must still come.
     is_grpc_open: bool,
     /// Whether all bytes that the length promises have been read. Some readers stop there and never see the end.
@@ -128,7 +128,7 @@ impl<B: Deref<Target = CircuitBreaker>> Drop for OpenCall<B> {
 }
 
 impl<T: Body, B: Deref<Target = CircuitBreaker>> GuardedBody<T, B> {
-    fn new(body: T, hold: Option<Hold<Shared<B>, Suspended>>, is_grpc_open: bool) -> Self {
+    fn new(body: T, hold: Option<Hold<EngineOf<B>, Suspended>>, is_grpc_open: bool) -> Self {
         let mut call = OpenCall { hold, is_grpc_open, is_complete: false };
         if let Some(hold) = &mut call.hold {
             hold.end_duration();

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 
 use super::{AdmittedCall, AtHead, OnRejection, SettleAt};
 use crate::breaker::CircuitBreaker;
-use crate::breaker::owned_permit::Shared;
+use crate::breaker::owned_permit::EngineOf;
 use crate::breaker::permit::{Hold, Suspended};
 use crate::error::Rejected;
 use crate::outcome::judge::Judge;
@@ -33,14 +33,14 @@ pin_project! {
         B: Deref<Target = CircuitBreaker>,
     {
         #[pin]
-        stage: Stage<F, B, J, M>,
+        stage: FutureStage<F, B, J, M>,
         settle_at: A,
     }
 }
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<F, B, J, M>
+    enum FutureStage<F, B, J, M>
     where
         B: Deref<Target = CircuitBreaker>,
     {
@@ -48,7 +48,7 @@ pin_project! {
             #[pin]
             future: F,
             // `None` once it has finished.
-            call: Option<(Hold<Shared<B>, Suspended>, J)>,
+            call: Option<(Hold<EngineOf<B>, Suspended>, J)>,
         },
         Rejected {
             // Likewise.
@@ -59,12 +59,12 @@ pin_project! {
 }
 
 impl<F, B: Deref<Target = CircuitBreaker>, J, M, A> BreakerFuture<F, B, J, M, A> {
-    pub(super) fn running(future: F, hold: Hold<Shared<B>, Suspended>, judge: J, settle_at: A) -> Self {
-        BreakerFuture { stage: Stage::Running { future, call: Some((hold, judge)) }, settle_at }
+    pub(super) fn running(future: F, hold: Hold<EngineOf<B>, Suspended>, judge: J, settle_at: A) -> Self {
+        BreakerFuture { stage: FutureStage::Running { future, call: Some((hold, judge)) }, settle_at }
     }
 
     pub(super) fn rejected(rejected: Rejected, mode: M, settle_at: A) -> Self {
-        BreakerFuture { stage: Stage::Rejected { rejected: Some(rejected), mode }, settle_at }
+        BreakerFuture { stage: FutureStage::Rejected { rejected: Some(rejected), mode }, settle_at }
     }
 }
 
@@ -115,8 +115,8 @@ fn polled_again() -> ! {
 impl<F, B: Deref<Target = CircuitBreaker>, J, M, A> fmt::Debug for BreakerFuture<F, B, J, M, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
-            Stage::Running { call: Some(_), .. } => "running",
-            Stage::Rejected { rejected: Some(_), .. } => "rejected",
+            FutureStage::Running { call: Some(_), .. } => "running",
+            FutureStage::Rejected { rejected: Some(_), .. } => "rejected",
             _ => "finished",
         };
         f.debug_struct("BreakerFuture").field("stage", &stage).finish_non_exhaustive()

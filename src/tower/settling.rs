@@ -1,7 +1,7 @@
 use std::ops::Deref;
 
 use crate::breaker::CircuitBreaker;
-use crate::breaker::owned_permit::Shared;
+use crate::breaker::owned_permit::EngineOf;
 use crate::breaker::permit::{Hold, Suspended};
 use crate::engine::last_failure::type_name;
 use crate::outcome::Outcome;
@@ -32,7 +32,7 @@ pub(super) mod sealed {
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "only passed on")]
 pub struct AdmittedCall<B: Deref<Target = CircuitBreaker>> {
-    pub(super) hold: Hold<Shared<B>, Suspended>,
+    pub(super) hold: Hold<EngineOf<B>, Suspended>,
     pub(super) outcome: Outcome,
     pub(super) message: Option<String>,
 }

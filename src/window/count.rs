@@ -21,18 +21,18 @@ use crate::sync::full_fence;
 ///    begins again with step 3: at least [`SLACK`] other calls have failed meanwhile.
 pub(super) struct CountWindow {
     calls: u64,
-    errors: Log,
-    slow: Option<Log>,
+    errors: ErrorLog,
+    slow: Option<ErrorLog>,
 }
 
 impl CountWindow {
     pub(super) fn new(calls: u32, rates: &Rates) -> Self {
         let calls = u64::from(calls);
-        let bounded_by = |rate| Log::new(share(rate, calls).max(rates.minimum_calls - 1));
+        let bounded_by = |rate| ErrorLog::new(share(rate, calls).max(rates.minimum_calls - 1));
         CountWindow {
             calls,
             // Without an error rate nothing bounds the errors, and the metrics show them all.
-            errors: rates.error_rate.map_or_else(|| Log::new(calls), bounded_by),
+            errors: rates.error_rate.map_or_else(|| ErrorLog::new(calls), bounded_by),
             // A call that hangs displaces nothing, so as many slow calls as there are may have to be remembered.
             slow: rates.slow.map(|slow| bounded_by(slow.rate)),
         }
@@ -73,7 +73,7 @@ impl CountWindow {
         }
     }
 
-    fn has(&self, log: &Log, epoch: Epoch, end: u64, settled: u64, least: u64) -> Found {
+    fn has(&self, log: &ErrorLog, epoch: Epoch, end: u64, settled: u64, least: u64) -> Found {
         match (least, end.checked_sub(least)) {
             (0, _) => Found::Yes,
             (_, None) => Found::No,
@@ -91,7 +91,7 @@ impl CountWindow {
     }
 
     /// Whether the call with this number in the log is in the window.
-    fn is_in(&self, log: &Log, epoch: Epoch, number: u64, settled: u64) -> bool {
+    fn is_in(&self, log: &ErrorLog, epoch: Epoch, number: u64, settled: u64) -> bool {
         // A place that has been taken and not been written yet holds another's: its thread will look once it has.
         let position = log.place(number).load().of(epoch);
         position.is_some_and(|position| settled.wrapping_sub(position) & VALUE.max() < self.calls)
@@ -104,7 +104,7 @@ impl CountWindow {
     }
 
     /// Positions grow with the numbers, but for those of calls that failed at the same time.
-    fn count(&self, log: &Log, epoch: Epoch, end: u64, settled: u64) -> u64 {
+    fn count(&self, log: &ErrorLog, epoch: Epoch, end: u64, settled: u64) -> u64 {
         const NEAR: u64 = 16;
 
         let oldest = end.saturating_sub(log.depth()) + 1;
@@ -141,7 +141,7 @@ pub(super) enum Found {
 }
 
 /// The latest failures of an epoch, or its latest slow calls.
-struct Log {
+struct ErrorLog {
     /// How many have been written down in the epoch.
     written: EpochCell,
     places: Box<[EpochCell]>,
@@ -154,11 +154,11 @@ const SLACK: u64 = 64;
 #[cfg(test)]
 pub(super) const PLACE: usize = size_of::<EpochCell>();
 
-impl Log {
+impl ErrorLog {
     /// A log that remembers up to `depth` calls.
     fn new(depth: u64) -> Self {
         let places = (0..depth + SLACK).map(|_| EpochCell::new()).collect();
-        Log { written: EpochCell::new(), places }
+        ErrorLog { written: EpochCell::new(), places }
     }
 
     fn depth(&self) -> u64 {

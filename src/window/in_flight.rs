@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ring::PerStripe;
-use super::timeline::{Begins, Moment, Reading, Slices, Timeline};
+use super::timeline::{Begins, ClockReading, Moment, Slices, Timeline};
 use super::{PLACES, SLICES};
 use crate::machine::cell::Cell;
 use crate::machine::millis::whole_nanos;
@@ -75,14 +75,14 @@ impl InFlight {
     }
 
     /// Finds the slice of an admission.
-    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: Reading, present: &Cell) -> Moment {
+    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: ClockReading, present: &Cell) -> Moment {
         self.timeline.find(epoch, now, reading, present)
     }
 
     /// Counts an admission, and returns its slice; `None` if the epoch is over.
     pub(super) fn enter(&self, stripe: usize, epoch: Epoch, now: Duration, present: &Cell) -> Option<u64> {
         // The reading has been found recent just now. If it lies far back in spite of that, the call is not tracked.
-        match self.timeline.find(epoch, now, Reading::Some, present) {
+        match self.timeline.find(epoch, now, ClockReading::Some, present) {
             Moment::In { slices, .. } => {
                 self.balances.of(stripe, Balances::new).add(slices.current, 1, slices.first);
                 Some(slices.current)
@@ -92,7 +92,7 @@ impl InFlight {
     }
 
     /// Counts that a call, which was entered in the slice with this number, is no longer in flight.
-    pub(super) fn leave(&self, stripe: usize, slice: u64) {
+    pub(super) fn finish(&self, stripe: usize, slice: u64) {
         let first = self.timeline.first();
         // Else the era is over, and the new one tracks its own calls.
         if slice >= first {

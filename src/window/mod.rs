@@ -20,7 +20,7 @@ use in_flight::InFlight;
 use time::TimeWindow;
 use timeline::Moment;
 
-pub(crate) use timeline::Reading;
+pub(crate) use timeline::ClockReading;
 
 /// How many slices a ring holds. Loom sees the smallest ring that turns: each slice is atomics more.
 const PLACES: usize = if cfg!(loom) { 2 } else { 16 };
@@ -177,7 +177,7 @@ pub(crate) struct Snapshot(Held);
 #[derive(Clone, Copy, Debug)]
 enum Held {
     Calls { epoch: Epoch, ends: Ends, hanging: u64 },
-    Time(Tally),
+    Time(WindowTally),
 }
 
 /// More calls have failed during an evaluation than a log can hold back, so it has to be repeated.
@@ -232,7 +232,7 @@ impl Windows {
     }
 
     /// What an admission at `now` finds, where calls that hang matter.
-    pub(crate) fn arrive(&self, epoch: Epoch, now: Duration, reading: Reading, present: &Cell) -> Arrival {
+    pub(crate) fn arrive(&self, epoch: Epoch, now: Duration, reading: ClockReading, present: &Cell) -> Arrival {
         let Some(in_flight) = &self.in_flight else { return Arrival::Usual };
         match in_flight.find(epoch, now, reading, present) {
             Moment::In { is_new: true, .. } => Arrival::First,
@@ -247,9 +247,9 @@ impl Windows {
     }
 
     /// Counts that a call which entered `slice` is no longer in flight, or no longer timed.
-    pub(crate) fn leave(&self, stripe: usize, slice: u64) {
+    pub(crate) fn finish(&self, stripe: usize, slice: u64) {
         if let Some(in_flight) = &self.in_flight {
-            in_flight.leave(stripe, slice);
+            in_flight.finish(stripe, slice);
         }
     }
 
@@ -260,7 +260,7 @@ impl Windows {
         stripe: usize,
         epoch: Epoch,
         now: Duration,
-        reading: Reading,
+        reading: ClockReading,
         present: &Cell,
     ) -> Recorded {
         let Past::Time(window) = &self.past else { return Recorded::Done };
@@ -273,7 +273,7 @@ impl Windows {
     }
 
     /// Records a failure or a slow call.
-    pub(crate) fn record(&self, sample: Sample, reading: Reading, present: &Cell) -> Recorded {
+    pub(crate) fn record(&self, sample: Sample, reading: ClockReading, present: &Cell) -> Recorded {
         match &self.past {
             Past::Count(window) => {
                 let position = self.since_begun(sample.epoch, sample.position);
@@ -305,16 +305,16 @@ impl Windows {
         })
     }
 
-    fn tally(&self, window: &TimeWindow, epoch: Epoch, now: Duration) -> Tally {
+    fn tally(&self, window: &TimeWindow, epoch: Epoch, now: Duration) -> WindowTally {
         loop {
             let Some(slices) = window.slices(epoch, now) else {
-                return Tally { hanging: self.hanging(epoch, now), ..Tally::default() };
+                return WindowTally { hanging: self.hanging(epoch, now), ..WindowTally::default() };
             };
             let (errors, slow) = (window.errors(slices), window.slow(slices));
             let hanging = self.hanging(epoch, now);
             let settled = window.settled(slices);
             if window.is_still(slices) {
-                return Tally { settled, errors, slow, hanging };
+                return WindowTally { settled, errors, slow, hanging };
             }
         }
     }
@@ -337,7 +337,7 @@ impl Windows {
                     |least| window.has_slow(ends, settled, least),
                 )
             }
-            (_, Held::Time(Tally { settled, errors, slow, hanging })) => {
+            (_, Held::Time(WindowTally { settled, errors, slow, hanging })) => {
                 let found = |is: bool| if is { Found::Yes } else { Found::No };
                 self.rates.tripped_by(settled, hanging, |least| found(errors >= least), |least| found(slow >= least))
             }
@@ -353,7 +353,7 @@ impl Windows {
                 let (errors, slow) = window.counts(ends, settled);
                 WindowMetrics::new(window.calls(settled), errors, slow, hanging)
             }
-            (_, Held::Time(Tally { settled, errors, slow, hanging })) => {
+            (_, Held::Time(WindowTally { settled, errors, slow, hanging })) => {
                 WindowMetrics::new(settled, errors, slow, hanging)
             }
             (Past::Time(_), Held::Calls { .. }) => WindowMetrics::default(),
@@ -363,7 +363,7 @@ impl Windows {
 
 /// What a window of time holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+struct WindowTally {
     settled: u64,
     errors: u64,
     slow: u64,

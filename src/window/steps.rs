@@ -19,13 +19,13 @@ use crate::sync::{Ordering, RingU64, full_fence};
 /// Each stripe counts by itself, so that threads that make calls at the same time do not meet. A count shares a word with
 /// the epoch and the step that it belongs to, so that one swap counts, or begins the count of a new step.
 pub(crate) struct StepWindow {
-    counts: PerStripe<Counts>,
+    counts: PerStripe<StepCounts>,
     /// When the latest call was admitted, in milliseconds since the steps were entered. At most one thread writes it in
     /// each millisecond.
     last_admission: EpochCell,
 }
 
-struct Counts {
+struct StepCounts {
     /// Calls that have asked to pass, in any epoch.
     asked: RingU64,
     settled: EpochCell,
@@ -69,9 +69,14 @@ fn counted(value: Option<u64>, step: u32) -> u64 {
     }
 }
 
-impl Counts {
+impl StepCounts {
     fn new() -> Self {
-        Counts { asked: RingU64::new(0), settled: EpochCell::new(), errors: EpochCell::new(), slow: EpochCell::new() }
+        StepCounts {
+            asked: RingU64::new(0),
+            settled: EpochCell::new(),
+            errors: EpochCell::new(),
+            slow: EpochCell::new(),
+        }
     }
 }
 
@@ -83,7 +88,7 @@ impl StepWindow {
     /// Counts that one more call of this stripe has asked to pass. Returns how many have before.
     pub(crate) fn ask(&self, stripe: usize) -> u64 {
         // Relaxed: the number by itself decides.
-        self.counts.of(stripe, Counts::new).asked.fetch_add(1, Ordering::Relaxed)
+        self.counts.of(stripe, StepCounts::new).asked.fetch_add(1, Ordering::Relaxed)
     }
 
     /// When the latest call of `epoch` was admitted, in milliseconds since its steps were entered; 0 if none was.
@@ -116,7 +121,7 @@ impl StepWindow {
 
     /// Counts a call that has ended, in all of its counts or in none but the first.
     pub(crate) fn record(&self, sample: StepSample, present: &Cell) -> Counted {
-        let counts = self.counts.of(sample.stripe, Counts::new);
+        let counts = self.counts.of(sample.stripe, StepCounts::new);
         // The call first: no reader sees an error, or a slow call, that it does not see settled.
         let all = [(true, &counts.settled), (sample.failed, &counts.errors), (sample.slow, &counts.slow)];
         for (_, count) in all.into_iter().filter(|(is_one, _)| *is_one) {
@@ -141,7 +146,7 @@ impl StepWindow {
         WindowMetrics::new(self.sum(epoch, step, |counts| &counts.settled), errors, slow, hanging)
     }
 
-    fn sum(&self, epoch: Epoch, step: u32, count: impl Fn(&Counts) -> &EpochCell) -> u64 {
+    fn sum(&self, epoch: Epoch, step: u32, count: impl Fn(&StepCounts) -> &EpochCell) -> u64 {
         let values = self.counts.iter().filter_map(|counts| count(counts).load().of(epoch));
         values.filter(|value| STEP.get(*value) == u64::from(step)).map(|value| COUNT.get(value)).sum()
     }

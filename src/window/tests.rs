@@ -25,9 +25,9 @@ impl Tested {
     fn end(&self, position: u64, failed: bool, slow: bool) {
         let recorded = if failed || slow {
             let sample = Sample { epoch: EPOCH, position, stripe: 0, now: at(5), failed, slow };
-            self.windows.record(sample, Reading::Some, &self.cell)
+            self.windows.record(sample, ClockReading::Some, &self.cell)
         } else {
-            self.windows.record_success(0, EPOCH, at(5), Reading::Some, &self.cell)
+            self.windows.record_success(0, EPOCH, at(5), ClockReading::Some, &self.cell)
         };
         assert_eq!(recorded, Recorded::Done);
     }
@@ -122,7 +122,7 @@ fn calls_that_hang_count_as_slow_until_they_leave() {
         assert_eq!(tested.tripped_by(EPOCH, at(95), 2), Some(Cause::SlowCallRate));
         assert_eq!(tested.metrics(EPOCH, at(95), 2), (2, 0, 1, 3));
         for slice in slices {
-            tested.windows.leave(0, slice);
+            tested.windows.finish(0, slice);
         }
         assert_eq!(tested.metrics(EPOCH, at(95), 2), (2, 0, 1, 0));
     }

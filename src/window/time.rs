@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ring::{Packing, PerStripe, Ring, Writers};
-use super::timeline::{Begins, Moment, Reading, Slices, Timeline};
+use super::timeline::{Begins, ClockReading, Moment, Slices, Timeline};
 use super::{SLICES, Sample};
 use crate::machine::cell::Cell;
 use crate::machine::millis::whole_nanos;
@@ -12,19 +12,19 @@ use crate::sync::{CountBox, full_fence};
 pub(super) struct TimeWindow {
     timeline: Timeline,
     packing: Packing,
-    counts: PerStripe<Counts>,
+    counts: PerStripe<SliceCounts>,
 }
 
 /// What is counted in one stripe. Healthy calls need no more than the first ring.
-struct Counts {
+struct SliceCounts {
     settled: Ring,
     errors: CountBox<Ring>,
     slow: CountBox<Ring>,
 }
 
-impl Counts {
+impl SliceCounts {
     fn new() -> Self {
-        Counts { settled: Ring::new(), errors: CountBox::new(), slow: CountBox::new() }
+        SliceCounts { settled: Ring::new(), errors: CountBox::new(), slow: CountBox::new() }
     }
 }
 
@@ -44,18 +44,18 @@ impl TimeWindow {
 
     /// Finds the slice of a call that ends.
     #[inline]
-    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: Reading, present: &Cell) -> Moment {
+    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: ClockReading, present: &Cell) -> Moment {
         self.timeline.find(epoch, now, reading, present)
     }
 
     #[inline]
     pub(super) fn record_success(&self, slices: Slices, stripe: usize) {
-        let counts = self.counts.of(stripe, Counts::new);
+        let counts = self.counts.of(stripe, SliceCounts::new);
         counts.settled.count(self.packing, slices.current, Writers::of(stripe));
     }
 
     pub(super) fn record(&self, slices: Slices, sample: Sample) {
-        let (counts, writers) = (self.counts.of(sample.stripe, Counts::new), Writers::of(sample.stripe));
+        let (counts, writers) = (self.counts.of(sample.stripe, SliceCounts::new), Writers::of(sample.stripe));
         // The call first: no reader sees an error, or a slow call, that it does not see settled.
         counts.settled.count(self.packing, slices.current, writers);
         if sample.failed {
@@ -90,7 +90,7 @@ impl TimeWindow {
         self.sum(slices, |counts| Some(&counts.settled))
     }
 
-    fn sum(&self, slices: Slices, ring: impl Fn(&Counts) -> Option<&Ring>) -> u64 {
+    fn sum(&self, slices: Slices, ring: impl Fn(&SliceCounts) -> Option<&Ring>) -> u64 {
         self.counts.iter().filter_map(ring).map(|ring| ring.sum(self.packing, slices)).sum()
     }
 }

@@ -84,7 +84,7 @@ pub(super) enum Moment {
 
 /// How sure it is that a moment is the present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) enum ClockReading {
     /// The clock was read some time ago.
     Some,
     /// The clock was read again because an earlier reading lay far back.
@@ -106,7 +106,7 @@ impl Timeline {
 
     /// Finds the slice of a call of `epoch` that ends, or begins, at `now`. `present` is the cell of the breaker.
     #[inline]
-    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: Reading, present: &Cell) -> Moment {
+    pub(super) fn find(&self, epoch: Epoch, now: Duration, reading: ClockReading, present: &Cell) -> Moment {
         let time = whole_nanos(now);
         match self.read_unlocked() {
             Some(seen) if seen.epoch == epoch.number() && self.is_in_current(seen, time) => {
@@ -126,7 +126,7 @@ impl Timeline {
     }
 
     #[cold]
-    fn find_elsewhere(&self, epoch: Epoch, time: u64, reading: Reading, present: &Cell) -> Moment {
+    fn find_elsewhere(&self, epoch: Epoch, time: u64, reading: ClockReading, present: &Cell) -> Moment {
         let _changing = self.changing.lock();
         let seen = self.fields();
         let next = if seen.epoch != epoch.number() {
@@ -138,7 +138,7 @@ impl Timeline {
         } else if self.is_in_current(seen, time) {
             return Moment::In { slices: seen.slices(), is_new: false };
         } else if time < seen.start {
-            if reading == Reading::Some {
+            if reading == ClockReading::Some {
                 return Moment::Earlier;
             }
             self.new_era(seen, epoch, time)

@@ -249,7 +249,7 @@ fn cycle(calls: u64) {
 
 /// At the first step of recovery, which lets this share of the calls pass.
 fn recovering(share: f64) -> CircuitBreaker {
-    let recovery = Recovery::steps([share]).each(Duration::from_secs(60));
+    let recovery = Recovery::steps([share]).each(Duration::from_secs(90));
     let settings = CircuitBreaker::builder("counts").success_threshold(1).recovery(recovery).clock(Stopped);
     let breaker = settings.build().expect("allowed settings");
     breaker.transition_to(State::HalfOpen);

@@ -1,7 +1,7 @@
 //! What a breaker is meant to do with one event, written down without words, fields or epochs that wrap.
 
 use crate::machine::word::Word;
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// Milliseconds.
@@ -73,7 +73,7 @@ pub(crate) const START: Ghost =
     Ghost { mode: Mode::Closed { errors: 0 }, epoch: 0, reopenings: 0, changes: 0, first_round: 0, newest: 0 };
 
 fn small(number: u32) -> u8 {
-    u8::try_from(number).expect("the rules of a scenario are small")
+    u8::try_from(number).expect("the settings of a scenario are small")
 }
 
 impl Mode {
@@ -104,10 +104,10 @@ impl Mode {
         }
     }
 
-    fn free(self, rules: &Rules) -> u8 {
+    fn free(self, settings: &Settings) -> u8 {
         match self {
             Mode::HalfOpen { in_flight, raise, .. } => {
-                (small(rules.half_open_capacity) + raise).saturating_sub(in_flight)
+                (small(settings.half_open_capacity) + raise).saturating_sub(in_flight)
             }
             _ => 0,
         }
@@ -132,20 +132,20 @@ impl Ghost {
     }
 
     /// Open for the rules' time: twice as long for each opening out of half-open.
-    fn open(self, now: Time, rules: &Rules) -> Self {
+    fn open(self, now: Time, settings: &Settings) -> Self {
         let reopenings = self.reopenings + u8::from(self.mode.state() == State::HalfOpen);
         let millis = |duration: std::time::Duration| u8::try_from(duration.as_millis()).expect("short");
-        let wait = millis(rules.reset_timeout) << reopenings;
-        self.enter(Mode::Open { until: now + wait.min(millis(rules.backoff_max)) })
+        let wait = millis(settings.reset_timeout) << reopenings;
+        self.enter(Mode::Open { until: now + wait.min(millis(settings.backoff_max)) })
     }
 
-    pub(crate) fn after(self, happening: Happening, rules: &Rules) -> (Self, Answer) {
+    pub(crate) fn after(self, happening: Happening, settings: &Settings) -> (Self, Answer) {
         match happening {
-            Happening::Admit { now, is_silent } => self.admit(now, is_silent, rules),
+            Happening::Admit { now, is_silent } => self.admit(now, is_silent, settings),
             Happening::Enter { state, now } => {
                 let next = match state {
                     State::Closed => self.enter(Mode::Closed { errors: 0 }),
-                    State::Open => self.open(now, rules),
+                    State::Open => self.open(now, settings),
                     State::HalfOpen => self.enter(Mode::HalfOpen { in_flight: 0, successes: 0, errors: 0, raise: 0 }),
                     State::ForcedOpen => self.enter(Mode::ForcedOpen),
                     State::ForcedClosed => self.enter(Mode::ForcedClosed),
@@ -159,19 +159,19 @@ impl Ghost {
                 let is_evidence =
                     self.mode.state() == State::HalfOpen && (self.first_round..self.epoch).contains(&epoch);
                 let next = match epoch == self.epoch {
-                    true => self.settle(happening, rules),
-                    false if is_evidence => self.hear(happening, rules),
+                    true => self.settle(happening, settings),
+                    false if is_evidence => self.hear(happening, settings),
                     false => self,
                 };
                 if next.epoch != self.epoch {
                     return (next, Answer::Moved);
                 }
-                (next, Answer::Settled { freed: next.mode.free(rules).saturating_sub(self.mode.free(rules)) })
+                (next, Answer::Settled { freed: next.mode.free(settings).saturating_sub(self.mode.free(settings)) })
             }
         }
     }
 
-    fn admit(self, now: Time, is_silent: bool, rules: &Rules) -> (Self, Answer) {
+    fn admit(self, now: Time, is_silent: bool, settings: &Settings) -> (Self, Answer) {
         match self.mode {
             Mode::Closed { .. } | Mode::ForcedClosed => (self, Answer::Admitted),
             Mode::Open { until } if now < until => (self, Answer::Refused),
@@ -179,7 +179,7 @@ impl Ghost {
                 let probing = Mode::HalfOpen { in_flight: 1, successes: 0, errors: 0, raise: 0 };
                 (Ghost { newest: now, ..self.enter(probing) }, Answer::Admitted)
             }
-            Mode::HalfOpen { in_flight, successes, errors, raise } if self.mode.free(rules) > 0 => {
+            Mode::HalfOpen { in_flight, successes, errors, raise } if self.mode.free(settings) > 0 => {
                 let mode = Mode::HalfOpen { in_flight: in_flight + 1, successes, errors, raise };
                 (Ghost { mode, newest: self.newest.max(now), ..self }, Answer::Admitted)
             }
@@ -192,12 +192,12 @@ impl Ghost {
     }
 
     /// What a probe of an earlier round says: as much as any other, but it has no place to give back.
-    fn hear(self, happening: Happening, rules: &Rules) -> Self {
+    fn hear(self, happening: Happening, settings: &Settings) -> Self {
         let Mode::HalfOpen { in_flight, raise, .. } = self.mode else { return self };
         if matches!(happening, Happening::Release { .. }) {
             return self;
         }
-        let settled = self.settle(happening, rules);
+        let settled = self.settle(happening, settings);
         match settled.mode {
             Mode::HalfOpen { successes, errors, .. } => {
                 Ghost { mode: Mode::HalfOpen { in_flight, successes, errors, raise }, ..settled }
@@ -206,30 +206,30 @@ impl Ghost {
         }
     }
 
-    fn settle(self, happening: Happening, rules: &Rules) -> Self {
+    fn settle(self, happening: Happening, settings: &Settings) -> Self {
         match (self.mode, happening) {
             (_, Happening::Trip { until, .. }) if self.mode.state() != State::ForcedClosed => {
                 self.enter(Mode::Open { until })
             }
             (Mode::Closed { errors }, Happening::Failure { now, .. }) => {
-                if rules.error_threshold.is_some_and(|most| errors + 1 >= small(most)) {
-                    return self.open(now, rules);
+                if settings.error_threshold.is_some_and(|most| errors + 1 >= small(most)) {
+                    return self.open(now, settings);
                 }
                 Ghost { mode: Mode::Closed { errors: errors + 1 }, ..self }
             }
             (Mode::Closed { .. }, Happening::Success { .. }) => Ghost { mode: Mode::Closed { errors: 0 }, ..self },
             (Mode::HalfOpen { in_flight, errors, raise, .. }, Happening::Failure { now, .. }) => {
-                if errors + 1 >= small(rules.half_open_error_threshold) {
-                    return self.open(now, rules);
+                if errors + 1 >= small(settings.half_open_error_threshold) {
+                    return self.open(now, settings);
                 }
                 let mode = Mode::HalfOpen { in_flight: in_flight - 1, successes: 0, errors: errors + 1, raise };
                 Ghost { mode, ..self }
             }
             (Mode::HalfOpen { in_flight, successes, errors, raise }, Happening::Success { .. }) => {
-                if successes + 1 >= small(rules.success_threshold) {
+                if successes + 1 >= small(settings.success_threshold) {
                     return self.enter(Mode::Closed { errors: 0 });
                 }
-                let most = small(rules.half_open_max_capacity - rules.half_open_capacity);
+                let most = small(settings.half_open_max_capacity - settings.half_open_capacity);
                 let (in_flight, successes) = (in_flight - 1, successes + 1);
                 Ghost { mode: Mode::HalfOpen { in_flight, successes, errors, raise: most.min(raise + 1) }, ..self }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::ghost::{Ghost, Mode, START};
 use crate::machine::history::History;
 use crate::machine::word::{EPOCH, Epoch, Word};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 use crate::threads::{End, Nature, Sight, Task, World};
 
@@ -20,8 +20,8 @@ pub(crate) struct Scenario {
 
 const MILLI: Duration = Duration::from_millis(1);
 
-fn rules() -> Rules {
-    Rules {
+fn settings() -> Settings {
+    Settings {
         error_threshold: Some(2),
         success_threshold: 2,
         half_open_error_threshold: 1,
@@ -31,7 +31,7 @@ fn rules() -> Rules {
         backoff_factor: 2.0,
         backoff_max: 4 * MILLI,
         probe_timeout: 2 * MILLI,
-        ..Rules::DEFAULT
+        ..Settings::DEFAULT
     }
 }
 
@@ -75,18 +75,18 @@ fn calls(is_long: bool) -> Vec<Scenario> {
     vec![
         Scenario {
             name: "three callers, from closed",
-            nature: Nature { rules: rules(), tasks: calls, most_time: 1 },
+            nature: Nature { settings: settings(), tasks: calls, most_time: 1 },
             start: closed_in(Epoch::new(0), 1),
             wanted: RACES,
         },
         Scenario {
             name: "two callers and an operator that forces and resets",
             nature: Nature {
-                rules: Rules { error_threshold: Some(1), ..rules() },
+                settings: Settings { error_threshold: Some(1), ..settings() },
                 tasks: [
                     &[Task::Call(ANY); 2],
                     &[Task::Call(PLAIN)],
-                    &[Task::Order(State::ForcedOpen, false), Task::Order(State::Closed, true)],
+                    &[Task::Command(State::ForcedOpen, false), Task::Command(State::Closed, true)],
                 ],
                 most_time: if is_long { 2 } else { 1 },
             },
@@ -102,7 +102,7 @@ fn silences(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "probes, one of which hangs, with two timeouts",
             nature: Nature {
-                rules: rules(),
+                settings: settings(),
                 tasks: [
                     &[Task::Hang],
                     if is_long { &[Task::Call(ANY)] } else { &[Task::Call(PLAIN)] },
@@ -116,7 +116,7 @@ fn silences(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "a probe that falls silent and answers, while two would begin the next round",
             nature: Nature {
-                rules: Rules { half_open_max_capacity: 1, ..rules() },
+                settings: Settings { half_open_max_capacity: 1, ..settings() },
                 tasks: [
                     &[Task::Call(&[End::Release])],
                     &[Task::Call(&[End::Release, End::Failure])],
@@ -134,7 +134,12 @@ fn silences(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "probes that fall silent, round after round, while the epochs wrap",
             nature: Nature {
-                rules: Rules { half_open_max_capacity: 1, success_threshold: 3, probe_timeout: MILLI, ..rules() },
+                settings: Settings {
+                    half_open_max_capacity: 1,
+                    success_threshold: 3,
+                    probe_timeout: MILLI,
+                    ..settings()
+                },
                 tasks: [
                     &[Task::Call(PLAIN)],
                     if is_long { &[Task::Call(ANY), Task::Hang] } else { &[Task::Call(&[End::Success, End::Release])] },
@@ -148,11 +153,11 @@ fn silences(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "a silence, while an operator begins other episodes",
             nature: Nature {
-                rules: Rules { half_open_max_capacity: 1, probe_timeout: MILLI, ..rules() },
+                settings: Settings { half_open_max_capacity: 1, probe_timeout: MILLI, ..settings() },
                 tasks: [
                     &[Task::Call(PLAIN)],
                     &[Task::Call(PLAIN)],
-                    &[Task::Order(State::HalfOpen, false), Task::Order(State::HalfOpen, false)],
+                    &[Task::Command(State::HalfOpen, false), Task::Command(State::HalfOpen, false)],
                 ],
                 most_time: if is_long { 3 } else { 2 },
             },
@@ -168,10 +173,10 @@ fn wraps(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "two operators and a caller while the epochs wrap",
             nature: Nature {
-                rules: rules(),
+                settings: settings(),
                 tasks: [
-                    &[Task::Order(State::HalfOpen, false), Task::Order(State::Open, false)],
-                    &[Task::Order(State::ForcedClosed, false), Task::Order(State::Closed, false)],
+                    &[Task::Command(State::HalfOpen, false), Task::Command(State::Open, false)],
+                    &[Task::Command(State::ForcedClosed, false), Task::Command(State::Closed, false)],
                     if is_long { &[Task::Call(ANY); 2] } else { &[Task::Call(ANY)] },
                 ],
                 most_time: 1,
@@ -182,7 +187,7 @@ fn wraps(is_long: bool) -> Vec<Scenario> {
         Scenario {
             name: "three probes while the epochs wrap",
             nature: Nature {
-                rules: Rules { success_threshold: 1, half_open_capacity: 2, ..rules() },
+                settings: Settings { success_threshold: 1, half_open_capacity: 2, ..settings() },
                 tasks: [
                     if is_long { &[Task::Call(PLAIN); 2] } else { &[Task::Call(PLAIN)] },
                     &[Task::Call(PLAIN)],

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::ghost::{Answer, Ghost, Happening, Mode, Time};
 use crate::machine::history::History;
-use crate::machine::step::{self, Context, Effect, Order, Standing, Step};
+use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
 use crate::machine::word::{EPOCH, Epoch, Head, Word};
-use crate::settings::Rules;
+use crate::settings::Settings;
 use crate::state::State;
 
 /// What a thread has to do, in this order.
@@ -18,7 +18,7 @@ pub(crate) enum Task {
     /// Asks, and never settles the call.
     Hang,
     /// Moves the breaker to this state; `true`: by a reset.
-    Order(State, bool),
+    Command(State, bool),
 }
 
 /// How a call ends.
@@ -96,7 +96,7 @@ enum Deed {
     Failure(Option<Time>),
     Trip(Time),
     Release,
-    Order(Time),
+    Command(Time),
 }
 
 /// Where in the loop.
@@ -155,7 +155,7 @@ pub(crate) type Sight = &'static str;
 /// What takes a world further: its rules, and how long the clock runs.
 #[derive(Debug)]
 pub(crate) struct Nature {
-    pub(crate) rules: Rules,
+    pub(crate) settings: Settings,
     pub(crate) tasks: [&'static [Task]; 3],
     pub(crate) most_time: Time,
 }
@@ -218,11 +218,11 @@ impl Nature {
             if usize::from(in_flight) != world.holders() {
                 return Err(format!("{in_flight} probes in the word, {} in flight", world.holders()));
             }
-            let (capacity, most) = (self.rules.half_open_capacity, self.rules.half_open_max_capacity);
+            let (capacity, most) = (self.settings.half_open_capacity, self.settings.half_open_max_capacity);
             if u32::from(raise) > most - capacity || u32::from(in_flight) > capacity + u32::from(raise) {
                 return Err(format!("beyond the capacity: {word:?}"));
             }
-            let silences = u128::from(world.clock) / self.rules.probe_timeout.as_millis();
+            let silences = u128::from(world.clock) / self.settings.probe_timeout.as_millis();
             let rounds = ghost.epoch - ghost.first_round;
             if u128::from(rounds) > silences {
                 return Err(format!("{rounds} further rounds, after {silences} timeouts"));
@@ -233,8 +233,8 @@ impl Nature {
             if rounds > 0 && Epoch::new(world.first_round.into()) != back(now.epoch(), rounds) {
                 return Err(format!("the first round is {}, in {ghost:?}", world.first_round));
             }
-            let decided = u32::from(successes) >= self.rules.success_threshold;
-            if decided || u32::from(errors) >= self.rules.half_open_error_threshold {
+            let decided = u32::from(successes) >= self.settings.success_threshold;
+            if decided || u32::from(errors) >= self.settings.half_open_error_threshold {
                 return Err(format!("undecided in spite of its counts: {word:?}"));
             }
         }
@@ -254,14 +254,14 @@ impl Nature {
             if word.state() == State::Closed {
                 return Ok(());
             }
-            let asked = step::admit(word, epoch, millis(now), true, &self.rules);
-            if asked.effect == Effect::RefuseOpen {
+            let asked = step::admit(word, epoch, millis(now), true, &self.settings);
+            if asked.effect == Effect::RejectOpen {
                 now += 1;
                 continue;
             }
             epoch = if asked.effect.begins_epoch() { epoch.next() } else { epoch };
             let context = Context { epoch, first_round: epoch, reopenings };
-            let settled = step::succeed(asked.next, context, epoch, &self.rules);
+            let settled = step::succeed(asked.next, context, epoch, &self.settings);
             reopenings = if settled.next.state() == State::Closed { 0 } else { reopenings };
             word = settled.next;
         }
@@ -363,7 +363,7 @@ impl Turn<'_> {
                 });
             }
             At::TripTime => self.go(At::Loop(Deed::Trip(self.world.clock), Stage::Load)),
-            At::OrderTime => self.go(At::Loop(Deed::Order(self.world.clock), Stage::Load)),
+            At::OrderTime => self.go(At::Loop(Deed::Command(self.world.clock), Stage::Load)),
             At::FailureTime => self.go(At::Loop(Deed::Failure(Some(self.world.clock)), Stage::Load)),
             At::Loop(deed, stage) => self.turn_loop(deed, stage, seen),
         }
@@ -384,7 +384,7 @@ impl Turn<'_> {
         let tasks = self.nature.tasks[self.number];
         match tasks.get(usize::from(self.thread().done)) {
             None => {}
-            Some(Task::Order(..)) => self.go(At::OrderTime),
+            Some(Task::Command(..)) => self.go(At::OrderTime),
             Some(Task::Call(_) | Task::Hang) => {
                 let looked = self.world.seen();
                 if looked.word.admits_all() {
@@ -404,35 +404,35 @@ impl Turn<'_> {
             return self.go(At::LookIfLate(End::Success));
         }
         let success = Happening::Success { epoch: call.epoch };
-        if self.world.ghost.after(success, &self.nature.rules).0 != self.world.ghost {
+        if self.world.ghost.after(success, &self.nature.settings).0 != self.world.ghost {
             return self.fail(format!("a success did nothing, in {:?}", self.world.ghost));
         }
         self.settled();
     }
 
-    fn order(&self, now: Time) -> Order {
+    fn order(&self, now: Time) -> Command {
         let now = millis(now);
         match self.nature.tasks[self.number][usize::from(self.thread().done)] {
-            Task::Order(State::Closed, true) => Order::Reset,
-            Task::Order(State::Closed, false) => Order::Close,
-            Task::Order(State::Open, _) => Order::Open { now, draw: 0.0 },
-            Task::Order(State::HalfOpen, _) => Order::HalfOpen,
-            Task::Order(State::ForcedOpen, _) => Order::ForceOpen,
-            Task::Order(State::ForcedClosed, _) => Order::ForceClosed,
+            Task::Command(State::Closed, true) => Command::Reset,
+            Task::Command(State::Closed, false) => Command::Close,
+            Task::Command(State::Open, _) => Command::Open { now, draw: 0.0 },
+            Task::Command(State::HalfOpen, _) => Command::HalfOpen,
+            Task::Command(State::ForcedOpen, _) => Command::ForceOpen,
+            Task::Command(State::ForcedClosed, _) => Command::ForceClosed,
             Task::Call(_) | Task::Hang => unreachable!("it is no order"),
         }
     }
 
     fn step(&self, deed: Deed, word: Word, context: Context, is_silent: bool) -> Step {
-        let rules = &self.nature.rules;
+        let settings = &self.nature.settings;
         let call = self.thread().call.map_or(Epoch::new(0), |call| call.head.epoch());
         match deed {
-            Deed::Admit(now) => step::admit(word, context.epoch, millis(now), is_silent, rules),
-            Deed::Success => step::succeed(word, context, call, rules),
-            Deed::Failure(now) => step::fail(word, context, call, None, now.map(millis), 0.0, rules),
+            Deed::Admit(now) => step::admit(word, context.epoch, millis(now), is_silent, settings),
+            Deed::Success => step::succeed(word, context, call, settings),
+            Deed::Failure(now) => step::fail(word, context, call, None, now.map(millis), 0.0, settings),
             Deed::Trip(now) => step::trip(word, context, call, millis(now), millis(1)),
-            Deed::Release => step::release(word, context, call, rules),
-            Deed::Order(now) => step::operate(word, context, self.order(now), rules),
+            Deed::Release => step::release(word, context, call, settings),
+            Deed::Command(now) => step::operate(word, context, self.order(now), settings),
         }
     }
 
@@ -445,9 +445,9 @@ impl Turn<'_> {
             Deed::Failure(now) => Happening::Failure { epoch, now: now.unwrap_or(0) },
             Deed::Trip(now) => Happening::Trip { epoch, until: now + 1 },
             Deed::Release => Happening::Release { epoch },
-            Deed::Order(now) => {
+            Deed::Command(now) => {
                 let tasks = self.nature.tasks[self.number];
-                let Task::Order(state, _) = tasks[usize::from(self.thread().done)] else { unreachable!() };
+                let Task::Command(state, _) = tasks[usize::from(self.thread().done)] else { unreachable!() };
                 Happening::Enter { state, now }
             }
         }
@@ -597,7 +597,7 @@ impl Turn<'_> {
     }
 
     fn is_full(&self, word: Word) -> bool {
-        word.state() == State::HalfOpen && step::is_full(word, &self.nature.rules)
+        word.state() == State::HalfOpen && step::is_full(word, &self.nature.settings)
     }
 
     fn look_around(&mut self, deed: Deed, looked: Seen, look: Look, seen: &mut impl FnMut(Sight)) {
@@ -626,8 +626,8 @@ impl Turn<'_> {
             Effect::Admit | Effect::BeginRound(_) => Answer::Admitted,
             Effect::Begin { .. } if matches!(deed, Deed::Admit(_)) => Answer::Admitted,
             Effect::Begin { .. } => Answer::Moved,
-            Effect::RefuseOpen | Effect::RefuseFull | Effect::RefuseForced => Answer::Refused,
-            Effect::AskSteps => unreachable!("no rules of the search have recovery"),
+            Effect::RejectOpen | Effect::RejectFull | Effect::RejectForced => Answer::Refused,
+            Effect::AskSteps => unreachable!("no settings of the search have recovery"),
             Effect::Counted | Effect::Late => Answer::Settled { freed: 0 },
             Effect::Free(freed) => Answer::Settled { freed: u8::try_from(freed).expect("few slots") },
             Effect::NeedsClock => {
@@ -654,7 +654,7 @@ impl Turn<'_> {
     }
 
     fn timeout(&self) -> Time {
-        u8::try_from(self.nature.rules.probe_timeout.as_millis()).expect("short")
+        u8::try_from(self.nature.settings.probe_timeout.as_millis()).expect("short")
     }
 
     fn is_silent(&self, looked: Seen, now: Time) -> bool {
@@ -674,12 +674,12 @@ impl Turn<'_> {
         let first = if is_continued { behind(Epoch::new(look.first_round.into())) } else { 0 };
         let first_round = looked.epoch.saturating_sub(first);
         let then = Ghost { mode: Mode::of(looked.word), epoch: looked.epoch, first_round, ..self.world.ghost };
-        let expected = then.after(happening, &self.nature.rules);
+        let expected = then.after(happening, &self.nature.settings);
         if (expected.0, expected.1) != (then, answer) {
             return self.fail(format!("{happening:?} in {then:?}: {answer:?}, and should be {expected:?}"));
         }
         match deed {
-            Deed::Admit(_) | Deed::Order(_) => self.end_task(),
+            Deed::Admit(_) | Deed::Command(_) => self.end_task(),
             _ => self.settled(),
         }
     }
@@ -705,7 +705,7 @@ impl Turn<'_> {
             }
         }
         let happening = self.happening(deed, choice.is_silent);
-        let (ghost, answer) = self.world.ghost.after(happening, &self.nature.rules);
+        let (ghost, answer) = self.world.ghost.after(happening, &self.nature.settings);
         if answer != choice.answer {
             return self.fail(format!("{happening:?}: {:?}, and should be {answer:?}", choice.answer));
         }
@@ -719,7 +719,7 @@ impl Turn<'_> {
         (self.world.word, self.world.ghost) = (choice.next, ghost);
         match (deed, choice.answer) {
             (Deed::Admit(_), _) => self.admitted(choice.next, told.epoch(), ghost.epoch),
-            (Deed::Order(_), _) => self.end_task(),
+            (Deed::Command(_), _) => self.end_task(),
             _ => self.settled(),
         }
     }

@@ -4,8 +4,8 @@ use crate::machine::word::EPOCH;
 const SECOND: Duration = Duration::from_secs(1);
 const LAST: u64 = EPOCH.max();
 
-fn rules() -> Rules {
-    Rules { success_threshold: 3, half_open_error_threshold: 3, ..Rules::DEFAULT }
+fn settings() -> Settings {
+    Settings { success_threshold: 3, half_open_error_threshold: 3, ..Settings::DEFAULT }
 }
 
 /// Closed, in the epoch of that number, after the given number of changes of state.
@@ -18,12 +18,12 @@ fn closed_in(epoch: u64, changes: u64) -> Cell {
     cell
 }
 
-fn order(cell: &Cell, order: Order) -> Applied {
-    cell.operate(order, &rules())
+fn order(cell: &Cell, order: Command) -> Applied {
+    cell.operate(order, &settings())
 }
 
 fn admit(cell: &Cell, seconds: u32) -> (Effect, Head) {
-    let applied = cell.admit(seconds * SECOND, &rules());
+    let applied = cell.admit(seconds * SECOND, &settings());
     (applied.effect, applied.head())
 }
 
@@ -38,13 +38,13 @@ fn epochs_go_on_through_every_state_where_they_wrap_and_where_their_low_bits_do(
         for ahead in 0..6 {
             let cell = closed_in(before - ahead, 0);
             let mut epoch = Epoch::new(before - ahead);
-            let mut enter = |cell: &Cell, next: Order| {
+            let mut enter = |cell: &Cell, next: Command| {
                 let applied = order(cell, next);
                 epoch = epoch.next();
                 assert_eq!((applied.epoch_after(), full_epoch(cell)), (epoch, epoch.number()));
             };
-            enter(&cell, Order::Open { now: SECOND, draw: 0.0 });
-            enter(&cell, Order::OpenFor { now: SECOND, open_for: SECOND });
+            enter(&cell, Command::Open { now: SECOND, draw: 0.0 });
+            enter(&cell, Command::OpenFor { now: SECOND, open_for: SECOND });
             let (effect, first) = admit(&cell, 2);
             epoch = epoch.next();
             assert!(matches!(effect, Effect::Begin { .. }));
@@ -53,13 +53,13 @@ fn epochs_go_on_through_every_state_where_they_wrap_and_where_their_low_bits_do(
             epoch = epoch.next();
             assert_eq!((effect, second.epoch()), (Effect::BeginRound(0), epoch));
             for head in [first, second] {
-                assert!(!cell.succeed(head.epoch(), &rules()).effect.begins_epoch());
+                assert!(!cell.succeed(head.epoch(), &settings()).effect.begins_epoch());
             }
             let applied = cell.trip(first.epoch(), SECOND, SECOND);
             epoch = epoch.next();
             assert_eq!((applied.epoch_after(), cell.load().state()), (epoch, State::Open));
             for head in [first, second] {
-                assert_eq!(cell.succeed(head.epoch(), &rules()).effect, Effect::Late);
+                assert_eq!(cell.succeed(head.epoch(), &settings()).effect, Effect::Late);
                 assert!(cell.load_for(head).is_none());
             }
         }
@@ -69,7 +69,7 @@ fn epochs_go_on_through_every_state_where_they_wrap_and_where_their_low_bits_do(
 #[test]
 fn a_permit_is_late_until_the_epochs_have_gone_round_as_a_whole() {
     const LOW: u64 = 1 << 19;
-    for state in [Order::Close, Order::HalfOpen] {
+    for state in [Command::Close, Command::HalfOpen] {
         for ahead in [1, LOW - 1, LOW, LOW + 1, 1 << 28, LAST] {
             let then = closed_in(4, 0);
             let _ = order(&then, state);
@@ -79,7 +79,7 @@ fn a_permit_is_late_until_the_epochs_have_gone_round_as_a_whole() {
             let _ = order(&now, state);
             let _ = admit(&now, 0);
             assert!(now.load_for(head).is_none(), "after {ahead} transitions");
-            assert_eq!(now.fail(head.epoch(), None, Some(SECOND), 0.0, &rules()).effect, Effect::Late);
+            assert_eq!(now.fail(head.epoch(), None, Some(SECOND), 0.0, &settings()).effect, Effect::Late);
             assert!(!now.load().is_bare(head));
         }
     }
@@ -91,7 +91,7 @@ fn changes_of_state_are_exact_where_those_in_the_history_wrap() {
     for start in [0, ROUND - 3, ROUND - 1, ROUND, 9 * ROUND - 2] {
         let cell = closed_in(7, start);
         for change in 1..=6 {
-            let next = if change % 2 == 0 { Order::Close } else { Order::HalfOpen };
+            let next = if change % 2 == 0 { Command::Close } else { Command::HalfOpen };
             assert_eq!(order(&cell, next).changes, start + change);
             // The same state again.
             assert_eq!(order(&cell, next).changes, start + change);
@@ -113,8 +113,9 @@ fn changes_of_state_are_exact_for_as_long_as_they_go_on() {
         let history = cell.past(word).expect("the newest").history;
         cell.history = SwapU64::new(history.with_changes(near).bits());
         for change in 1..=6 {
-            let next = if word.state() == State::Closed && change % 2 == 1 { Order::HalfOpen } else { Order::Close };
-            let next = if change % 2 == 0 { Order::Close } else { next };
+            let next =
+                if word.state() == State::Closed && change % 2 == 1 { Command::HalfOpen } else { Command::Close };
+            let next = if change % 2 == 0 { Command::Close } else { next };
             assert_eq!(order(&cell, next).changes, near + change);
         }
     }
@@ -126,13 +127,13 @@ fn the_first_round_of_an_episode_is_kept_whatever_was_kept_before() {
         let mut cell = closed_in(start, 0);
         for kept in [0, 2, (start + (1 << 28)) & LAST, LAST] {
             cell.first_round = SwapU64::new(kept);
-            let _ = order(&cell, Order::HalfOpen);
+            let _ = order(&cell, Command::HalfOpen);
             let heads = [0, 30, 60].map(|seconds| admit(&cell, seconds).1);
             assert_eq!(cell.kept_first_round(), heads[0].epoch());
             for head in heads {
                 assert!(cell.load_for(head).is_some(), "{kept} {head:?}");
             }
-            let _ = order(&cell, Order::HalfOpen);
+            let _ = order(&cell, Command::HalfOpen);
             let _ = [0, 30].map(|seconds| admit(&cell, seconds));
             assert!(heads.into_iter().all(|head| cell.load_for(head).is_none()));
         }

@@ -7,8 +7,8 @@ const DEADLINE: Millis = Millis::from_bits(105_000);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 const MOST: u64 = MAX_PROBES as u64;
 
-fn rules() -> Rules {
-    Rules {
+fn settings() -> Settings {
+    Settings {
         error_threshold: Some(3),
         reset_timeout: Duration::from_secs(5),
         backoff_factor: 2.0,
@@ -17,7 +17,7 @@ fn rules() -> Rules {
         half_open_error_threshold: 3,
         half_open_capacity: 2,
         half_open_max_capacity: 4,
-        ..Rules::DEFAULT
+        ..Settings::DEFAULT
     }
 }
 
@@ -48,35 +48,35 @@ fn every_state() -> [Word; 5] {
 enum Event {
     Admit { now: Duration, is_silent: bool },
     Success(Epoch),
-    Failure { call: Epoch, met: Option<Cause>, now: Option<Duration>, draw: f64 },
+    Failure { call: Epoch, tripped_by: Option<Cause>, now: Option<Duration>, draw: f64 },
     RateMet(Epoch),
     Trip(Epoch, Duration),
     Release(Epoch),
-    Operate(Order),
+    Operate(Command),
 }
 
 fn context(reopenings: u32) -> Context {
     Context { epoch: EPOCH, first_round: EPOCH, reopenings }
 }
 
-fn step(word: Word, reopenings: u32, event: Event, rules: &Rules) -> Step {
-    step_in(word, context(reopenings), event, rules)
+fn step(word: Word, reopenings: u32, event: Event, settings: &Settings) -> Step {
+    step_in(word, context(reopenings), event, settings)
 }
 
-fn step_in(word: Word, context: Context, event: Event, rules: &Rules) -> Step {
+fn step_in(word: Word, context: Context, event: Event, settings: &Settings) -> Step {
     match event {
-        Event::Admit { now, is_silent } => admit(word, context.epoch, now, is_silent, rules),
-        Event::Success(call) => succeed(word, context, call, rules),
-        Event::Failure { call, met, now, draw } => fail(word, context, call, met, now, draw, rules),
-        Event::RateMet(call) => meet_rate(word, context, call, Cause::SlowCallRate, NOW, 0.0, rules),
+        Event::Admit { now, is_silent } => admit(word, context.epoch, now, is_silent, settings),
+        Event::Success(call) => succeed(word, context, call, settings),
+        Event::Failure { call, tripped_by, now, draw } => fail(word, context, call, tripped_by, now, draw, settings),
+        Event::RateMet(call) => trip_by_rate(word, context, call, Cause::SlowCallRate, NOW, 0.0, settings),
         Event::Trip(call, open_for) => trip(word, context, call, NOW, open_for),
-        Event::Release(call) => release(word, context, call, rules),
-        Event::Operate(order) => operate(word, context, order, rules),
+        Event::Release(call) => release(word, context, call, settings),
+        Event::Operate(order) => operate(word, context, order, settings),
     }
 }
 
 const fn failed(call: Epoch, now: Option<Duration>) -> Event {
-    Event::Failure { call, met: None, now, draw: 0.0 }
+    Event::Failure { call, tripped_by: None, now, draw: 0.0 }
 }
 
 fn outcomes_of(epoch: Epoch) -> [Event; 6] {
@@ -108,13 +108,13 @@ fn failure() -> Event {
 }
 
 #[track_caller]
-fn assert_step(word: Word, event: Event, rules: &Rules, next: Word, effect: Effect) {
-    assert_eq!(step(word, 0, event, rules), Step { next, effect }, "{word:?} {event:?}");
+fn assert_step(word: Word, event: Event, settings: &Settings, next: Word, effect: Effect) {
+    assert_eq!(step(word, 0, event, settings), Step { next, effect }, "{word:?} {event:?}");
 }
 
 #[track_caller]
-fn assert_begins(word: Word, event: Event, rules: &Rules, next: Word, cause: Cause, counts: (u64, u64)) {
-    assert_step(word, event, rules, next, begin_after(counts, cause));
+fn assert_begins(word: Word, event: Event, settings: &Settings, next: Word, cause: Cause, counts: (u64, u64)) {
+    assert_step(word, event, settings, next, begin_after(counts, cause));
 }
 
 /// The word of the next epoch that stays open until `millis` past [`NOW`].
@@ -128,7 +128,7 @@ mod admissions {
     #[test]
     fn closed_and_forced_closed_admit_and_stay_as_they_are() {
         for word in [closed(0), closed(2), Word::forced_closed(EPOCH)] {
-            assert_step(word, admission(NOW), &rules(), word, Effect::Admit);
+            assert_step(word, admission(NOW), &settings(), word, Effect::Admit);
         }
     }
 
@@ -136,14 +136,14 @@ mod admissions {
     fn forced_open_refuses_whatever_the_time() {
         for now in [Duration::ZERO, Duration::MAX] {
             let word = Word::forced_open(EPOCH);
-            assert_step(word, admission(now), &rules(), word, Effect::RefuseForced);
+            assert_step(word, admission(now), &settings(), word, Effect::RejectForced);
         }
     }
 
     #[test]
     fn open_refuses_until_the_last_moment_before_its_deadline() {
         for now in [Duration::ZERO, Duration::from_secs(105) - Duration::from_nanos(1)] {
-            assert_step(open(), admission(now), &rules(), open(), Effect::RefuseOpen);
+            assert_step(open(), admission(now), &settings(), open(), Effect::RejectOpen);
         }
     }
 
@@ -151,16 +151,16 @@ mod admissions {
     fn open_becomes_half_open_with_its_first_probe_at_the_deadline_and_after_it() {
         let probing = Word::half_open(EPOCH.next()).with_probe();
         for now in [Duration::from_secs(105), Duration::MAX] {
-            assert_begins(open(), admission(now), &rules(), probing, Cause::ResetTimeout, (0, 0));
+            assert_begins(open(), admission(now), &settings(), probing, Cause::ResetTimeout, (0, 0));
         }
     }
 
     #[test]
     fn half_open_admits_up_to_its_capacity() {
-        assert_step(half_open(0, 0, 0), admission(NOW), &rules(), half_open(1, 0, 0), Effect::Admit);
-        assert_step(half_open(1, 2, 2), admission(NOW), &rules(), half_open(2, 2, 2), Effect::Admit);
+        assert_step(half_open(0, 0, 0), admission(NOW), &settings(), half_open(1, 0, 0), Effect::Admit);
+        assert_step(half_open(1, 2, 2), admission(NOW), &settings(), half_open(2, 2, 2), Effect::Admit);
         for full in [half_open(2, 0, 0), half_open(3, 0, 0)] {
-            assert_step(full, admission(NOW), &rules(), full, Effect::RefuseFull);
+            assert_step(full, admission(NOW), &settings(), full, Effect::RejectFull);
         }
     }
 
@@ -169,45 +169,45 @@ mod admissions {
         let event = Event::Admit { now: NOW, is_silent: true };
         for full in [half_open(2, 1, 1), half_open(4, 1, 1).with_raise(2), half_open(3, 1, 1)] {
             let next = full.next_round(EPOCH.next());
-            assert_step(full, event, &rules(), next, Effect::BeginRound(1));
+            assert_step(full, event, &settings(), next, Effect::BeginRound(1));
             assert_eq!((next.in_flight(), next.raise()), (1, 0));
             assert_eq!((next.successes(), next.probe_errors()), (1, 1));
         }
-        let rules = Rules { half_open_capacity: 1, half_open_max_capacity: 1, ..rules() };
+        let settings = Settings { half_open_capacity: 1, half_open_max_capacity: 1, ..settings() };
         let full = half_open(1, 0, 0);
-        assert_step(full, event, &rules, full.next_round(EPOCH.next()), Effect::BeginRound(0));
+        assert_step(full, event, &settings, full.next_round(EPOCH.next()), Effect::BeginRound(0));
     }
 
     #[test]
     fn a_silence_needs_a_full_state() {
         let event = Event::Admit { now: NOW, is_silent: true };
-        assert_step(half_open(1, 1, 1), event, &rules(), half_open(2, 1, 1), Effect::Admit);
+        assert_step(half_open(1, 1, 1), event, &settings(), half_open(2, 1, 1), Effect::Admit);
     }
 
     #[test]
     fn a_silence_decides_nothing_outside_half_open() {
         let event = Event::Admit { now: NOW, is_silent: true };
-        assert_step(open(), event, &rules(), open(), Effect::RefuseOpen);
-        assert_step(Word::forced_open(EPOCH), event, &rules(), Word::forced_open(EPOCH), Effect::RefuseForced);
-        assert_step(closed(1), event, &rules(), closed(1), Effect::Admit);
+        assert_step(open(), event, &settings(), open(), Effect::RejectOpen);
+        assert_step(Word::forced_open(EPOCH), event, &settings(), Word::forced_open(EPOCH), Effect::RejectForced);
+        assert_step(closed(1), event, &settings(), closed(1), Effect::Admit);
     }
 
     #[test]
     fn the_largest_capacity_is_reached_and_not_exceeded() {
-        let rules = Rules { half_open_capacity: MAX_PROBES, half_open_max_capacity: MAX_PROBES, ..rules() };
+        let settings = Settings { half_open_capacity: MAX_PROBES, half_open_max_capacity: MAX_PROBES, ..settings() };
         let full = half_open(MAX_PROBES, 0, 0);
-        assert_step(half_open(MAX_PROBES - 1, 0, 0), admission(NOW), &rules, full, Effect::Admit);
-        assert_step(full, admission(NOW), &rules, full, Effect::RefuseFull);
+        assert_step(half_open(MAX_PROBES - 1, 0, 0), admission(NOW), &settings, full, Effect::Admit);
+        assert_step(full, admission(NOW), &settings, full, Effect::RejectFull);
         let silent = Event::Admit { now: NOW, is_silent: true };
         let freed = Effect::BeginRound(MAX_PROBES - 1);
-        assert_step(full, silent, &rules, full.next_round(EPOCH.next()), freed);
+        assert_step(full, silent, &settings, full.next_round(EPOCH.next()), freed);
     }
 
     #[test]
     fn the_epoch_after_the_last_is_the_first() {
         let last = Epoch::new(crate::machine::word::EPOCH.max());
         assert_eq!(last.next().number(), 0);
-        let step = admit(Word::open(last, DEADLINE), last, Duration::MAX, false, &rules());
+        let step = admit(Word::open(last, DEADLINE), last, Duration::MAX, false, &settings());
         assert_eq!(step.next, Word::half_open(Epoch::new(0)).with_probe());
     }
 }
@@ -218,100 +218,107 @@ mod outcomes_while_closed {
     #[test]
     fn a_success_clears_the_errors() {
         for errors in [0, 1, 2] {
-            assert_step(closed(errors), SUCCESS, &rules(), closed(0), Effect::Counted);
+            assert_step(closed(errors), SUCCESS, &settings(), closed(0), Effect::Counted);
         }
     }
 
     #[test]
     fn a_release_changes_nothing() {
-        assert_step(closed(2), RELEASE, &rules(), closed(2), Effect::Counted);
+        assert_step(closed(2), RELEASE, &settings(), closed(2), Effect::Counted);
     }
 
     #[test]
     fn failures_below_the_threshold_are_counted_and_need_no_clock() {
-        assert_step(closed(0), UNTIMED_FAILURE, &rules(), closed(1), Effect::Counted);
-        assert_step(closed(1), UNTIMED_FAILURE, &rules(), closed(2), Effect::Counted);
-        assert_step(closed(1), failure(), &rules(), closed(2), Effect::Counted);
+        assert_step(closed(0), UNTIMED_FAILURE, &settings(), closed(1), Effect::Counted);
+        assert_step(closed(1), UNTIMED_FAILURE, &settings(), closed(2), Effect::Counted);
+        assert_step(closed(1), failure(), &settings(), closed(2), Effect::Counted);
     }
 
     #[test]
     fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
-        assert_step(closed(2), UNTIMED_FAILURE, &rules(), closed(2), Effect::NeedsClock);
+        assert_step(closed(2), UNTIMED_FAILURE, &settings(), closed(2), Effect::NeedsClock);
     }
 
     #[test]
     fn the_failure_at_the_threshold_opens_for_the_reset_timeout() {
-        assert_begins(closed(2), failure(), &rules(), opened_for(5_000), Cause::ErrorThreshold, (3, 0));
+        assert_begins(closed(2), failure(), &settings(), opened_for(5_000), Cause::ErrorThreshold, (3, 0));
     }
 
     #[test]
     fn a_threshold_of_one_opens_with_the_first_failure() {
-        let rules = Rules { error_threshold: Some(1), ..rules() };
-        assert_step(closed(0), UNTIMED_FAILURE, &rules, closed(0), Effect::NeedsClock);
-        assert_begins(closed(0), failure(), &rules, opened_for(5_000), Cause::ErrorThreshold, (1, 0));
+        let settings = Settings { error_threshold: Some(1), ..settings() };
+        assert_step(closed(0), UNTIMED_FAILURE, &settings, closed(0), Effect::NeedsClock);
+        assert_begins(closed(0), failure(), &settings, opened_for(5_000), Cause::ErrorThreshold, (1, 0));
     }
 
     #[test]
     fn the_largest_threshold_opens_with_its_last_failure_only() {
-        let rules = Rules { error_threshold: Some(u32::MAX), ..rules() };
+        let settings = Settings { error_threshold: Some(u32::MAX), ..settings() };
         let most = u64::from(u32::MAX);
-        assert_step(closed(most - 2), failure(), &rules, closed(most - 1), Effect::Counted);
-        assert_begins(closed(most - 1), failure(), &rules, opened_for(5_000), Cause::ErrorThreshold, (most, 0));
+        assert_step(closed(most - 2), failure(), &settings, closed(most - 1), Effect::Counted);
+        assert_begins(closed(most - 1), failure(), &settings, opened_for(5_000), Cause::ErrorThreshold, (most, 0));
     }
 
     #[test]
     fn without_a_threshold_failures_open_nothing_and_saturate() {
-        let rules = Rules { error_threshold: None, ..rules() };
+        let settings = Settings { error_threshold: None, ..settings() };
         let most = u64::from(u32::MAX);
-        assert_step(closed(0), failure(), &rules, closed(1), Effect::Counted);
-        assert_step(closed(most), failure(), &rules, closed(most), Effect::Counted);
+        assert_step(closed(0), failure(), &settings, closed(1), Effect::Counted);
+        assert_step(closed(most), failure(), &settings, closed(most), Effect::Counted);
     }
 
     #[test]
     fn a_trip_opens_at_once_for_its_own_time_and_counts_as_an_error() {
-        assert_begins(closed(0), TRIP, &rules(), opened_for(250), Cause::Tripped, (1, 0));
-        assert_begins(closed(2), TRIP, &rules(), opened_for(250), Cause::Tripped, (3, 0));
+        assert_begins(closed(0), TRIP, &settings(), opened_for(250), Cause::Tripped, (1, 0));
+        assert_begins(closed(2), TRIP, &settings(), opened_for(250), Cause::Tripped, (3, 0));
     }
 
     #[test]
     fn after_a_close_the_backoff_begins_at_the_reset_timeout_and_goes_on_with_the_re_openings() {
-        let deadline_after = |reopenings| step(closed(2), reopenings, failure(), &rules()).next.deadline();
+        let deadline_after = |reopenings| step(closed(2), reopenings, failure(), &settings()).next.deadline();
         assert_eq!(deadline_after(0), opened_for(5_000).deadline());
         assert_eq!(deadline_after(1), opened_for(10_000).deadline());
     }
 
     #[test]
     fn a_rate_that_is_met_opens_with_its_cause_after_the_threshold_had_its_say() {
-        let rules = Rules { error_threshold: Some(4), ..rules() };
-        let failing = |met| Event::Failure { call: EPOCH, met, now: Some(NOW), draw: 0.0 };
-        assert_begins(closed(2), failing(Some(Cause::ErrorRate)), &rules, opened_for(5_000), Cause::ErrorRate, (3, 0));
+        let settings = Settings { error_threshold: Some(4), ..settings() };
+        let failing = |tripped_by| Event::Failure { call: EPOCH, tripped_by, now: Some(NOW), draw: 0.0 };
+        assert_begins(
+            closed(2),
+            failing(Some(Cause::ErrorRate)),
+            &settings,
+            opened_for(5_000),
+            Cause::ErrorRate,
+            (3, 0),
+        );
         assert_begins(
             closed(3),
             failing(Some(Cause::ErrorRate)),
-            &rules,
+            &settings,
             opened_for(5_000),
             Cause::ErrorThreshold,
             (4, 0),
         );
-        assert_begins(closed(2), rate_met(EPOCH), &rules, opened_for(5_000), Cause::SlowCallRate, (2, 0));
-        let untimed = Event::Failure { call: EPOCH, met: Some(Cause::ErrorRate), now: None, draw: 0.0 };
-        assert_step(closed(2), untimed, &rules, closed(2), Effect::NeedsClock);
+        assert_begins(closed(2), rate_met(EPOCH), &settings, opened_for(5_000), Cause::SlowCallRate, (2, 0));
+        let untimed = Event::Failure { call: EPOCH, tripped_by: Some(Cause::ErrorRate), now: None, draw: 0.0 };
+        assert_step(closed(2), untimed, &settings, closed(2), Effect::NeedsClock);
     }
 
     #[test]
     fn a_rate_that_is_met_says_nothing_of_probes_and_forced_states() {
         for word in [half_open(2, 1, 1), Word::forced_closed(EPOCH)] {
-            assert_eq!(step(word, 0, rate_met(EPOCH), &rules()).next, word);
+            assert_eq!(step(word, 0, rate_met(EPOCH), &settings()).next, word);
         }
     }
 
     #[test]
     fn a_deadline_saturates() {
-        let endless = Rules { reset_timeout: Duration::MAX, ..rules() };
-        let event = Event::Failure { call: EPOCH, met: None, now: Some(Duration::MAX), draw: 1.0 };
+        let endless = Settings { reset_timeout: Duration::MAX, ..settings() };
+        let event = Event::Failure { call: EPOCH, tripped_by: None, now: Some(Duration::MAX), draw: 1.0 };
         assert_eq!(step(closed(2), u32::MAX, event, &endless).next, Word::open(EPOCH.next(), Millis::MAX));
         let event = Event::Trip(EPOCH, Duration::MAX);
-        assert_eq!(step(closed(0), 0, event, &rules()).next, Word::open(EPOCH.next(), Millis::MAX));
+        assert_eq!(step(closed(0), 0, event, &settings()).next, Word::open(EPOCH.next(), Millis::MAX));
     }
 }
 
@@ -321,102 +328,109 @@ mod outcomes_while_half_open {
     #[test]
     fn a_release_gives_the_slot_back_and_nothing_else() {
         let next = after_returns(half_open(1, 1, 1), 1);
-        assert_step(half_open(2, 1, 1), RELEASE, &rules(), next, Effect::Free(1));
+        assert_step(half_open(2, 1, 1), RELEASE, &settings(), next, Effect::Free(1));
         let next = after_returns(half_open(0, 2, 2), 1);
-        assert_step(half_open(1, 2, 2), RELEASE, &rules(), next, Effect::Free(1));
+        assert_step(half_open(1, 2, 2), RELEASE, &settings(), next, Effect::Free(1));
     }
 
     #[test]
     fn a_success_gives_the_slot_back_and_raises_the_capacity() {
         let next = half_open(1, 1, 2).with_raise(1);
-        assert_step(half_open(2, 0, 2), SUCCESS, &rules(), next, Effect::Free(2));
+        assert_step(half_open(2, 0, 2), SUCCESS, &settings(), next, Effect::Free(2));
     }
 
     #[test]
     fn slow_start_ends_at_the_maximum_capacity() {
-        let rules = Rules { success_threshold: 9, ..rules() };
+        let settings = Settings { success_threshold: 9, ..settings() };
         let next = half_open(3, 2, 0).with_raise(2);
-        assert_step(half_open(4, 1, 0).with_raise(1), SUCCESS, &rules, next, Effect::Free(1));
+        assert_step(half_open(4, 1, 0).with_raise(1), SUCCESS, &settings, next, Effect::Free(1));
         let next = half_open(3, 3, 0).with_raise(2);
-        assert_step(half_open(4, 2, 0).with_raise(2), SUCCESS, &rules, next, Effect::Free(1));
-        assert_step(next, admission(NOW), &rules, half_open(4, 3, 0).with_raise(2), Effect::Admit);
+        assert_step(half_open(4, 2, 0).with_raise(2), SUCCESS, &settings, next, Effect::Free(1));
+        assert_step(next, admission(NOW), &settings, half_open(4, 3, 0).with_raise(2), Effect::Admit);
         let full = half_open(4, 3, 0).with_raise(2);
-        assert_step(full, admission(NOW), &rules, full, Effect::RefuseFull);
+        assert_step(full, admission(NOW), &settings, full, Effect::RejectFull);
     }
 
     #[test]
     fn without_slow_start_a_success_frees_just_its_slot() {
-        let rules = Rules { half_open_max_capacity: 2, ..rules() };
-        assert_step(half_open(2, 0, 0), SUCCESS, &rules, half_open(1, 1, 0), Effect::Free(1));
+        let settings = Settings { half_open_max_capacity: 2, ..settings() };
+        assert_step(half_open(2, 0, 0), SUCCESS, &settings, half_open(1, 1, 0), Effect::Free(1));
     }
 
     #[test]
     fn a_slot_beyond_the_capacity_frees_nothing_when_it_comes_back() {
-        let rules = Rules { half_open_max_capacity: 2, ..rules() };
-        assert_step(half_open(3, 0, 0), RELEASE, &rules, after_returns(half_open(2, 0, 0), 1), Effect::Free(0));
-        assert_step(half_open(3, 0, 0), SUCCESS, &rules, half_open(2, 1, 0), Effect::Free(0));
-        assert_step(half_open(3, 0, 0), failure(), &rules, half_open(2, 0, 1), Effect::Free(0));
+        let settings = Settings { half_open_max_capacity: 2, ..settings() };
+        assert_step(half_open(3, 0, 0), RELEASE, &settings, after_returns(half_open(2, 0, 0), 1), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), SUCCESS, &settings, half_open(2, 1, 0), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), failure(), &settings, half_open(2, 0, 1), Effect::Free(0));
     }
 
     #[test]
     fn the_success_at_the_threshold_closes_with_all_counts_zero() {
         let next = Word::closed(EPOCH.next());
-        assert_begins(half_open(2, 2, 1), SUCCESS, &rules(), next, Cause::SuccessThreshold, (1, 3));
+        assert_begins(half_open(2, 2, 1), SUCCESS, &settings(), next, Cause::SuccessThreshold, (1, 3));
     }
 
     #[test]
     fn a_success_threshold_of_one_closes_with_the_first_success() {
-        let rules = Rules { success_threshold: 1, ..rules() };
+        let settings = Settings { success_threshold: 1, ..settings() };
         let next = Word::closed(EPOCH.next());
-        assert_begins(half_open(1, 0, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, 1));
+        assert_begins(half_open(1, 0, 0), SUCCESS, &settings, next, Cause::SuccessThreshold, (0, 1));
     }
 
     #[test]
     fn the_largest_success_threshold_closes_with_its_last_success_only() {
-        let rules = Rules { success_threshold: MAX_PROBES, half_open_max_capacity: 2, ..rules() };
-        assert_step(half_open(1, MOST - 2, 0), SUCCESS, &rules, half_open(0, MOST - 1, 0), Effect::Free(1));
+        let settings = Settings { success_threshold: MAX_PROBES, half_open_max_capacity: 2, ..settings() };
+        assert_step(half_open(1, MOST - 2, 0), SUCCESS, &settings, half_open(0, MOST - 1, 0), Effect::Free(1));
         let next = Word::closed(EPOCH.next());
-        assert_begins(half_open(1, MOST - 1, 0), SUCCESS, &rules, next, Cause::SuccessThreshold, (0, MOST));
+        assert_begins(half_open(1, MOST - 1, 0), SUCCESS, &settings, next, Cause::SuccessThreshold, (0, MOST));
     }
 
     #[test]
     fn a_failure_below_the_threshold_gives_the_slot_back_and_begins_the_successes_anew() {
         let raised = half_open(2, 2, 1).with_raise(2);
         let next = half_open(1, 0, 2).with_raise(2);
-        assert_step(raised, UNTIMED_FAILURE, &rules(), next, Effect::Free(1));
-        assert_step(raised, failure(), &rules(), next, Effect::Free(1));
+        assert_step(raised, UNTIMED_FAILURE, &settings(), next, Effect::Free(1));
+        assert_step(raised, failure(), &settings(), next, Effect::Free(1));
     }
 
     #[test]
     fn the_failure_at_the_threshold_asks_for_the_clock_without_a_change_of_the_word() {
         let word = half_open(2, 1, 2);
-        assert_step(word, UNTIMED_FAILURE, &rules(), word, Effect::NeedsClock);
+        assert_step(word, UNTIMED_FAILURE, &settings(), word, Effect::NeedsClock);
     }
 
     #[test]
     fn the_failure_at_the_threshold_opens_for_the_next_step_of_the_backoff() {
-        assert_begins(half_open(2, 1, 2), failure(), &rules(), opened_for(10_000), Cause::ProbeFailed, (3, 0));
-        let deadline_after = |reopenings| step(half_open(1, 0, 2), reopenings, failure(), &rules()).next.deadline();
+        assert_begins(half_open(2, 1, 2), failure(), &settings(), opened_for(10_000), Cause::ProbeFailed, (3, 0));
+        let deadline_after = |reopenings| step(half_open(1, 0, 2), reopenings, failure(), &settings()).next.deadline();
         assert_eq!(deadline_after(1), opened_for(20_000).deadline());
         assert_eq!(deadline_after(1_023), opened_for(60_000).deadline());
     }
 
     #[test]
     fn an_error_threshold_of_one_opens_with_the_first_failure() {
-        let rules = Rules { half_open_error_threshold: 1, ..rules() };
-        assert_begins(half_open(1, 2, 0), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (1, 0));
+        let settings = Settings { half_open_error_threshold: 1, ..settings() };
+        assert_begins(half_open(1, 2, 0), failure(), &settings, opened_for(10_000), Cause::ProbeFailed, (1, 0));
     }
 
     #[test]
     fn the_largest_error_threshold_opens_with_its_last_failure_only() {
-        let rules = Rules { half_open_error_threshold: MAX_PROBES, ..rules() };
-        assert_step(half_open(1, 0, MOST - 2), failure(), &rules, half_open(0, 0, MOST - 1), Effect::Free(1));
-        assert_begins(half_open(1, 0, MOST - 1), failure(), &rules, opened_for(10_000), Cause::ProbeFailed, (MOST, 0));
+        let settings = Settings { half_open_error_threshold: MAX_PROBES, ..settings() };
+        assert_step(half_open(1, 0, MOST - 2), failure(), &settings, half_open(0, 0, MOST - 1), Effect::Free(1));
+        assert_begins(
+            half_open(1, 0, MOST - 1),
+            failure(),
+            &settings,
+            opened_for(10_000),
+            Cause::ProbeFailed,
+            (MOST, 0),
+        );
     }
 
     #[test]
     fn a_trip_opens_at_once_for_its_own_time() {
-        assert_begins(half_open(2, 2, 1), TRIP, &rules(), opened_for(250), Cause::Tripped, (2, 0));
+        assert_begins(half_open(2, 2, 1), TRIP, &settings(), opened_for(250), Cause::Tripped, (2, 0));
     }
 }
 
@@ -427,7 +441,7 @@ mod outcomes_elsewhere {
     fn forced_closed_counts_every_outcome_and_stays() {
         let word = Word::forced_closed(EPOCH);
         for event in outcomes_of(EPOCH) {
-            assert_step(word, event, &rules(), word, Effect::Counted);
+            assert_step(word, event, &settings(), word, Effect::Counted);
         }
     }
 
@@ -435,7 +449,7 @@ mod outcomes_elsewhere {
     fn open_and_forced_open_stay_whatever_a_call_of_their_epoch_would_say() {
         for word in [open(), Word::forced_open(EPOCH)] {
             for event in outcomes_of(EPOCH) {
-                assert_step(word, event, &rules(), word, Effect::Late);
+                assert_step(word, event, &settings(), word, Effect::Late);
             }
         }
     }
@@ -445,7 +459,7 @@ mod outcomes_elsewhere {
         for word in every_state() {
             for epoch in [Epoch::new(0), Epoch::new(6), EPOCH.next()] {
                 for event in outcomes_of(epoch) {
-                    assert_step(word, event, &rules(), word, Effect::Late);
+                    assert_step(word, event, &settings(), word, Effect::Late);
                 }
             }
         }
@@ -453,10 +467,10 @@ mod outcomes_elsewhere {
 
     #[test]
     fn a_late_failure_at_a_threshold_of_one_opens_nothing() {
-        let rules = Rules { error_threshold: Some(1), half_open_error_threshold: 1, ..rules() };
+        let settings = Settings { error_threshold: Some(1), half_open_error_threshold: 1, ..settings() };
         for word in [closed(0), half_open(1, 0, 0)] {
             let event = failed(Epoch::new(6), Some(NOW));
-            assert_step(word, event, &rules, word, Effect::Late);
+            assert_step(word, event, &settings, word, Effect::Late);
         }
     }
 }
@@ -474,7 +488,7 @@ mod rounds {
 
     #[track_caller]
     fn assert_third(word: Word, event: Event, next: Word, effect: Effect) {
-        assert_eq!(step_in(word, CONTEXT, event, &rules()), Step { next, effect }, "{word:?} {event:?}");
+        assert_eq!(step_in(word, CONTEXT, event, &settings()), Step { next, effect }, "{word:?} {event:?}");
     }
 
     #[test]
@@ -543,41 +557,41 @@ mod rounds {
 mod orders {
     use super::*;
 
-    fn assert_operates(order: Order, next: Word, cause: Cause) {
+    fn assert_operates(order: Command, next: Word, cause: Cause) {
         for word in every_state() {
             let counts = counts(word);
-            assert_begins(word, Event::Operate(order), &rules(), next, cause, counts);
+            assert_begins(word, Event::Operate(order), &settings(), next, cause, counts);
         }
     }
 
     #[test]
     fn an_order_moves_from_every_state_and_begins_an_epoch_without_counts() {
         let next = EPOCH.next();
-        let open_for = Order::OpenFor { now: NOW, open_for: RETRY_AFTER };
-        assert_operates(Order::Close, Word::closed(next), Cause::Manual);
-        assert_operates(Order::Reset, Word::closed(next), Cause::Reset);
-        assert_operates(Order::HalfOpen, Word::half_open(next), Cause::Manual);
-        assert_operates(Order::ForceOpen, Word::forced_open(next), Cause::Manual);
-        assert_operates(Order::ForceClosed, Word::forced_closed(next), Cause::Manual);
+        let open_for = Command::OpenFor { now: NOW, open_for: RETRY_AFTER };
+        assert_operates(Command::Close, Word::closed(next), Cause::Manual);
+        assert_operates(Command::Reset, Word::closed(next), Cause::Reset);
+        assert_operates(Command::HalfOpen, Word::half_open(next), Cause::Manual);
+        assert_operates(Command::ForceOpen, Word::forced_open(next), Cause::Manual);
+        assert_operates(Command::ForceClosed, Word::forced_closed(next), Cause::Manual);
         assert_operates(open_for, opened_for(250), Cause::Manual);
     }
 
     #[test]
     fn an_opening_by_hand_lasts_as_long_as_the_backoff_says_for_the_state_that_is_left() {
-        let order = Order::Open { now: NOW, draw: 0.0 };
+        let order = Command::Open { now: NOW, draw: 0.0 };
         for word in every_state() {
             let millis = if word.state() == State::HalfOpen { 20_000 } else { 10_000 };
             let expected = Step { next: opened_for(millis), effect: begin_after(counts(word), Cause::Manual) };
-            assert_eq!(step(word, 1, Event::Operate(order), &rules()), expected, "{word:?}");
+            assert_eq!(step(word, 1, Event::Operate(order), &settings()), expected, "{word:?}");
         }
     }
 
     #[test]
     fn the_draw_picks_the_jitter() {
-        let rules = Rules { jitter: 0.5, ..rules() };
+        let settings = Settings { jitter: 0.5, ..settings() };
         let deadline = |draw| {
-            let order = Event::Operate(Order::Open { now: NOW, draw });
-            step(closed(0), 0, order, &rules).next
+            let order = Event::Operate(Command::Open { now: NOW, draw });
+            step(closed(0), 0, order, &settings).next
         };
         assert_eq!(deadline(0.0), opened_for(5_000));
         assert_eq!(deadline(1.0), opened_for(7_500));
@@ -585,10 +599,10 @@ mod orders {
 
     #[test]
     fn only_orders_that_open_say_when_they_were_given() {
-        for order in [Order::Open { now: NOW, draw: 0.0 }, Order::OpenFor { now: NOW, open_for: RETRY_AFTER }] {
+        for order in [Command::Open { now: NOW, draw: 0.0 }, Command::OpenFor { now: NOW, open_for: RETRY_AFTER }] {
             assert_eq!(order.opens_at(), Some(NOW), "{order:?}");
         }
-        for order in [Order::Close, Order::HalfOpen, Order::ForceOpen, Order::ForceClosed, Order::Reset] {
+        for order in [Command::Close, Command::HalfOpen, Command::ForceOpen, Command::ForceClosed, Command::Reset] {
             assert_eq!(order.opens_at(), None, "{order:?}");
         }
     }
@@ -596,13 +610,13 @@ mod orders {
 
 #[test]
 fn an_outcome_asks_for_the_clock_where_a_look_at_the_word_before_it_says_so() {
-    let rules = rules();
+    let settings = settings();
     for word in every_state().into_iter().chain((0..3).map(closed)).chain((0..3).map(|errors| half_open(1, 0, errors)))
     {
-        for met in [None, Some(Cause::ErrorRate)] {
-            let event = Event::Failure { call: EPOCH, met, now: None, draw: 0.0 };
-            let needs_clock = step(word, 0, event, &rules).effect == Effect::NeedsClock;
-            assert_eq!(needs_clock, opening_cause(word, met, &rules).is_some(), "{word:?} {met:?}");
+        for tripped_by in [None, Some(Cause::ErrorRate)] {
+            let event = Event::Failure { call: EPOCH, tripped_by, now: None, draw: 0.0 };
+            let needs_clock = step(word, 0, event, &settings).effect == Effect::NeedsClock;
+            assert_eq!(needs_clock, opening_cause(word, tripped_by, &settings).is_some(), "{word:?} {tripped_by:?}");
         }
     }
 }
@@ -630,8 +644,8 @@ mod recovery {
     use super::*;
     use crate::recovery::Recovery;
 
-    fn rules_with_steps() -> Rules {
-        Rules { recovery: Some(Recovery::steps([0.1, 0.2]).each(NOW)), ..rules() }
+    fn rules_with_steps() -> Settings {
+        Settings { recovery: Some(Recovery::steps([0.1, 0.2]).each(NOW)), ..settings() }
     }
 
     fn at_step(step: u32) -> Word {
@@ -645,7 +659,7 @@ mod recovery {
         assert_begins(
             half_open(1, 2, 1),
             SUCCESS,
-            &rules(),
+            &settings(),
             Word::closed(EPOCH.next()),
             Cause::SuccessThreshold,
             (1, 3),
@@ -664,10 +678,10 @@ mod recovery {
 
     #[test]
     fn a_release_and_an_outcome_of_another_epoch_change_nothing() {
-        let rules = rules_with_steps();
-        assert_step(at_step(1), RELEASE, &rules, at_step(1), Effect::Counted);
+        let settings = rules_with_steps();
+        assert_step(at_step(1), RELEASE, &settings, at_step(1), Effect::Counted);
         for event in outcomes_of(Epoch::new(6)) {
-            assert_step(at_step(1), event, &rules, at_step(1), Effect::Late);
+            assert_step(at_step(1), event, &settings, at_step(1), Effect::Late);
         }
     }
 
@@ -678,8 +692,8 @@ mod recovery {
 
     #[test]
     fn a_relapse_opens_for_the_next_backoff_from_the_step_that_was_judged() {
-        let rules = rules_with_steps();
-        let relapse = |word, judged| relapse(word, context(1), judged, Cause::ErrorRate, NOW, 0.0, &rules);
+        let settings = rules_with_steps();
+        let relapse = |word, judged| relapse(word, context(1), judged, Cause::ErrorRate, NOW, 0.0, &settings);
         for word in [at_step(1), at_step(1).with_step_over()] {
             let opened = Step { next: opened_for(20_000), effect: begin_after((0, 0), Cause::ErrorRate) };
             assert_eq!(relapse(word, at_step(1)), opened);
@@ -706,11 +720,11 @@ mod recovery {
     #[test]
     fn an_order_ends_the_steps() {
         for (order, next) in [
-            (Order::Close, Word::closed(EPOCH.next())),
-            (Order::HalfOpen, Word::half_open(EPOCH.next())),
-            (Order::ForceOpen, Word::forced_open(EPOCH.next())),
-            (Order::ForceClosed, Word::forced_closed(EPOCH.next())),
-            (Order::Open { now: NOW, draw: 0.0 }, opened_for(10_000)),
+            (Command::Close, Word::closed(EPOCH.next())),
+            (Command::HalfOpen, Word::half_open(EPOCH.next())),
+            (Command::ForceOpen, Word::forced_open(EPOCH.next())),
+            (Command::ForceClosed, Word::forced_closed(EPOCH.next())),
+            (Command::Open { now: NOW, draw: 0.0 }, opened_for(10_000)),
         ] {
             assert_begins(at_step(1), Event::Operate(order), &rules_with_steps(), next, Cause::Manual, (0, 0));
         }

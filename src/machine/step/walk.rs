@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// A place in the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct WalkPlace {
     word: Word,
     reopenings: u32,
     /// The calls of a half-open epoch that have not been settled, by the walk's own count.
@@ -35,7 +35,7 @@ enum Event {
     Failure(Epoch, Option<Duration>),
     Trip(Epoch),
     Release(Epoch),
-    Operate(Order),
+    Operate(Command),
     /// The time of the step of recovery is over.
     StepOver,
     /// The step held.
@@ -45,7 +45,7 @@ enum Event {
 }
 
 struct Walk {
-    rules: Rules,
+    settings: Settings,
     /// So many probes may be silent at the same time.
     most_silent: u64,
 }
@@ -74,7 +74,7 @@ fn moved_here(word: Word) -> Word {
     }
 }
 
-impl Place {
+impl WalkPlace {
     fn context(&self) -> Context {
         let word = self.word;
         let is_continued = word.state() == State::HalfOpen && !word.is_recovering() && word.is_continued();
@@ -84,16 +84,16 @@ impl Place {
 }
 
 impl Walk {
-    fn events(&self, place: Place) -> Vec<Event> {
+    fn events(&self, place: WalkPlace) -> Vec<Event> {
         let mut events = vec![
             Event::Admit { is_silent: false },
-            Event::Operate(Order::Close),
-            Event::Operate(Order::Open { now: now(), draw: 0.0 }),
-            Event::Operate(Order::OpenFor { now: now(), open_for: TICK }),
-            Event::Operate(Order::HalfOpen),
-            Event::Operate(Order::ForceOpen),
-            Event::Operate(Order::ForceClosed),
-            Event::Operate(Order::Reset),
+            Event::Operate(Command::Close),
+            Event::Operate(Command::Open { now: now(), draw: 0.0 }),
+            Event::Operate(Command::OpenFor { now: now(), open_for: TICK }),
+            Event::Operate(Command::HalfOpen),
+            Event::Operate(Command::ForceOpen),
+            Event::Operate(Command::ForceClosed),
+            Event::Operate(Command::Reset),
         ];
         let mut settle = |epoch| {
             events.extend([
@@ -123,21 +123,21 @@ impl Walk {
     }
 
     /// Where `event` leads, after a check that it may lead there.
-    fn go(&self, from: Place, event: Event) -> Place {
-        let (word, context, rules) = (from.word, from.context(), &self.rules);
+    fn go(&self, from: WalkPlace, event: Event) -> WalkPlace {
+        let (word, context, settings) = (from.word, from.context(), &self.settings);
         let stay = |next| Step { next, effect: Effect::Counted };
-        let steps = rules.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
+        let steps = settings.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
         let Step { next, effect } = match event {
             Event::StepOver => stay(word.with_step_over()),
             Event::Hold if (word.step() as usize) + 1 < steps => stay(word.with_step(word.step() + 1)),
             Event::Hold => conclude(word, context, word),
-            Event::Relapse => relapse(word, context, word, Cause::ErrorRate, now(), 0.0, rules),
-            Event::Admit { is_silent } => admit(word, HERE, now(), is_silent, rules),
-            Event::Success(call) => succeed(word, context, call, rules),
-            Event::Failure(call, now) => fail(word, context, call, None, now, 0.0, rules),
+            Event::Relapse => relapse(word, context, word, Cause::ErrorRate, now(), 0.0, settings),
+            Event::Admit { is_silent } => admit(word, HERE, now(), is_silent, settings),
+            Event::Success(call) => succeed(word, context, call, settings),
+            Event::Failure(call, now) => fail(word, context, call, None, now, 0.0, settings),
             Event::Trip(call) => trip(word, context, call, now(), TICK),
-            Event::Release(call) => release(word, context, call, rules),
-            Event::Operate(order) => operate(word, context, order, rules),
+            Event::Release(call) => release(word, context, call, settings),
+            Event::Operate(order) => operate(word, context, order, settings),
         };
         assert!(next.is_of(if effect.begins_epoch() { HERE.next() } else { HERE }), "{from:?} {event:?}");
         self.check_counts(next);
@@ -162,25 +162,28 @@ impl Walk {
             (State::HalfOpen, State::Open) => (from.reopenings + 1).min(3),
             _ => from.reopenings,
         };
-        Place { word: moved_here(next), reopenings, probes, silent }
+        WalkPlace { word: moved_here(next), reopenings, probes, silent }
     }
 
     fn check_counts(&self, word: Word) {
-        let rules = &self.rules;
+        let settings = &self.settings;
         match word.state() {
-            State::Closed => assert!(rules.error_threshold.is_some_and(|most| word.errors() < u64::from(most))),
+            State::Closed => assert!(settings.error_threshold.is_some_and(|most| word.errors() < u64::from(most))),
             State::HalfOpen if word.is_recovering() => {
-                let steps = rules.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
+                let steps = settings.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
                 assert!((word.step() as usize) < steps, "{word:?}");
             }
             State::HalfOpen => {
-                assert!(word.in_flight() <= u64::from(rules.half_open_max_capacity), "{word:?}");
-                assert!(word.successes() < u64::from(rules.success_threshold), "{word:?}");
-                assert!(word.probe_errors() < u64::from(rules.half_open_error_threshold), "{word:?}");
-                assert!(word.raise() <= u64::from(rules.half_open_max_capacity - rules.half_open_capacity), "{word:?}");
+                assert!(word.in_flight() <= u64::from(settings.half_open_max_capacity), "{word:?}");
+                assert!(word.successes() < u64::from(settings.success_threshold), "{word:?}");
+                assert!(word.probe_errors() < u64::from(settings.half_open_error_threshold), "{word:?}");
+                assert!(
+                    word.raise() <= u64::from(settings.half_open_max_capacity - settings.half_open_capacity),
+                    "{word:?}"
+                );
             }
             State::Open => {
-                let longest = Duration::from_millis(NOW) + rules.backoff_max;
+                let longest = Duration::from_millis(NOW) + settings.backoff_max;
                 assert!(word.deadline() <= Millis::not_before(longest), "{word:?}");
             }
             State::ForcedOpen | State::ForcedClosed => {
@@ -189,44 +192,44 @@ impl Walk {
         }
     }
 
-    fn check_effect(&self, from: Place, event: Event, next: Word, effect: Effect) {
+    fn check_effect(&self, from: WalkPlace, event: Event, next: Word, effect: Effect) {
         let is_order = matches!(event, Event::Operate(_));
         let is_forced = matches!(from.word.state(), State::ForcedOpen | State::ForcedClosed);
         assert!(is_order || !is_forced || next == from.word, "{from:?} {event:?} left a forced state");
         match effect {
-            Effect::RefuseOpen
-            | Effect::RefuseFull
-            | Effect::RefuseForced
+            Effect::RejectOpen
+            | Effect::RejectFull
+            | Effect::RejectForced
             | Effect::AskSteps
             | Effect::Late
             | Effect::NeedsClock => {
                 assert_eq!(next, from.word, "{event:?} {effect:?}");
             }
             Effect::Free(freed) => {
-                let more = free_slots(next, &self.rules) - free_slots(from.word, &self.rules);
+                let more = free_slots(next, &self.settings) - free_slots(from.word, &self.settings);
                 assert_eq!(freed, more, "{from:?} {event:?}");
                 let is_evidence = matches!(event, Event::Success(ROUND_BEFORE) | Event::Failure(ROUND_BEFORE, _));
                 assert!(!is_evidence || (freed, next.raise()) == (0, from.word.raise()), "{from:?} {event:?}");
             }
             Effect::BeginRound(free) => {
-                assert!(is_full(from.word, &self.rules), "{from:?} {event:?}");
-                assert_eq!(free, self.rules.half_open_capacity - 1);
+                assert!(is_full(from.word, &self.settings), "{from:?} {event:?}");
+                assert_eq!(free, self.settings.half_open_capacity - 1);
             }
             _ => {}
         }
     }
 
     /// A millisecond later.
-    fn tick(place: Place) -> Place {
+    fn tick(place: WalkPlace) -> WalkPlace {
         if place.word.state() != State::Open {
             return place;
         }
         let deadline = place.word.deadline().bits();
-        Place { word: Word::open(HERE, Millis::from_bits(deadline.saturating_sub(1).max(NOW))), ..place }
+        WalkPlace { word: Word::open(HERE, Millis::from_bits(deadline.saturating_sub(1).max(NOW))), ..place }
     }
 
     /// Every place that can be reached from `start`.
-    fn explore(&self, start: Place) -> HashSet<Place> {
+    fn explore(&self, start: WalkPlace) -> HashSet<WalkPlace> {
         let mut found = HashSet::from([start]);
         let mut queue = VecDeque::from([start]);
         while let Some(place) = queue.pop_front() {
@@ -242,10 +245,10 @@ impl Walk {
 
     /// Lets the dependency be well until the breaker is closed. `are_silent`: the probes that are in flight
     /// never answer.
-    fn recover(&self, mut place: Place, are_silent: bool) {
+    fn recover(&self, mut place: WalkPlace, are_silent: bool) {
         let mut unanswered = if are_silent { place.probes } else { 0 };
         // One silence at most: the round that it begins has places that are given back.
-        let enough = 2 * place.probes + 2 * u64::from(self.rules.success_threshold) + 4 + 2 * STEPS as u64;
+        let enough = 2 * place.probes + 2 * u64::from(self.settings.success_threshold) + 4 + 2 * STEPS as u64;
         for _ in 0..enough {
             if place.word.admits_all() {
                 break;
@@ -260,7 +263,7 @@ impl Walk {
             } else if place.probes > unanswered {
                 place = self.go(place, Event::Success(HERE));
             } else {
-                let is_silent = unanswered > 0 && is_full(place.word, &self.rules);
+                let is_silent = unanswered > 0 && is_full(place.word, &self.settings);
                 place = self.go(place, Event::Admit { is_silent });
                 unanswered = if is_silent { 0 } else { unanswered };
             }
@@ -269,15 +272,15 @@ impl Walk {
     }
 
     /// Lets the dependency answer the silent probes well, and nothing else happen.
-    fn hear(&self, mut place: Place) {
-        let lacking = u64::from(self.rules.success_threshold) - place.word.successes();
+    fn hear(&self, mut place: WalkPlace) {
+        let lacking = u64::from(self.settings.success_threshold) - place.word.successes();
         if place.silent < lacking {
             return;
         }
         for _ in 0..lacking {
             place = self.go(place, Event::Success(ROUND_BEFORE));
         }
-        let is_recovering = self.rules.recovery.is_some();
+        let is_recovering = self.settings.recovery.is_some();
         assert_eq!((place.word.is_recovering(), place.word.admits_all()), (is_recovering, !is_recovering), "{place:?}");
     }
 }
@@ -291,22 +294,22 @@ impl Word {
 /// Where there is recovery.
 const STEPS: usize = 3;
 
-const START: Place = Place { word: Word::closed(HERE), reopenings: 0, probes: 0, silent: 0 };
+const START: WalkPlace = WalkPlace { word: Word::closed(HERE), reopenings: 0, probes: 0, silent: 0 };
 
-fn small_rules() -> Vec<Rules> {
+fn small_rules() -> Vec<Settings> {
     let mut all = Vec::new();
     let recovery = || Recovery::steps([0.5; STEPS]).each(TICK);
     for recovery in [None, Some(recovery())] {
-        all.extend(small_probe_rules().into_iter().map(|rules| Rules { recovery: recovery.clone(), ..rules }));
+        all.extend(small_probe_rules().into_iter().map(|settings| Settings { recovery: recovery.clone(), ..settings }));
     }
     all
 }
 
-fn small_probe_rules() -> Vec<Rules> {
+fn small_probe_rules() -> Vec<Settings> {
     let mut all = Vec::new();
     for (half_open_capacity, half_open_max_capacity) in [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3)] {
         for thresholds in 0..8_u32 {
-            all.push(Rules {
+            all.push(Settings {
                 error_threshold: Some(1 + (thresholds & 1)),
                 success_threshold: 1 + (thresholds >> 1 & 1),
                 half_open_error_threshold: 1 + (thresholds >> 2),
@@ -315,18 +318,18 @@ fn small_probe_rules() -> Vec<Rules> {
                 reset_timeout: 2 * TICK,
                 backoff_factor: 2.0,
                 backoff_max: 5 * TICK,
-                ..Rules::DEFAULT
+                ..Settings::DEFAULT
             });
         }
     }
     all
 }
 
-fn recover_from_each(walk: &Walk, places: HashSet<Place>) {
+fn recover_from_each(walk: &Walk, places: HashSet<WalkPlace>) {
     for place in places {
         match place.word.state() {
             State::ForcedOpen | State::ForcedClosed => {
-                let ordered = walk.go(place, Event::Operate(Order::Close));
+                let ordered = walk.go(place, Event::Operate(Command::Close));
                 assert_eq!(ordered.word, Word::closed(HERE));
             }
             _ => {
@@ -343,9 +346,9 @@ fn recover_from_each(walk: &Walk, places: HashSet<Place>) {
 #[test]
 fn every_word_that_small_rules_reach_is_legal_and_leads_back_to_closed() {
     let (mut states, mut explored, mut most_probes) = (HashSet::new(), 0, 0);
-    for rules in small_rules() {
-        let most = rules.half_open_max_capacity;
-        let walk = Walk { rules, most_silent: 2 * u64::from(most) };
+    for settings in small_rules() {
+        let most = settings.half_open_max_capacity;
+        let walk = Walk { settings, most_silent: 2 * u64::from(most) };
         let places = walk.explore(START);
         states.extend(places.iter().map(|place| place.word.state()));
         explored += places.len();
@@ -355,16 +358,16 @@ fn every_word_that_small_rules_reach_is_legal_and_leads_back_to_closed() {
         recover_from_each(&walk, places);
     }
     assert_eq!((states.len(), most_probes), (5, 3));
-    println!("explored: {explored} places, under {} rules", small_rules().len());
+    println!("explored: {explored} places, under {} settings", small_rules().len());
 }
 
 #[test]
 fn probes_that_never_answer_lock_nothing_however_many_there_are() {
-    let rules = Rules { error_threshold: Some(1), half_open_max_capacity: 2, ..Rules::DEFAULT };
-    let walk = Walk { rules, most_silent: u64::MAX };
-    let mut place = walk.go(START, Event::Operate(Order::HalfOpen));
+    let settings = Settings { error_threshold: Some(1), half_open_max_capacity: 2, ..Settings::DEFAULT };
+    let walk = Walk { settings, most_silent: u64::MAX };
+    let mut place = walk.go(START, Event::Operate(Command::HalfOpen));
     for round in 0..10_000 {
-        while !is_full(place.word, &walk.rules) {
+        while !is_full(place.word, &walk.settings) {
             place = walk.go(place, Event::Admit { is_silent: false });
         }
         assert_eq!(place.silent, round);

@@ -36,7 +36,7 @@ fn a_call_hangs_from_the_slice_after_its_duration_until_it_leaves() {
     let slice = tested.enter(0, 5);
     assert_eq!([85, 89, 90, 1_000].map(|millis| tested.hanging(millis)), [0, 0, 1, 1]);
     assert_eq!(tested.in_flight.hanging(EPOCH.next(), at(95)), 0);
-    tested.in_flight.leave(0, slice);
+    tested.in_flight.finish(0, slice);
     assert_eq!(tested.hanging(95), 0);
 }
 
@@ -46,10 +46,10 @@ fn a_call_hangs_however_long_ago_its_slice_left_the_ring() {
     let slice = tested.enter(0, 5);
     for number in 1..100 {
         let healthy = tested.enter(0, 5 + 10 * number);
-        tested.in_flight.leave(0, healthy);
+        tested.in_flight.finish(0, healthy);
     }
     assert_eq!(tested.hanging(1_000), 1);
-    tested.in_flight.leave(0, slice);
+    tested.in_flight.finish(0, slice);
     assert_eq!(tested.hanging(1_000), 0);
 }
 
@@ -62,9 +62,9 @@ fn each_call_hangs_once_its_own_slice_is_old_and_until_it_leaves() {
         assert_eq!(tested.hanging(10 * number + 9), 2 * number.saturating_sub(9), "{number}");
     }
     for (number, [one, other]) in (1..=40).zip(slices) {
-        tested.in_flight.leave(0, one);
+        tested.in_flight.finish(0, one);
         assert_eq!(tested.hanging(1_000), 2 * (40 - number) + 1, "{number}");
-        tested.in_flight.leave(0, other);
+        tested.in_flight.finish(0, other);
     }
     assert_eq!(tested.hanging(1_000), 0);
 }
@@ -75,13 +75,13 @@ fn a_call_that_ends_on_another_stripe_does_not_hang() {
     let slices: Vec<_> = (0..30).map(|number| tested.enter(0, 5 + 10 * number)).collect();
     assert_eq!(tested.hanging(1_000), 30);
     for slice in slices {
-        tested.in_flight.leave(1, slice);
+        tested.in_flight.finish(1, slice);
     }
     assert_eq!(tested.hanging(1_000), 0);
     // Where the balances leave their words.
     for number in 100..140 {
         let slice = tested.enter(number % 2, 5 + 10 * number as u64);
-        tested.in_flight.leave((number + 1) % 2, slice);
+        tested.in_flight.finish((number + 1) % 2, slice);
         assert_eq!(tested.hanging(5 + 10 * number as u64), 0, "{number}");
     }
 }
@@ -98,7 +98,7 @@ fn calls_that_end_on_other_stripes_do_not_hang_however_many_there_have_been() {
             tested.in_flight.balances.of(stripe, Balances::new).older.store(pack(first, balance), Ordering::Relaxed);
         }
         assert_eq!(tested.hanging(1_000), 1, "{calls} calls");
-        tested.in_flight.leave(1, hung);
+        tested.in_flight.finish(1, hung);
         assert_eq!(tested.hanging(1_000), 0, "{calls} calls");
     }
 }
@@ -117,7 +117,7 @@ fn a_balance_on_its_way_is_not_read() {
 #[test]
 fn the_first_admission_of_each_slice_is_told_apart() {
     let tested = Tested::new();
-    let is_first = |millis| match tested.in_flight.find(EPOCH, at(millis), Reading::Some, &tested.cell) {
+    let is_first = |millis| match tested.in_flight.find(EPOCH, at(millis), ClockReading::Some, &tested.cell) {
         Moment::In { is_new, .. } => is_new,
         Moment::Earlier | Moment::Late => false,
     };
@@ -128,13 +128,13 @@ fn the_first_admission_of_each_slice_is_told_apart() {
 fn a_step_back_begins_anew_and_later_calls_are_seen_to_hang() {
     let tested = Tested::new();
     let before = tested.enter(0, 5_000);
-    assert_eq!(tested.in_flight.find(EPOCH, at(100), Reading::Some, &tested.cell), Moment::Earlier);
-    assert!(matches!(tested.in_flight.find(EPOCH, at(100), Reading::Again, &tested.cell), Moment::In { .. }));
+    assert_eq!(tested.in_flight.find(EPOCH, at(100), ClockReading::Some, &tested.cell), Moment::Earlier);
+    assert!(matches!(tested.in_flight.find(EPOCH, at(100), ClockReading::Again, &tested.cell), Moment::In { .. }));
     let after = tested.enter(0, 100);
     assert_eq!([189, 190].map(|millis| tested.hanging(millis)), [0, 1]);
-    tested.in_flight.leave(0, before);
+    tested.in_flight.finish(0, before);
     assert_eq!(tested.hanging(190), 1);
-    tested.in_flight.leave(0, after);
+    tested.in_flight.finish(0, after);
     assert_eq!(tested.hanging(190), 0);
 }
 
@@ -145,9 +145,9 @@ fn calls_of_an_epoch_that_is_over_are_forgotten() {
     tested.cell = Cell::closed_in(EPOCH.next());
     let new = tested.in_flight.enter(0, EPOCH.next(), at(6), &tested.cell).expect("the epoch is not over");
     assert_eq!(tested.in_flight.hanging(EPOCH.next(), at(500)), 1);
-    tested.in_flight.leave(0, old);
+    tested.in_flight.finish(0, old);
     assert_eq!(tested.in_flight.hanging(EPOCH.next(), at(500)), 1);
-    tested.in_flight.leave(0, new);
+    tested.in_flight.finish(0, new);
     assert_eq!(tested.in_flight.hanging(EPOCH.next(), at(500)), 0);
 }
 
@@ -161,7 +161,7 @@ fn threads_that_enter_and_leave_each_others_calls_leave_none_behind() {
                 scope.spawn(move || {
                     for _ in 0..50 {
                         let slice = tested.enter(stripe, millis);
-                        tested.in_flight.leave((stripe + 1) % 4, slice);
+                        tested.in_flight.finish((stripe + 1) % 4, slice);
                     }
                 });
             }

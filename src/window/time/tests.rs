@@ -28,7 +28,7 @@ impl Tested {
 
     /// Records a call that ends at `now`, by a second reading of the clock if the first one lies far back.
     fn end(&self, stripe: usize, epoch: Epoch, now: Duration, failed: bool, slow: bool) {
-        for reading in [Reading::Some, Reading::Again] {
+        for reading in [ClockReading::Some, ClockReading::Again] {
             match self.window.find(epoch, now, reading, &self.cell) {
                 Moment::In { slices, .. } if failed || slow => {
                     return self.window.record(slices, Sample { epoch, position: 1, stripe, now, failed, slow });
@@ -139,7 +139,7 @@ fn a_reading_that_lies_far_back_is_asked_for_again_before_the_window_begins_anew
     for millis in [5, 505] {
         tested.fail(millis);
     }
-    assert_eq!(tested.window.find(EPOCH, at(400), Reading::Some, &tested.cell), Moment::Earlier);
+    assert_eq!(tested.window.find(EPOCH, at(400), ClockReading::Some, &tested.cell), Moment::Earlier);
     assert_eq!(tested.calls(505), 1);
     tested.fail(400);
     assert_eq!(tested.calls(400), 1);
