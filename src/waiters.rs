@@ -16,7 +16,7 @@ use crate::sync::thread_local;
 /// Those who wait for something to happen.
 ///
 /// `Event` calls wakers while it holds the lock of its list, and the drop of a waiting task takes that lock. So the
-/// wakers that it is given only put the tasks' own wakers in a queue of this thread, and whoever called `Event` runs
+/// wakers that it is given only put the tasks' own wakers in a queue of this thread, and a thread that called `Event` runs
 /// the queue once it has returned. No code of a user's runs under the lock.
 pub(crate) struct Waiters(Event);
 
@@ -30,12 +30,12 @@ impl Waiters {
     /// Joins them. `announce` touches the word, by a read-modify-write; what happens to the word after that ends the wait.
     pub(crate) fn listen(&self, announce: impl FnOnce()) -> Waiting {
         let listener = self.0.listen();
-        // Either the next look at the word sees a swap, or whoever makes the swap sees the listener.
+        // Either the next look at the word sees a swap, or a thread that makes the swap sees the listener.
         announce();
         Waiting { listener, _wakes_others: WakeQueued, waker: None }
     }
 
-    /// Whether there are any. A thread that has swapped the word and finds none has nobody to wake: whoever joins them
+    /// Whether there are any. A thread that has swapped the word and finds none has nobody to wake: a thread that joins them
     /// later sees that swap.
     pub(crate) fn are_there(&self) -> bool {
         self.0.total_listeners() > 0

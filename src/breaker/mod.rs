@@ -384,7 +384,7 @@ impl CircuitBreaker {
     /// transition has come between. So it never undoes what an operator or the breaker's own rules did meanwhile. Without
     /// it the order is unconditional.
     ///
-    /// Observers are told of [`Cause::Remote`](crate::Cause::Remote).
+    /// Observers are notified of [`Cause::Remote`](crate::Cause::Remote).
     ///
     /// ```
     /// use std::time::Duration;
@@ -424,7 +424,7 @@ impl CircuitBreaker {
         self.engine.extend_open(at, open_for)
     }
 
-    /// Adds an observer to a breaker that stands, a `static` for instance. It is told of the changes of state from now
+    /// Adds an observer to a breaker that stands, a `static` for instance. It is notified of the changes of state from now
     /// on, until the handle is dropped.
     ///
     /// All that [`Builder::on_transition`](crate::Builder::on_transition) says holds here too; observers that were given

@@ -38,9 +38,9 @@ struct Timing {
 }
 
 const NO_SLICE: u64 = u64::MAX;
-/// Of a call whose duration has ended before it was settled, and was slow.
+/// The slice of a call whose duration ended before it was settled, and that was slow.
 const SLOW: u64 = u64::MAX - 1;
-/// Of a call that a shadow sees: `admitted` is the number by which the shadow keeps its ticket.
+/// The slice of a call that a shadow sees: `admitted` is the number by which the shadow keeps its ticket.
 const SHADOWED: u64 = u64::MAX - 2;
 
 impl Admission {

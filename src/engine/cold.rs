@@ -17,7 +17,7 @@ pub(super) struct Cold {
     pub(super) last_failure: LastFailure,
     /// What a reset takes off the counts.
     pub(super) cleared: Mutex<Option<Box<Cleared>>>,
-    /// The transitions that the observers have not been told of yet.
+    /// The transitions that the observers have not been notified of yet.
     pub(super) log: TransitionLog,
     /// Until when an open breaker surely rejects.
     pub(super) coarse_deadline: CoarseDeadline,

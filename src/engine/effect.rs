@@ -11,10 +11,10 @@ use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
-    /// The time, if an event that may change the state has to be told to observers.
+    /// The time, if an event that may change the state has to be reported to observers.
     ///
     /// It is read before the event: a clock that panics must not swallow a transition, for the observers would
-    /// wait for its number for ever.
+    /// wait for its number forever.
     pub(super) fn time_to_tell(&self) -> Option<Duration> {
         self.is_observed().then(|| self.now())
     }
@@ -109,7 +109,7 @@ impl Engine {
         now
     }
 
-    /// Adds an observer, which is told of the transitions from now on.
+    /// Adds an observer, which is notified of the transitions from now on.
     pub(crate) fn observe(&self, observer: LateObserver) -> Observing {
         let cold = self.cold();
         let is_first = cold.log.begin_late();

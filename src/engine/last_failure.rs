@@ -19,7 +19,7 @@ pub(crate) struct LastFailure {
 
 struct Last {
     error: Option<LastError>,
-    /// That of the error, or that of the reset which cleared it.
+    /// The epoch of the error, or of the reset that cleared it.
     epoch: Epoch,
 }
 
@@ -62,7 +62,7 @@ impl LastFailure {
         LastFailure { last: Mutex::new(last), plain: AtomicUsize::new(0), epoch: AtomicU32::new(0) }
     }
 
-    /// A failure counted in `epoch`. `now` tells the epoch that has begun last.
+    /// A failure counted in `epoch`. `now` returns the current epoch.
     #[inline]
     pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let is_plain = info.message.is_none() && at.is_none();
@@ -95,7 +95,7 @@ impl LastFailure {
         self.last.lock().error.clone()
     }
 
-    /// A reset began `epoch`: what is of an epoch before it is no longer told. `now` as above.
+    /// A reset began `epoch`: failures of earlier epochs are dropped. `now` as above.
     pub(crate) fn clear(&self, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let mut last = self.last.lock();
         if last.epoch.is_before(epoch, now()) {

@@ -107,7 +107,7 @@ impl Membership {
     /// Counts one more thread that reuses a handle. The handle exists already: until it is counted, the breaker looks as
     /// if it were held.
     pub(crate) fn add_own_handle(&self) {
-        // Release: pairs with the Acquire in `own_handles`. Whoever counts the handle also sees the clone.
+        // Release: pairs with the Acquire in `own_handles`. A thread that counts the handle also sees the clone.
         self.own_handles.fetch_add(1, Ordering::Release);
     }
 

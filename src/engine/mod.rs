@@ -244,7 +244,7 @@ impl Engine {
         self.snapshot(|_| Cleared::NOTHING)
     }
 
-    /// `taken_off` tells what of the cleared counts is left out.
+    /// `taken_off` returns the part of the cleared counts that is left out.
     fn snapshot(&self, taken_off: impl FnOnce(Cleared) -> Cleared) -> Metrics {
         // What was cleared comes first: whatever is read after it is at least as new.
         let cleared = self.cleared();

@@ -8,13 +8,13 @@ use crate::sync::unmodelled::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, OnceBox};
 use crate::transition::Transition;
 
-/// A function that is told of each change of state.
+/// A function that is notified of each change of state.
 pub(crate) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 
 /// One that was added to a breaker that stands.
 pub(crate) type LateObserver = Arc<dyn Fn(&Transition) + Send + Sync>;
 
-/// An observer that was added by [`observe`](crate::CircuitBreaker::observe), and is told of changes of state until this
+/// An observer that was added by [`observe`](crate::CircuitBreaker::observe), and is notified of changes of state until this
 /// is dropped.
 #[must_use = "the observer is told of nothing once this is dropped"]
 pub struct Observing {
@@ -56,16 +56,16 @@ struct Added {
 #[derive(Clone)]
 struct LateEntry {
     id: u64,
-    /// The changes of state that it is not told of: those before it came.
+    /// The changes of state that it is not notified of: those before it came.
     after: u64,
     observer: LateObserver,
 }
 
 /// Tells the observers of each transition: one at a time, in order, each once, outside every lock.
 ///
-/// Threads may report transitions out of order. Whoever finds the next one in the log, and nobody
-/// telling, tells it and all that follow; a report that arrives meanwhile, from another thread or from an
-/// observer itself, is left in the log for the one who tells. A report and a look for the next transition take the
+/// Threads may report transitions out of order. A thread that finds the next one in the log, and nobody
+/// notifying, notifies of it and all that follow; a report that arrives meanwhile, from another thread or from an
+/// observer itself, is left in the log for that thread. A report and a look for the next transition take the
 /// same time whatever the backlog.
 pub(crate) struct TransitionLog {
     untold: Mutex<Untold>,
@@ -74,10 +74,10 @@ pub(crate) struct TransitionLog {
 }
 
 struct Untold {
-    /// The transitions that come after those told of, each in its place; `None` until it is reported.
+    /// The transitions that come after those notified of, each in its place; `None` until it is reported.
     reported: VecDeque<Option<Transition>>,
     told: u64,
-    /// The rejections before the last transition that was told.
+    /// The rejections before the last transition that was reported.
     rejections: u64,
     /// Those before the last close.
     before_close: u64,
@@ -119,7 +119,7 @@ impl TransitionLog {
     }
 
     /// Adds an observer after [`begin_late`](Self::begin_late). `changes`: the changes of state so far. If nobody has been
-    /// told of those, the `rejections` so far are given.
+    /// notified of those, the `rejections` so far are given.
     pub(crate) fn add_late(&self, observer: LateObserver, changes: u64, rejections: Option<u64>) -> Observing {
         if let Some(rejections) = rejections {
             self.untold.lock().skip_to(changes, rejections);
@@ -188,7 +188,7 @@ impl Untold {
     /// The room for reports that is kept while there are none.
     const KEPT: usize = 8;
 
-    /// The first observer has come. What happened before is no longer told.
+    /// The first observer has come. It is not notified of what happened before.
     fn skip_to(&mut self, changes: u64, rejections: u64) {
         if changes <= self.told {
             return;
@@ -200,14 +200,14 @@ impl Untold {
         self.before_close = self.rejections;
     }
 
-    /// How many transitions come between the last one that was told of and this one.
+    /// How many transitions come between the last one that was notified of and this one.
     fn ahead(&self, changes: u32) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "the distance is taken modulo 2³²")]
         let told = self.told as u32;
         changes.wrapping_sub(told).wrapping_sub(1)
     }
 
-    /// Takes the transition that comes after those told of, if it has been reported.
+    /// Takes the transition that comes after those notified of, if it has been reported.
     fn next(&mut self) -> Option<Transition> {
         #[cfg(test)]
         {

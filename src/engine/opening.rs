@@ -86,7 +86,7 @@ impl Engine {
         self.suppress(limit, epoch, cause, found.before.errors() + 1, now)
     }
 
-    /// Begins run and window anew, in place of an opening.
+    /// Starts run and window over, in place of an opening.
     fn suppress(&self, limit: &dyn OpenLimit, epoch: Epoch, cause: Cause, errors: u64, now: Duration) -> Applied {
         let settings = self.settings();
         let window = settings.windows().map(|windows| self.window_metrics(windows, epoch, now));

@@ -90,7 +90,7 @@ impl Engine {
         if seen.step() != word.step() {
             return false;
         }
-        // If the step is over, whoever ends it may have judged it before.
+        // If the step is over, a thread that ends it may have judged it before.
         let minimum = if seen.is_step_over() { WHAT_CAME } else { settings.values().recovery_minimum_calls.into() };
         match self.judge(seen, now, minimum, settings) {
             Some(cause) => self.relapse(seen, cause, now, settings),
@@ -102,7 +102,7 @@ impl Engine {
     /// `None` if the breaker is not within the steps, or no longer.
     ///
     /// A step ends by two swaps. The first says that its time is over, so that of a call that fails and a thread that ends
-    /// the step at least one sees the other. Then the step is judged, by whoever finds it over. The second swap enters the
+    /// the step at least one sees the other. Then the step is judged, by a thread that finds it over. The second swap enters the
     /// next step. Nothing is counted in the next step before, so the counts of this one are all there.
     fn bring_up_to<'a>(&self, now: Duration, settings: &'a CurrentSettings<'_>) -> Option<(Word, Schedule<'a>)> {
         loop {

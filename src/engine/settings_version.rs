@@ -41,7 +41,7 @@ const _: () = assert!(((CALLS - 1) >> TO_WORD) as u64 & GATED_BITS == 0);
 pub(crate) struct Version(NonZeroU32);
 
 impl Version {
-    /// That of these settings, in force or not.
+    /// The version of these settings, in force or not.
     pub(super) fn of(settings: &CurrentSettings<'_>) -> Self {
         Version(SET | settings.number() | timing(settings.values(), settings.windows()) & !SETTLEMENTS)
     }
@@ -70,7 +70,7 @@ impl CurrentVersion {
 
     #[inline]
     fn bits(&self) -> u32 {
-        // Acquire: pairs with the Release below. Whoever sees a number finds settings at least as new.
+        // Acquire: pairs with the Release below. A thread that sees a number finds settings at least as new.
         self.0.load(Ordering::Acquire)
     }
 
@@ -152,7 +152,7 @@ enum Kept {
 
 /// The settings that an event is judged by.
 ///
-/// Whoever holds them keeps them alive; a version that nobody holds is freed when another one is in force.
+/// A holder keeps them alive; a version that nobody holds is freed when another one is in force.
 pub(super) enum CurrentSettings<'a> {
     /// Those that the breaker was made with.
     First {
@@ -256,7 +256,7 @@ impl Versions {
         let state = self.0.lock();
         let former = state.former.iter().rev().find(|former| former.number == version.number());
         // Told by its number alone where the version is forgotten: a call that is not taken out of its windows would hang
-        // there for ever.
+        // there forever.
         let is_since = ago(version.number(), now.number) <= ago(now.windows_since, now.number);
         let are_windows_the_same = former.map_or(is_since, |former| former.windows_since == now.windows_since);
         Judgement { are_windows_the_same, ..*former.unwrap_or(&now) }

@@ -445,7 +445,7 @@ impl Engine {
         });
     }
 
-    /// Takes a call out of those in flight. Windows that have begun anew since know nothing of it.
+    /// Takes a call out of those in flight. Windows that have started over since know nothing of it.
     fn finish(&self, ticket: Ticket, place: Place<'_>, settings: &CurrentSettings<'_>) {
         if ticket.slice().is_some() && self.judgement(ticket.admission.version, settings).are_windows_the_same {
             finish_in_windows(ticket, place, settings);

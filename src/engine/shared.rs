@@ -11,14 +11,14 @@ use crate::config::{Approved, Config};
 use crate::settings::Settings;
 use crate::window::{Rates, Windows};
 
-/// All that a breaker is told by its maker, but its name. Breakers that are made alike share it.
+/// Everything that a breaker is built with, except its name. Breakers with the same settings share it.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) rates: Option<Arc<Rates>>,
     /// `None`: [`MonotonicClock`].
     pub(crate) clock: Option<Box<dyn Clock>>,
     pub(crate) observers: Arc<[Observer]>,
-    /// Those that are told of what a shadow would do.
+    /// Those that are notified of what a shadow would do.
     pub(crate) shadow_observers: Arc<[Observer]>,
     /// The policy that is on trial from the start.
     pub(crate) shadow: Option<Box<(Config, Approved)>>,

@@ -68,7 +68,7 @@ pub struct Exporter(Arc<Inner>);
 
 struct Inner {
     sources: Mutex<Vec<Source>>,
-    /// Apart from the sources: an observer may be told of a transition while they are read.
+    /// Apart from the sources: an observer may be notified of a transition while they are read.
     table: Mutex<SeriesTable>,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Cell {
     history: SwapU64,
     newest_probe: NewestProbe,
     /// The epoch of the first round of probes, once a further round has begun. It is written before the swap that
-    /// begins the second round, so that whoever sees a word of a further round finds it.
+    /// begins the second round, so that a thread that sees a word of a further round finds it.
     first_round: SwapU64,
     /// By how much the deadline in the word is late, being in whole milliseconds, and the word that it
     /// belongs to. Stored after the swap; until then, and to a reader that sees another word's, the
@@ -28,28 +28,28 @@ pub(crate) struct Cell {
     changes_floor: AtomicU64,
 }
 
-/// What an event did: the word before, the word after, what is left to do.
+/// What an event did: the word before, the word after, and what is left to do.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Applied {
     pub(crate) before: Word,
     pub(crate) after: Word,
     pub(crate) effect: Effect,
-    /// That of the word before.
+    /// The epoch of `before`.
     pub(crate) epoch: Epoch,
     /// If a new epoch began: the changes of state so far, this one included.
     pub(crate) changes: u64,
 }
 
 impl Applied {
-    /// That of the word after.
+    /// The epoch of `after`.
     pub(crate) const fn epoch_after(&self) -> Epoch {
         if self.effect.begins_epoch() { self.epoch.next() } else { self.epoch }
     }
 
-    /// What a call that this admitted keeps of the word.
+    /// What a call admitted by this event keeps of the word.
     pub(crate) const fn head(&self) -> Head {
-        // Of the steps of recovery no call is admitted by a swap.
+        // No swap admits a call of the steps of recovery.
         if self.after.admits_all() { self.after.head() } else { Head::of_probe(self.epoch_after()) }
     }
 }
@@ -59,7 +59,7 @@ impl Applied {
 struct Past {
     /// As it stands there, perhaps one epoch behind.
     stored: History,
-    /// That of the word.
+    /// The history of the word.
     history: History,
 }
 
@@ -261,7 +261,7 @@ impl Cell {
         self.swap(|word, context| {
             let step = step::succeed(word, context, call, settings);
             let enters = step.effect.begins_epoch() && step.next.is_recovering();
-            // Before the swap, so that whoever sees the word finds when the steps were entered.
+            // Before the swap, so that a thread that sees the word finds when the steps were entered.
             (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)
         })
     }
@@ -377,7 +377,7 @@ impl Cell {
     }
 
     /// Swaps `after` in for `before`, a word of the same epoch, if that stands there. If not, another thread has come
-    /// between, and the way through [`swap`](Self::swap) decides anew.
+    /// between, and the way through [`swap`](Self::swap) decides again.
     #[inline]
     pub(crate) fn try_swap(&self, mut before: Word, after: Word) -> bool {
         self.swap_once(&mut before, after)

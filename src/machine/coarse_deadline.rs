@@ -12,7 +12,7 @@ use crate::sync::unmodelled::{AtomicU64, Ordering};
 /// decides.
 pub(crate) struct CoarseDeadline {
     deadline: AtomicU64,
-    /// How long the opening lasts, so that nobody is told to wait for longer.
+    /// How long the opening lasts, so that no caller waits for longer.
     opening: AtomicU64,
 }
 

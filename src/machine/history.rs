@@ -15,14 +15,14 @@ const _: () = assert!(CHANGES.end() == u64::BITS);
 pub(crate) struct History(u64);
 
 impl History {
-    /// That of [`Word::INITIAL`].
+    /// The history of [`Word::INITIAL`].
     pub(crate) const INITIAL: History = History(0);
 
     pub(crate) const fn from_bits(bits: u64) -> Self {
         History(bits)
     }
 
-    /// That of a first word that admits every call.
+    /// The history of a first word that admits every call.
     pub(crate) const fn of_first(word: Word) -> Self {
         // Tag and epoch lie in the same bits in both.
         History(word.bits())
@@ -32,7 +32,7 @@ impl History {
         self.0
     }
 
-    /// That of `word`, if `changes` changes of state came before it.
+    /// The history of `word`, if `changes` changes of state came before it.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn after_changes(word: Word, changes: u64) -> Self {
         // Tag and epoch lie in the same bits in both.

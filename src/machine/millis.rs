@@ -31,7 +31,7 @@ impl Millis {
     }
 
     /// When a wait that began at `now` is over, the wait rounded up to whole milliseconds, and its end to
-    /// the next one of the clock's. [`lead`] tells by how much the latter is late.
+    /// the next one of the clock's. [`lead`] is by how much the latter is late.
     pub(crate) fn after(now: Duration, wait: Duration) -> Self {
         Self::from_bits(Self::not_before(now).0 + Self::not_before(wait).0)
     }

@@ -4,9 +4,9 @@ use crate::machine::millis::Millis;
 use crate::machine::word::{Epoch, Field};
 use crate::sync::{Ordering, SwapU64};
 
-/// When the newest probe of a half-open epoch was admitted: what tells a silent probe.
+/// When the newest probe of a half-open epoch was admitted. A silent probe is found by it.
 ///
-/// A probe stamps *before* the swap of the word that admits it, so that whoever sees the half-open state full sees a
+/// A probe stamps *before* the swap of the word that admits it, so that a thread that sees the half-open state full sees a
 /// stamp at least as new as its newest probe. A caller that then loses its slot has stamped for nothing; the one that
 /// took the slot did so at about the same time.
 ///
@@ -14,7 +14,7 @@ use crate::sync::{Ordering, SwapU64};
 ///
 /// There are two stamps, one for the even epochs and one for the odd ones: while some callers stamp for the epoch that
 /// is, others may already stamp for the next one, which they are about to begin. Which of two epochs is the later one,
-/// no number tells for ever. The word does: as long as it is in an epoch, nobody has stamped for one after the next.
+/// no number tells forever. The word does: as long as it is in an epoch, nobody has stamped for one after the next.
 pub(crate) struct NewestProbe([SwapU64; 2]);
 
 /// The low bits of the epoch. What is older is told by the word, so these only have to tell the stamp's own epoch.
@@ -50,7 +50,7 @@ impl NewestProbe {
         // Acquire: as above.
         let Some(admitted) = admitted(self.of(epoch).load(Ordering::Acquire), epoch) else { return false };
         let reached = Millis::reached(now);
-        // A clock at the end of its range tells no silence.
+        // A clock at the end of its range finds no silence.
         reached >= silent_until(admitted, timeout) && reached > admitted
     }
 

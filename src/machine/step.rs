@@ -256,7 +256,7 @@ pub(crate) fn trip_by_rate(
     }
 }
 
-/// Calls of the epoch `call` have met a rule, and the breaker must not open: run and window begin anew.
+/// Calls of the epoch `call` have met a rule, and the breaker must not open: run and window start over.
 #[allow(dead_code, reason = "only a registry restarts its breakers")]
 pub(crate) fn restart(word: Word, context: Context, call: Epoch, cause: Cause) -> Step {
     let standing = context.standing(call);

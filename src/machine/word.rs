@@ -142,12 +142,12 @@ impl Head {
         TAG.get(self.0 as u64) == CLOSED
     }
 
-    /// That of a probe of `epoch`. No word has its tag, so that no word looks as if a probe's success were nothing.
+    /// The head of a probe of `epoch`. No word has its tag, so a success of a probe is never taken for one without effect.
     pub(crate) const fn of_probe(epoch: Epoch) -> Self {
         Head::new(PROBE, epoch)
     }
 
-    /// That of a call within the steps of recovery, likewise.
+    /// The head of a call within the steps of recovery, with a tag of its own for the same reason.
     pub(crate) const fn of_step(epoch: Epoch) -> Self {
         Head::new(STEP_CALL, epoch)
     }

@@ -117,7 +117,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
-    /// Adds an observer, which is told of each breaker that is made and listed. Default: none.
+    /// Adds an observer, which is notified of each breaker that is made and listed. Default: none.
     ///
     /// Observers are called outside of locks, in the order in which they were added, by the thread that asked for the key.
     /// Threads may call one at the same time. A panic in one is caught. A breaker whose `Arc` is kept is not
@@ -142,7 +142,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> RegistryBuilder<K, S> {
         self
     }
 
-    /// Adds an observer, which is told of each breaker that is no longer listed, because another one took its place or it
+    /// Adds an observer, which is notified of each breaker that is no longer listed, because another one took its place or it
     /// was removed. Default: none. The rest is as for [`on_make`](Self::on_make).
     pub fn on_evict(self, observer: impl Fn(&Arc<CircuitBreaker>) + Send + Sync + 'static) -> Self {
         let hook = move |change: RegistryChange<'_>| {

@@ -1,4 +1,4 @@
-//! Who is told of the breakers that a registry makes and evicts.
+//! Who is notified of the breakers that a registry makes and evicts.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -56,7 +56,7 @@ impl Hooks {
     }
 }
 
-/// An observer of a registry, which is told of its changes until this is dropped.
+/// An observer of a registry, which is notified of its changes until this is dropped.
 #[must_use = "the observer is told of nothing once this is dropped"]
 pub struct ObservingRegistry {
     listed: Weak<Mutex<Listed>>,

@@ -306,7 +306,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         }
     }
 
-    /// Adds an observer to a registry that stands. It is told of the breakers that are made and evicted from now on, until
+    /// Adds an observer to a registry that stands. It is notified of the breakers that are made and evicted from now on, until
     /// the handle is dropped.
     ///
     /// The rest is as for [`RegistryBuilder::on_make`]. To have those that are listed already, ask for them with
