@@ -31,7 +31,7 @@ impl Engine {
     }
 
     /// Applies a rate rule that was met without a failure, as
-    /// [`Cell::meet_rate`](crate::machine::cell::Cell::meet_rate) does.
+    /// [`Cell::trip_by_rate`](crate::machine::cell::Cell::trip_by_rate) does.
     pub(super) fn open_by_rate(&self, epoch: Epoch, cause: Cause, now: Duration, settings: &Settings) -> Applied {
         #[cfg(feature = "registry")]
         if let Some(limit) = self.open_limit() {
