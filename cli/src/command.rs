@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::operate::{act, doctor, events, status};
 use crate::{generate, replay};
 
 /// The command of the circuit breaker library tripcoil.
@@ -19,12 +20,20 @@ struct Cli {
 enum Command {
     Replay(Box<replay::Args>),
     Generate(generate::Args),
+    Status(status::Args),
+    Hold(act::HoldArgs),
+    Release(act::ReleaseArgs),
+    Reset(act::ResetArgs),
+    Events(events::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs the command that these arguments ask for, the first of which is the name of the program.
 ///
 /// It ends with 0 when all is well, 1 when something could not be read, written or replayed, 2 when the arguments or the
-/// policies make no sense, and 3 when a line was bad under `--strict`.
+/// policies make no sense, and 3 when a line was bad under `--strict`. The commands that talk to a console end with 4 when it
+/// cannot be reached, 5 when the caller may not do this, 6 when there is no such breaker, 7 when a name or a state does not
+/// allow it, and 8 when nobody confirmed it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -37,6 +46,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Replay(args) => replay::run(&args, &mut out),
         Command::Generate(args) => generate::run(&args, &mut out),
+        Command::Status(args) => status::run(&args, &mut out),
+        Command::Hold(args) => act::hold(&args, &mut out),
+        Command::Release(args) => act::release(&args, &mut out),
+        Command::Reset(args) => act::reset(&args, &mut out),
+        Command::Events(args) => events::run(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
     };
     match result.and_then(|()| Ok(out.flush()?)) {
         Ok(()) | Err(Stop::ClosedPipe) => ExitCode::SUCCESS,

@@ -25,6 +25,39 @@ impl Failure {
         Failure { code: 3, message: message.into() }
     }
 
+    /// The console cannot be reached, or what answers is no console.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Failure { code: 4, message: message.into() }
+    }
+
+    /// The caller may not do this.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Failure { code: 5, message: message.into() }
+    }
+
+    /// There is no such breaker.
+    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+        Failure { code: 6, message: message.into() }
+    }
+
+    /// Several breakers have this name, or there is nothing to release.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Failure { code: 7, message: message.into() }
+    }
+
+    /// Nobody confirmed it.
+    pub(crate) fn unconfirmed(message: impl Into<String>) -> Self {
+        Failure { code: 8, message: message.into() }
+    }
+
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        self.code == 4
+    }
+
+    pub(crate) const fn is_unknown(&self) -> bool {
+        self.code == 6
+    }
+
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         Failure::run(format!("{}: {error}", path.display()))
     }

@@ -9,6 +9,7 @@ mod command;
 mod failure;
 mod generate;
 pub mod incidents;
+mod operate;
 mod replay;
 
 pub use call::{Call, Trouble};

@@ -14,7 +14,7 @@ mod table;
 mod tally;
 mod timeline;
 mod trouble;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

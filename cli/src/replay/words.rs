@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 /// `12 345 678`
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -18,12 +18,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 opening`, `2 openings`
-pub(super) fn counted(number: u64, thing: &str) -> String {
+pub(crate) fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// `250 ms`, `12.3 s`, `4 min 5 s`, `3 h`
-pub(super) fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     let millis = (time.as_nanos() + 500_000) / 1_000_000;
     let (seconds, minutes) = (millis / 1000, millis / 60_000);
     match millis {
