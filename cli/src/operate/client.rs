@@ -1,6 +1,7 @@
 //! A console, as a source.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::io::BufReader;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body, BodyReader, Proxy};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, Body, BodyReader, Proxy, RequestBuilder};
 
 use super::address::Address;
 use super::facts::{Detail, Overview};
@@ -19,6 +21,8 @@ use crate::failure::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// For a whole answer that is no stream, from a console that sends it byte by byte too.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A console sends at least every five seconds. A connection on which nothing comes is lost.
 const SILENCE: Duration = Duration::from_secs(20);
 /// The longest answer that is taken: a thousand breakers with long names.
@@ -64,6 +68,7 @@ impl Client {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(TIMEOUT))
             .timeout_per_read(Some(SILENCE))
+            .timeout_global(Some(ANSWER_TIMEOUT))
             .user_agent(concat!("tripcoil/", env!("CARGO_PKG_VERSION")))
             .proxy(if address.is_loopback() { None } else { Proxy::try_from_env() });
         #[cfg(feature = "tls")]
@@ -138,7 +143,9 @@ impl Client {
     /// The live events. It ends after ten minutes at most, and when nothing comes for 20 seconds.
     pub(super) fn stream(&self, query: &Query) -> Result<Messages<BufReader<BodyReader<'static>>>, Failure> {
         let limit = if query.name.is_some() { String::new() } else { format!("limit={PAGE}") };
-        let response = self.get(&query.path("api/stream", &limit))?;
+        let response = self.send(
+            self.agent.get(self.address.at(&query.path("api/stream", &limit))).config().timeout_global(None).build(),
+        )?;
         let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.starts_with("text/event-stream") {
             return Err(self.strange("its events are no event stream"));
@@ -187,7 +194,10 @@ impl Client {
     }
 
     fn get(&self, path: &str) -> Result<Response<Body>, Failure> {
-        let mut request = self.agent.get(self.address.at(path));
+        self.send(self.agent.get(self.address.at(path)))
+    }
+
+    fn send(&self, mut request: RequestBuilder<WithoutBody>) -> Result<Response<Body>, Failure> {
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
@@ -256,6 +266,11 @@ impl Query {
         }
         url
     }
+}
+
+/// The failure of a stream that had begun.
+pub(super) fn lost(error: &impl Display) -> Failure {
+    Failure::unreachable(format!("the connection was lost: {}", printable(&error.to_string())))
 }
 
 fn matched_of(page: &Value) -> usize {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::SourceArgs;
-use super::client::{Client, PAGE, Query};
+use super::client::{Client, PAGE, Query, lost};
 use super::facts::{Breaker, Detail, Event, Overview, What, Window};
 use super::live::Live;
 use super::table::words;
@@ -100,7 +100,6 @@ fn follow_stream(
     printer: &mut Printer<'_, impl Write>,
     is_lost: &mut bool,
 ) -> Result<(), Stop> {
-    let lost = |error: &dyn std::fmt::Display| Failure::unreachable(format!("the connection was lost: {error}"));
     let mut messages = client.stream(query)?;
     let mut live = Live::default();
     while let Some(message) = messages.next().map_err(|error| lost(&error))? {
@@ -195,7 +194,7 @@ impl Log {
     /// The news of the breakers that a message of the overview changed.
     fn changed(&mut self, client: &Client, live: &mut Live, data: Map<String, Value>) -> Result<Vec<Placed>, Failure> {
         let changed: HashSet<_> = live.apply(data).into_iter().collect();
-        let overview: Overview = live.overview().map_err(|error| Failure::unreachable(error.to_string()))?;
+        let overview: Overview = live.overview().map_err(|error| lost(&error))?;
         let mut news = Vec::new();
         for breaker in overview.breakers.iter().filter(|breaker| changed.contains(&breaker.id)) {
             let mark = mark(breaker);

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  something else went wrong: of several breakers some were left as they are, or doctor found a problem
+  1  anything else, such as a problem that doctor found, or some of several breakers left as they are
   2  the arguments make no sense
   4  the console cannot be reached, or what answers is no console
   5  you may not do this

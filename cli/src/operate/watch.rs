@@ -11,7 +11,7 @@ use crossterm::event::{Event, KeyCode, KeyModifiers};
 use crossterm::terminal::{self, Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, event, execute, queue};
 
-use super::client::{Client, Query};
+use super::client::{Client, Query, lost};
 use super::facts::Overview;
 use super::live::Live;
 use super::table::{self, Look};
@@ -68,7 +68,6 @@ fn follow(client: &Client, query: &Query, news: &SyncSender<News>, is_over: &Ato
 fn read_stream(client: &Client, query: &Query, news: &SyncSender<News>, is_over: &AtomicBool) -> Result<(), Failure> {
     let mut live = Live::default();
     let mut messages = client.stream(query)?;
-    let lost = |error: &dyn std::fmt::Display| Failure::unreachable(format!("the connection was lost: {error}"));
     while let Some(message) = messages.next().map_err(|error| lost(&error))? {
         if is_over.load(Ordering::Relaxed) {
             return Ok(());
