@@ -236,6 +236,21 @@ fn several_breakers_need_a_confirmation() {
 }
 
 #[test]
+fn what_was_left_as_it_is_is_named() {
+    static ONE: CircuitBreaker = CircuitBreaker::new("twin");
+    static OTHER: CircuitBreaker = CircuitBreaker::new("twin");
+    static ALONE: CircuitBreaker = CircuitBreaker::new("alone");
+    let console = Console::new().breaker(&ONE).breaker(&OTHER).breaker(&ALONE);
+    let serving = console.access(|_| Access::Full { actor: "ana".into() }).serve("127.0.0.1:0").unwrap();
+    let args = ["hold", "open", "--matching", "*", "--because", "x", "--yes", "--console", &serving.url()];
+    let output = command(&args).output().unwrap();
+    assert_eq!(text(&output.stdout), "alone: closed -> forced open\n");
+    fails(&output, 1, "error: twin: 2 have this name");
+    fails(&output, 1, "error: 2 of 3 breakers were left as they are");
+    serving.stop();
+}
+
+#[test]
 fn access_decides() {
     let read_only = Program::start(Access::ReadOnly);
     fails(&read_only.run(&["reset", "mail", "--because", "x"]), 5, "read-only");
