@@ -125,7 +125,7 @@ mod waiters;
 mod window;
 
 pub use breaker::{
-    Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedGuarded, OwnedPermit, Permit, Within,
+    Admitted, Builder, Call, Changed, CircuitBreaker, Guarded, GuardedBy, OwnedGuarded, OwnedPermit, Permit, Within,
 };
 #[doc(inline)]
 pub use clock::Clock;
@@ -161,7 +161,7 @@ pub use tripcoil_macros::guarded;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __macros {
-    pub use crate::macros::{Flat, Guardable, never};
+    pub use crate::macros::{Flat, Guardable, call_admitted_with, call_sync_admitted_with, never};
 }
 
 /// The samples of the README run as tests.

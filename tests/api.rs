@@ -25,12 +25,12 @@ mod items {
     pub(super) use tripcoil::clock::{self, CoarseClock, ManualClock, MonotonicClock, TokioClock};
     pub(super) use tripcoil::http::{self, ByGrpcStatus, ByHead, ByStatus, unavailable};
     pub(super) use tripcoil::tower::{
-        self, Answering, AtBodyEnd, AtHead, Boxing, BreakerFuture, BreakerLayer, BreakerService, GuardedBody,
-        OnRejection, Refusing, RegistryLayer, RegistryService, SettleAt,
+        self, Answering, AtBodyEnd, AtHead, Boxing, BreakerFuture, BreakerLayer, BreakerService, GuardedBody, MapProbe,
+        OnProbe, OnRejection, Refusing, RegistryLayer, RegistryService, SettleAt, Unmapped,
     };
     pub(super) use tripcoil::trace::{self, observer, shadow_observer};
     pub(super) use tripcoil::{
-        BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
+        Admitted, BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
         DefaultHashBuilder, Dropped, Error, Exporter, Guarded, GuardedBy, GuardedRegistry, Ignoring, Judge, KeyHasher,
         KeyedCall, KeyedPermit, LastError, Metrics, Name, Observing, ObservingRegistry, Order, Outcome, OwnedGuarded,
         OwnedPermit, Permit, Preset, Recovery, RecoveryStep, RecoverySteps, Registry, RegistryBuilder, RegistryChange,

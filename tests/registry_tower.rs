@@ -173,3 +173,25 @@ fn debug_text_names_the_registry() {
     let text = r#"RegistryService { inner: Echo, registry: Registry { name: "hosts", .. }, .. }"#;
     assert_eq!(format!("{service:?}"), text);
 }
+
+#[test]
+fn the_request_of_a_probe_is_mapped_after_its_key_is_taken() {
+    let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+    let layer = RegistryLayer::new(hosts.clone(), |(host, _): &Request| (*host).to_owned())
+        .on_probe(|(_, result): Request| ("elsewhere", result.map(|_| 204)))
+        .boxing();
+    let mut service = layer.layer(Echo);
+    hosts.get("a").transition_to(State::HalfOpen);
+    assert_eq!(block_on(service.call(("a", Ok(200)))).unwrap(), 204);
+    assert_eq!(block_on(service.call(("b", Ok(200)))).unwrap(), 200);
+    assert_eq!(hosts.get("a").metrics().total_success_count, 1);
+    assert_eq!(hosts.metrics().total_success_count, 2);
+}
+
+#[test]
+fn a_permit_of_a_key_knows_whether_it_is_a_probe() {
+    let hosts: Registry<String> = Registry::new("hosts");
+    assert!(!hosts.try_acquire("a").unwrap().is_probe());
+    hosts.get("a").transition_to(State::HalfOpen);
+    assert!(hosts.try_acquire("a").unwrap().is_probe());
+}

@@ -481,3 +481,27 @@ fn debug_text_names_the_breaker_and_the_stage() {
     assert!(format!("{:?}", service.call(Ok(200))).contains("rejected"));
     assert!(block_on(response).is_ok());
 }
+
+#[test]
+fn the_request_of_a_probe_is_mapped_and_no_other() {
+    let (breaker, _clock) = manual(|settings| settings.success_threshold(2));
+    let breaker = Arc::new(breaker);
+    let layer = BreakerLayer::new(breaker.clone()).on_probe(|request: Result<u16, &'static str>| request.map(|_| 204));
+    let mut service = layer.boxing().judging(ByResult).layer(service(echo));
+    assert_eq!(block_on(service.call(Ok(200))).unwrap(), 200);
+    breaker.transition_to(State::HalfOpen);
+    assert_eq!([(), ()].map(|()| block_on(service.call(Ok(200))).unwrap()), [204, 204]);
+    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(block_on(service.call(Ok(200))).unwrap(), 200);
+}
+
+#[test]
+fn a_function_that_panics_over_a_probe_is_a_failed_probe() {
+    let (breaker, _clock) = manual(|settings| settings);
+    let breaker = Arc::new(breaker);
+    let map = |_: Result<u16, &'static str>| panic!("as it is told");
+    let mut service = BreakerLayer::new(breaker.clone()).on_probe(map).layer(service(echo));
+    breaker.transition_to(State::HalfOpen);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(service.call(Ok(200))))).is_err());
+    assert_eq!((breaker.state(), breaker.metrics().total_error_count), (State::Open, 1));
+}

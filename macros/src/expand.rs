@@ -89,13 +89,24 @@ fn protect(options: &Options, signature: &Signature, body: Group) -> Result<Toke
         ("<RETURNS as ::tripcoil::__macros::Guardable>::Body", "<RETURNS as ::tripcoil::__macros::Guardable>::Error")
     };
     parts.push(("RETURNS", part(&signature.returns.iter().cloned().collect())));
+    let (argument, admitted, block) = match &options.probe {
+        None => ("", "", "BODY"),
+        Some(name) => {
+            parts.push(("PROBE", name.clone()));
+            ("admitted: ::tripcoil::Admitted", "_admitted", "{ let PROBE: bool = admitted.is_probe(); BODY }")
+        }
+    };
     let operation = match (is_named, signature.is_async) {
         (true, true) => {
-            format!("async move {{ if false {{ return ::tripcoil::__macros::never::<{inner}>(); }} BODY }}")
+            format!("async move {{ if false {{ return ::tripcoil::__macros::never::<{inner}>(); }} {block} }}")
         }
-        (false, true) => "async move BODY".into(),
-        (true, false) => format!("move || -> {inner} BODY"),
-        (false, false) => "move || BODY".into(),
+        (false, true) => format!("async move {block}"),
+        (true, false) => format!("move |{argument}| -> {inner} {block}"),
+        (false, false) => format!("move |{argument}| {block}"),
+    };
+    let operation = match &options.probe {
+        Some(_) if signature.is_async => format!("move |{argument}| {operation}"),
+        _ => operation,
     };
     let sync = if signature.is_async { "" } else { "_sync" };
     let call = if let Some(predicate) = &options.ignoring {
@@ -104,12 +115,15 @@ fn protect(options: &Options, signature: &Signature, body: Group) -> Result<Toke
             return Err(Problem::new(signature.returns[0].span(), text));
         }
         parts.push(("PREDICATE", part(predicate)));
-        format!("let breaker = breaker.ignoring::<{error}, _>(PREDICATE); breaker.call{sync}({operation})")
+        format!("let breaker = breaker.ignoring::<{error}, _>(PREDICATE); breaker.call{sync}{admitted}({operation})")
     } else if let Some(judge) = &options.judge {
         parts.push(("JUDGE", part(judge)));
-        format!("breaker.call{sync}_with({operation}, JUDGE)")
+        match admitted {
+            "" => format!("breaker.call{sync}_with({operation}, JUDGE)"),
+            _ => format!("::tripcoil::__macros::call{sync}_admitted_with(breaker, {operation}, JUDGE)"),
+        }
     } else {
-        format!("breaker.call{sync}({operation})")
+        format!("breaker.call{sync}{admitted}({operation})")
     };
     let wait = if signature.is_async { ".await" } else { "" };
     let flat = if options.flatten { ".map_err(::tripcoil::Error::flatten)" } else { "" };

@@ -62,6 +62,7 @@ use proc_macro::TokenStream;
 ///
 /// - `ignoring = predicate`: errors that match are ignored, like with `CircuitBreaker::ignoring`.
 /// - `judge = judge`: decides how each result counts, like with `CircuitBreaker::call_with`.
+/// - `probe = name`: in the body, the variable `name` says whether the call is a probe of the half-open state.
 /// - `flatten`: the function returns `E` itself, which implements `From<tripcoil::Rejected>`.
 ///
 /// ```
@@ -99,6 +100,25 @@ use proc_macro::TokenStream;
 /// assert_eq!(DISK.metrics().total_error_count, 2);
 /// DISK.force_open();
 /// assert!(matches!(read("/no/such/file"), Err(AppError::Unavailable(_))));
+/// ```
+///
+/// With `probe` a function can treat a probe differently, for example with a cheap request:
+///
+/// ```
+/// use tripcoil::{CircuitBreaker, Error, State};
+///
+/// static STORAGE: CircuitBreaker = CircuitBreaker::new("storage");
+///
+/// #[tripcoil::guarded(STORAGE, probe = is_probe)]
+/// async fn fetch(path: &'static str) -> Result<&'static str, Error<std::io::Error>> {
+///     Ok(if is_probe { "/health" } else { path })
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// assert_eq!(fetch("/all").await.unwrap(), "/all");
+/// STORAGE.transition_to(State::HalfOpen);
+/// assert_eq!(fetch("/all").await.unwrap(), "/health");
+/// # });
 /// ```
 ///
 /// # Panics

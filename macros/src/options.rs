@@ -7,6 +7,7 @@ pub(crate) struct Options {
     pub(crate) breaker: TokenStream,
     pub(crate) judge: Option<TokenStream>,
     pub(crate) ignoring: Option<TokenStream>,
+    pub(crate) probe: Option<TokenTree>,
     pub(crate) flatten: bool,
 }
 
@@ -23,7 +24,7 @@ impl Options {
             let text = "the breaker is missing: `#[guarded(BREAKER)]`";
             return Err(Problem::new(tokens.first().map_or_else(Span::call_site, TokenTree::span), text));
         }
-        let mut options = Options { breaker, judge: None, ignoring: None, flatten: false };
+        let mut options = Options { breaker, judge: None, ignoring: None, probe: None, flatten: false };
         for ends in commas.windows(2) {
             options.take(&tokens[ends[0] + 1..ends[1]])?;
         }
@@ -41,14 +42,15 @@ impl Options {
         let place = match text.as_str() {
             "judge" => &mut self.judge,
             "ignoring" => &mut self.ignoring,
+            "probe" => return self.take_probe(name.span(), value),
             "flatten" if has_value => return Err(Problem::new(name.span(), "`flatten` takes no value")),
             "flatten" => {
                 self.flatten = true;
                 return Ok(());
             }
             _ => {
-                let text = format!("unknown option `{text}`; the options are `judge`, `ignoring` and `flatten`");
-                return Err(Problem::new(name.span(), text));
+                let known = "the options are `judge`, `ignoring`, `probe` and `flatten`";
+                return Err(Problem::new(name.span(), format!("unknown option `{text}`; {known}")));
             }
         };
         if value.is_empty() {
@@ -59,6 +61,16 @@ impl Options {
         }
         Ok(())
     }
+
+    fn take_probe(&mut self, at: Span, value: &[TokenTree]) -> Result<(), Problem> {
+        let [variable @ TokenTree::Ident(_)] = value else {
+            return Err(Problem::new(at, "`probe` takes the name of a variable: `probe = is_probe`"));
+        };
+        match self.probe.replace(variable.clone()) {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(at, "`probe` is set twice")),
+        }
+    }
 }
 
 /// Whether a comma stands here, and an option after it. Other commas are a part of an expression, as in `f::<A, B>()`.
@@ -68,7 +80,7 @@ fn begins_option(tokens: &[TokenTree]) -> bool {
 
 /// A name alone, or before a `=`.
 fn is_option(tokens: &[TokenTree]) -> bool {
-    let is_known = |name: &TokenTree| matches!(name.to_string().as_str(), "judge" | "ignoring" | "flatten");
+    let is_known = |name: &TokenTree| matches!(name.to_string().as_str(), "judge" | "ignoring" | "probe" | "flatten");
     match tokens {
         [name @ TokenTree::Ident(_)] => is_known(name),
         [TokenTree::Ident(_), next, ..] if is_punct(next, '=') => true,

@@ -342,3 +342,46 @@ fn any_type_can_be_returned() {
     assert_eq!(function().unwrap()(Bytes([7; 2])), [7; 2]);
     assert_eq!(counts(&BREAKER), (6, 0, 0, 0));
 }
+
+#[test]
+fn a_body_is_told_whether_it_is_a_probe() {
+    static BREAKER: CircuitBreaker = CircuitBreaker::new("test");
+
+    #[guarded(BREAKER, probe = is_probe)]
+    fn parse(text: &str) -> Reply<u32> {
+        if is_probe {
+            return Ok(0);
+        }
+        let number = text.parse::<u32>()?;
+        Ok(number)
+    }
+
+    #[guarded(BREAKER, judge = |result| if result.is_ok() { Outcome::Success } else { Outcome::Ignored }, probe = cheap)]
+    async fn parse_async(text: String) -> Reply<(u32, bool)> {
+        Ok((text.parse()?, cheap))
+    }
+
+    #[guarded(BREAKER, probe = cheap, ignoring = |_| true)]
+    fn ignored(text: &str) -> Reply<bool> {
+        text.parse::<u32>()?;
+        Ok(cheap)
+    }
+
+    #[guarded(BREAKER, flatten, probe = cheap)]
+    async fn unnamed(limit: u32) -> Result<impl Fn(u32) -> bool, Rejected> {
+        Ok(move |number| cheap && number < limit)
+    }
+
+    let calls = || {
+        let is_in = block_on(unnamed(3)).map(|is_in| is_in(2)).unwrap();
+        (parse("12").unwrap(), block_on(parse_async("12".into())).unwrap(), ignored("12").unwrap(), is_in)
+    };
+    assert_eq!(calls(), (12, (12, false), false, false));
+    assert!(block_on(parse_async("twelve".into())).is_err());
+    assert!(ignored("twelve").is_err());
+    assert!(parse("twelve").is_err());
+    BREAKER.reconfigure(BREAKER.config().success_threshold(9)).unwrap();
+    BREAKER.transition_to(State::HalfOpen);
+    assert_eq!(calls(), (0, (12, true), true, true));
+    assert_eq!(counts(&BREAKER), (8, 1, 2, 0));
+}

@@ -3,6 +3,7 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 
 use super::CircuitBreaker;
+use super::admitted::Admitted;
 use super::call::Call;
 use super::within::Within;
 use crate::error::Error;
@@ -204,6 +205,42 @@ macro_rules! guarding {
                 &'g J: Judge<Result<T, E>>,
             {
                 self.breaker.judged(Within::new(sleep, on_timeout, op), &self.judge)
+            }
+
+            /// Like [`CircuitBreaker::call_admitted`], with this judge. Its cancel safety is the same.
+            ///
+            /// # Errors
+            ///
+            /// See [`CircuitBreaker::call_admitted`].
+            ///
+            /// # Panics
+            ///
+            /// See [`CircuitBreaker::call_admitted`]; also if the judge panics, which counts as a failure.
+            pub async fn call_admitted<'g, F, T, E>(&'g self, op: impl FnOnce(Admitted) -> F) -> Result<T, Error<E>>
+            where
+                F: IntoFuture<Output = Result<T, E>>,
+                &'g J: Judge<Result<T, E>>,
+            {
+                self.breaker.judged_admitted(op, &self.judge).await
+            }
+
+            /// Like [`CircuitBreaker::call_sync_admitted`], with this judge.
+            ///
+            /// # Errors
+            ///
+            /// See [`CircuitBreaker::call_sync_admitted`].
+            ///
+            /// # Panics
+            ///
+            /// If `op` or the judge panics, which counts as a failure.
+            pub fn call_sync_admitted<'g, T, E>(
+                &'g self,
+                op: impl FnOnce(Admitted) -> Result<T, E>,
+            ) -> Result<T, Error<E>>
+            where
+                &'g J: Judge<Result<T, E>>,
+            {
+                self.breaker.judged_sync_admitted(op, &self.judge)
             }
 
             /// Like [`CircuitBreaker::wrap_sync`], with this judge.

@@ -1,4 +1,5 @@
 mod acquire;
+pub(crate) mod admitted;
 pub(crate) mod builder;
 pub(crate) mod call;
 pub(crate) mod changed;
@@ -24,6 +25,7 @@ use crate::name::Name;
 use crate::state::State;
 use crate::transition::{Order, Revision, Transition};
 
+pub use admitted::Admitted;
 pub use builder::Builder;
 pub use call::Call;
 pub use changed::Changed;
@@ -42,6 +44,7 @@ pub use within::Within;
 /// |---|---|
 /// | one future | [`call`](Self::call), [`call_with`](Self::call_with); with a time-out [`call_within`](Self::call_within) |
 /// | one closure | [`call_sync`](Self::call_sync), [`call_sync_with`](Self::call_sync_with) |
+/// | a call that treats a probe differently | [`call_admitted`](Self::call_admitted), [`call_sync_admitted`](Self::call_sync_admitted) |
 /// | a function, at its definition | [`wrap`](Self::wrap), [`wrap_sync`](Self::wrap_sync) |
 /// | many call sites with one judge | [`ignoring`](Self::ignoring), [`judging`](Self::judging) |
 /// | other code | [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire), [`acquire_blocking`](Self::acquire_blocking) |

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Answering, AtHead, Boxing, BreakerFuture, OnRejection, Refusing, SettleAt};
+use super::{Answering, AtHead, Boxing, BreakerFuture, MapProbe, OnProbe, OnRejection, Refusing, SettleAt, Unmapped};
 use crate::error::Rejected;
 use crate::outcome::judge::{ByResult, Ignoring, Judge};
 use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
@@ -18,8 +18,8 @@ use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 ///
 /// `R` is a handle to the registry, a `&'static` or an [`Arc`](std::sync::Arc). `K` is its key and `S` its
 /// hasher. `P` is the function from the request to the key, `J` the judge. `M` decides what a rejected call
-/// yields, and `A` when a call is settled. Otherwise it behaves like [`BreakerLayer`](super::BreakerLayer); see
-/// the [module](super).
+/// yields, `A` when a call is settled, and `O` what a probe requests. Otherwise it behaves like
+/// [`BreakerLayer`](super::BreakerLayer); see the [module](super).
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -65,12 +65,13 @@ use crate::registry::{BreakerHandle, DefaultHashBuilder, Registry};
 /// # });
 /// ```
 #[must_use = "a layer does nothing until it is put around a service"]
-pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead> {
+pub struct RegistryLayer<R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead, O = Unmapped> {
     registry: R,
     key_of: P,
     judge: J,
     mode: M,
     settle_at: A,
+    on_probe: O,
     types: PhantomData<fn() -> (K, S)>,
 }
 
@@ -81,16 +82,24 @@ impl<R: Deref<Target = Registry<K, S>>, K, P, S> RegistryLayer<R, K, P, ByResult
     /// for each service. Keys that are cheap to clone, such as an `Arc<str>` or a number, save an allocation
     /// for each call. A panic of `key_of` propagates and counts as nothing, because there was no call.
     pub const fn new(registry: R, key_of: P) -> Self {
-        RegistryLayer { registry, key_of, judge: ByResult, mode: Refusing, settle_at: AtHead, types: PhantomData }
+        RegistryLayer {
+            registry,
+            key_of,
+            judge: ByResult,
+            mode: Refusing,
+            settle_at: AtHead,
+            on_probe: Unmapped,
+            types: PhantomData,
+        }
     }
 }
 
-impl<R, K, P, J, M, S, A> RegistryLayer<R, K, P, J, M, S, A> {
+impl<R, K, P, J, M, S, A, O> RegistryLayer<R, K, P, J, M, S, A, O> {
     /// Sets the judge, which decides how each result counts, like
     /// [`BreakerLayer::judging`](super::BreakerLayer::judging).
-    pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S, A> {
-        let RegistryLayer { registry, key_of, judge: _, mode, settle_at, types } = self;
-        RegistryLayer { registry, key_of, judge, mode, settle_at, types }
+    pub fn judging<N>(self, judge: N) -> RegistryLayer<R, K, P, N, M, S, A, O> {
+        let RegistryLayer { registry, key_of, judge: _, mode, settle_at, on_probe, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at, on_probe, types }
     }
 
     /// Ignores errors that match `predicate`: they count as [`Outcome::Ignored`](crate::Outcome::Ignored).
@@ -104,45 +113,55 @@ impl<R, K, P, J, M, S, A> RegistryLayer<R, K, P, J, M, S, A> {
     /// let layer = RegistryLayer::new(hosts, |host: &String| host.clone())
     ///     .ignoring(|error: &Error| error.kind() == ErrorKind::NotFound);
     /// ```
-    pub fn ignoring<E, F: Fn(&E) -> bool>(self, predicate: F) -> RegistryLayer<R, K, P, Ignoring<F>, M, S, A> {
+    pub fn ignoring<E, F: Fn(&E) -> bool>(self, predicate: F) -> RegistryLayer<R, K, P, Ignoring<F>, M, S, A, O> {
         self.judging(Ignoring::new(predicate))
     }
 
     /// Boxes every error, like [`BreakerLayer::boxing`](super::BreakerLayer::boxing).
-    pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S, A> {
+    pub fn boxing(self) -> RegistryLayer<R, K, P, J, Boxing, S, A, O> {
         self.with_mode(Boxing)
     }
 
     /// Answers rejected calls with the response of `answer`, like
     /// [`BreakerLayer::answering`](super::BreakerLayer::answering).
-    pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> RegistryLayer<R, K, P, J, Answering<F>, S, A> {
+    pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> RegistryLayer<R, K, P, J, Answering<F>, S, A, O> {
         self.with_mode(Answering::new(answer))
+    }
+
+    /// Maps the request of each half-open probe with `map`, like
+    /// [`BreakerLayer::on_probe`](super::BreakerLayer::on_probe). The key is that of the request before it is
+    /// mapped.
+    pub fn on_probe<Q, F: Fn(Q) -> Q>(self, map: F) -> RegistryLayer<R, K, P, J, M, S, A, MapProbe<F>> {
+        let RegistryLayer { registry, key_of, judge, mode, settle_at, on_probe: _, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at, on_probe: MapProbe::new(map), types }
     }
 
     /// Settles each call when the body of its response ends, like
     /// [`BreakerLayer::until_body_end`](super::BreakerLayer::until_body_end). Requires the feature `http`.
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn until_body_end(self) -> RegistryLayer<R, K, P, J, M, S, super::AtBodyEnd> {
-        let RegistryLayer { registry, key_of, judge, mode, settle_at: _, types } = self;
-        RegistryLayer { registry, key_of, judge, mode, settle_at: super::AtBodyEnd, types }
+    pub fn until_body_end(self) -> RegistryLayer<R, K, P, J, M, S, super::AtBodyEnd, O> {
+        let RegistryLayer { registry, key_of, judge, mode, settle_at: _, on_probe, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at: super::AtBodyEnd, on_probe, types }
     }
 
-    fn with_mode<N>(self, mode: N) -> RegistryLayer<R, K, P, J, N, S, A> {
-        let RegistryLayer { registry, key_of, judge, mode: _, settle_at, types } = self;
-        RegistryLayer { registry, key_of, judge, mode, settle_at, types }
+    fn with_mode<N>(self, mode: N) -> RegistryLayer<R, K, P, J, N, S, A, O> {
+        let RegistryLayer { registry, key_of, judge, mode: _, settle_at, on_probe, types } = self;
+        RegistryLayer { registry, key_of, judge, mode, settle_at, on_probe, types }
     }
 }
 
-impl<I, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Layer<I> for RegistryLayer<R, K, P, J, M, S, A> {
-    type Service = RegistryService<I, R, K, P, J, M, S, A>;
+impl<I, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone, O: Clone> Layer<I>
+    for RegistryLayer<R, K, P, J, M, S, A, O>
+{
+    type Service = RegistryService<I, R, K, P, J, M, S, A, O>;
 
     fn layer(&self, inner: I) -> Self::Service {
         RegistryService { inner, layer: self.clone() }
     }
 }
 
-impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Clone for RegistryLayer<R, K, P, J, M, S, A> {
+impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone, O: Clone> Clone for RegistryLayer<R, K, P, J, M, S, A, O> {
     fn clone(&self) -> Self {
         RegistryLayer {
             registry: self.registry.clone(),
@@ -150,12 +169,13 @@ impl<R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Clone for RegistryL
             judge: self.judge.clone(),
             mode: self.mode.clone(),
             settle_at: self.settle_at.clone(),
+            on_probe: self.on_probe.clone(),
             types: PhantomData,
         }
     }
 }
 
-impl<R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryLayer<R, K, P, J, M, S, A> {
+impl<R: fmt::Debug, K, P, J, M, S, A, O> fmt::Debug for RegistryLayer<R, K, P, J, M, S, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryLayer").field("registry", &self.registry).finish_non_exhaustive()
     }
@@ -164,12 +184,12 @@ impl<R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryLayer<R, K, P, J, M
 /// A service behind the breakers of a registry. Created by [`RegistryLayer`].
 ///
 /// It is `Clone` and `Send` if the inner service, the handle to the registry and the functions are.
-pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead> {
+pub struct RegistryService<I, R, K, P, J = ByResult, M = Refusing, S = DefaultHashBuilder, A = AtHead, O = Unmapped> {
     inner: I,
-    layer: RegistryLayer<R, K, P, J, M, S, A>,
+    layer: RegistryLayer<R, K, P, J, M, S, A, O>,
 }
 
-impl<I, Q, R, K, P, J, M, S, A, B> Service<Q> for RegistryService<I, R, K, P, J, M, S, A>
+impl<I, Q, R, K, P, J, M, S, A, B, O> Service<Q> for RegistryService<I, R, K, P, J, M, S, A, O>
 where
     I: Service<Q>,
     R: Deref<Target = Registry<K, S>>,
@@ -180,6 +200,7 @@ where
     M: OnRejection<I::Response, I::Error> + Clone,
     S: BuildHasher,
     A: SettleAt<I::Response> + Clone,
+    O: OnProbe<Q>,
 {
     type Response = A::Response<BreakerHandle>;
     type Error = M::Error;
@@ -190,11 +211,13 @@ where
     }
 
     fn call(&mut self, request: Q) -> Self::Future {
-        let RegistryLayer { registry, key_of, judge, mode, settle_at, .. } = &self.layer;
+        let RegistryLayer { registry, key_of, judge, mode, settle_at, on_probe, types: _ } = &self.layer;
         match registry.acquire(key_of(&request).borrow()) {
             Ok(mut hold) => {
-                // If the service or the judge panics, this unwinds with it.
+                let is_probe = hold.is_probe();
+                // If the service or a function of the layer panics, this unwinds with it.
                 let inside = hold.enter();
+                let request = if is_probe { on_probe.map(request) } else { request };
                 let (future, judge) = (self.inner.call(request), judge.clone());
                 inside.suspend();
                 BreakerFuture::running(future, hold, judge, settle_at.clone())
@@ -204,15 +227,15 @@ where
     }
 }
 
-impl<I: Clone, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone> Clone
-    for RegistryService<I, R, K, P, J, M, S, A>
+impl<I: Clone, R: Clone, K, P: Clone, J: Clone, M: Clone, S, A: Clone, O: Clone> Clone
+    for RegistryService<I, R, K, P, J, M, S, A, O>
 {
     fn clone(&self) -> Self {
         RegistryService { inner: self.inner.clone(), layer: self.layer.clone() }
     }
 }
 
-impl<I: fmt::Debug, R: fmt::Debug, K, P, J, M, S, A> fmt::Debug for RegistryService<I, R, K, P, J, M, S, A> {
+impl<I: fmt::Debug, R: fmt::Debug, K, P, J, M, S, A, O> fmt::Debug for RegistryService<I, R, K, P, J, M, S, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryService")
             .field("inner", &self.inner)

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tower_layer::Layer;
 
-use super::{Answering, AtHead, Boxing, BreakerService, Refusing};
+use super::{Answering, AtHead, Boxing, BreakerService, MapProbe, Refusing, Unmapped};
 use crate::breaker::CircuitBreaker;
 use crate::error::Rejected;
 use crate::outcome::judge::{ByResult, Ignoring};
 
 /// Protects services with one breaker.
 ///
-/// `B` is the handle to the breaker and `J` the judge. `M` decides what a rejected call yields, and `A` when a
-/// call is settled. The [module](super) documents the behaviour.
+/// `B` is the handle to the breaker and `J` the judge. `M` decides what a rejected call yields, `A` when a call
+/// is settled, and `O` what a probe requests. The [module](super) documents the behaviour.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,21 +27,22 @@ use crate::outcome::judge::{ByResult, Ignoring};
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "a layer does nothing until it is put around a service"]
-pub struct BreakerLayer<B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A = AtHead> {
-    breaker: B,
-    judge: J,
-    mode: M,
-    settle_at: A,
+pub struct BreakerLayer<B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A = AtHead, O = Unmapped> {
+    pub(super) breaker: B,
+    pub(super) judge: J,
+    pub(super) mode: M,
+    pub(super) settle_at: A,
+    pub(super) on_probe: O,
 }
 
 impl<B: Deref<Target = CircuitBreaker> + Clone> BreakerLayer<B> {
     /// Creates a layer over the breaker that `breaker` is a handle to.
     pub const fn new(breaker: B) -> Self {
-        BreakerLayer { breaker, judge: ByResult, mode: Refusing, settle_at: AtHead }
+        BreakerLayer { breaker, judge: ByResult, mode: Refusing, settle_at: AtHead, on_probe: Unmapped }
     }
 }
 
-impl<B, J, M, A> BreakerLayer<B, J, M, A> {
+impl<B, J, M, A, O> BreakerLayer<B, J, M, A, O> {
     /// Sets the judge, which decides how each result counts.
     ///
     /// `judge` is an `Fn(&Result<T, E>) -> Outcome` with the service's response and error types, or one of the
@@ -61,8 +62,9 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     ///     _ => Outcome::Failure,
     /// });
     /// ```
-    pub fn judging<N>(self, judge: N) -> BreakerLayer<B, N, M, A> {
-        BreakerLayer { breaker: self.breaker, judge, mode: self.mode, settle_at: self.settle_at }
+    pub fn judging<N>(self, judge: N) -> BreakerLayer<B, N, M, A, O> {
+        let BreakerLayer { breaker, judge: _, mode, settle_at, on_probe } = self;
+        BreakerLayer { breaker, judge, mode, settle_at, on_probe }
     }
 
     /// Ignores errors that match `predicate`: they count as [`Outcome::Ignored`](crate::Outcome::Ignored).
@@ -75,7 +77,7 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     ///
     /// let layer = BreakerLayer::new(&BREAKER).ignoring(|error: &Error| error.kind() == ErrorKind::NotFound);
     /// ```
-    pub fn ignoring<E, P: Fn(&E) -> bool>(self, predicate: P) -> BreakerLayer<B, Ignoring<P>, M, A> {
+    pub fn ignoring<E, P: Fn(&E) -> bool>(self, predicate: P) -> BreakerLayer<B, Ignoring<P>, M, A, O> {
         self.judging(Ignoring::new(predicate))
     }
 
@@ -98,7 +100,7 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     ///     error.is::<Rejected>()
     /// }
     /// ```
-    pub fn boxing(self) -> BreakerLayer<B, J, Boxing, A> {
+    pub fn boxing(self) -> BreakerLayer<B, J, Boxing, A, O> {
         self.with_mode(Boxing)
     }
 
@@ -115,12 +117,39 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     ///
     /// let layer = BreakerLayer::new(&BREAKER).answering(|rejected| format!("sorry: {rejected}"));
     /// ```
-    pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> BreakerLayer<B, J, Answering<F>, A> {
+    pub fn answering<T, F: Fn(&Rejected) -> T>(self, answer: F) -> BreakerLayer<B, J, Answering<F>, A, O> {
         self.with_mode(Answering::new(answer))
     }
 
-    fn with_mode<N>(self, mode: N) -> BreakerLayer<B, J, N, A> {
-        BreakerLayer { breaker: self.breaker, judge: self.judge, mode, settle_at: self.settle_at }
+    fn with_mode<N>(self, mode: N) -> BreakerLayer<B, J, N, A, O> {
+        let BreakerLayer { breaker, judge, mode: _, settle_at, on_probe } = self;
+        BreakerLayer { breaker, judge, mode, settle_at, on_probe }
+    }
+
+    /// Maps the request of each half-open probe with `map`, for example to a cheap endpoint or to a shorter
+    /// time-out.
+    ///
+    /// Every other request goes to the service unchanged, including those within the steps of a
+    /// [`recovery`](crate::Builder::recovery). `map` is called after the admission. If it panics, the probe
+    /// counts as a failure and the panic propagates. Each service has a clone of `map`.
+    ///
+    /// To treat a probe differently in a service further inside, mark its request, for instance with an
+    /// extension of an `http::Request`:
+    ///
+    /// ```
+    /// # use tripcoil::CircuitBreaker;
+    /// # static BREAKER: CircuitBreaker = CircuitBreaker::new("backend");
+    /// use tripcoil::tower::BreakerLayer;
+    ///
+    /// struct Request {
+    ///     path: &'static str,
+    /// }
+    ///
+    /// let layer = BreakerLayer::new(&BREAKER).on_probe(|request: Request| Request { path: "/health", ..request });
+    /// ```
+    pub fn on_probe<Q, F: Fn(Q) -> Q>(self, map: F) -> BreakerLayer<B, J, M, A, MapProbe<F>> {
+        let BreakerLayer { breaker, judge, mode, settle_at, on_probe: _ } = self;
+        BreakerLayer { breaker, judge, mode, settle_at, on_probe: MapProbe::new(map) }
     }
 
     /// Settles each call when the body of its response ends. Requires the feature `http`.
@@ -151,22 +180,21 @@ impl<B, J, M, A> BreakerLayer<B, J, M, A> {
     /// ```
     #[cfg(feature = "http")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-    pub fn until_body_end(self) -> BreakerLayer<B, J, M, super::AtBodyEnd> {
-        let BreakerLayer { breaker, judge, mode, settle_at: _ } = self;
-        BreakerLayer { breaker, judge, mode, settle_at: super::AtBodyEnd }
+    pub fn until_body_end(self) -> BreakerLayer<B, J, M, super::AtBodyEnd, O> {
+        let BreakerLayer { breaker, judge, mode, settle_at: _, on_probe } = self;
+        BreakerLayer { breaker, judge, mode, settle_at: super::AtBodyEnd, on_probe }
     }
 }
 
-impl<S, B: Clone, J: Clone, M: Clone, A: Clone> Layer<S> for BreakerLayer<B, J, M, A> {
-    type Service = BreakerService<S, B, J, M, A>;
+impl<S, B: Clone, J: Clone, M: Clone, A: Clone, O: Clone> Layer<S> for BreakerLayer<B, J, M, A, O> {
+    type Service = BreakerService<S, B, J, M, A, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let BreakerLayer { breaker, judge, mode, settle_at } = self.clone();
-        BreakerService::new(inner, breaker, judge, mode, settle_at)
+        BreakerService { inner, layer: self.clone() }
     }
 }
 
-impl<B: Deref<Target = CircuitBreaker>, J, M, A> fmt::Debug for BreakerLayer<B, J, M, A> {
+impl<B: Deref<Target = CircuitBreaker>, J, M, A, O> fmt::Debug for BreakerLayer<B, J, M, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerLayer").field("breaker", &*self.breaker).finish_non_exhaustive()
     }

@@ -74,6 +74,7 @@
 //! - A response future that is dropped before it finishes is a dropped call, like a [`Call`](crate::Call): the
 //!   slot is released, and [`dropped_calls`](crate::Builder::dropped_calls) decides how it counts. A server
 //!   drops it when its client disconnects.
+//! - The request of a half-open probe can be a different one; see [`on_probe`](BreakerLayer::on_probe).
 //! - A panic of `call` or of the future is a failure, and it propagates.
 //! - **Put a time-out inside**, below the breaker's layer, where its error counts. Outside, it drops the call.
 //!   Put a retry outside, so that each attempt goes through the breaker.
@@ -84,6 +85,7 @@ mod future;
 #[cfg(feature = "registry")]
 mod keyed;
 mod layer;
+mod probe;
 mod rejection;
 mod service;
 mod settling;
@@ -96,6 +98,7 @@ pub use future::BreakerFuture;
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use keyed::{RegistryLayer, RegistryService};
 pub use layer::BreakerLayer;
+pub use probe::{MapProbe, OnProbe, Unmapped};
 pub use rejection::{Answering, Boxing, OnRejection, Refusing};
 pub use service::BreakerService;
 pub use settling::{AdmittedCall, AtHead, SettleAt};

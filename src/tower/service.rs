@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::{AtHead, BreakerFuture, OnRejection, Refusing, SettleAt};
+use super::{AtHead, BreakerFuture, BreakerLayer, OnProbe, OnRejection, Refusing, SettleAt, Unmapped};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::owned_permit::acquire;
 use crate::outcome::judge::{ByResult, Judge};
@@ -30,27 +30,19 @@ use crate::outcome::judge::{ByResult, Judge};
 /// }
 /// ```
 #[derive(Clone, Copy)]
-pub struct BreakerService<S, B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A = AtHead> {
-    inner: S,
-    breaker: B,
-    judge: J,
-    mode: M,
-    settle_at: A,
+pub struct BreakerService<S, B = Arc<CircuitBreaker>, J = ByResult, M = Refusing, A = AtHead, O = Unmapped> {
+    pub(super) inner: S,
+    pub(super) layer: BreakerLayer<B, J, M, A, O>,
 }
 
-impl<S, B, J, M, A> BreakerService<S, B, J, M, A> {
-    pub(super) const fn new(inner: S, breaker: B, judge: J, mode: M, settle_at: A) -> Self {
-        BreakerService { inner, breaker, judge, mode, settle_at }
-    }
-}
-
-impl<S, Q, B, J, M, A> Service<Q> for BreakerService<S, B, J, M, A>
+impl<S, Q, B, J, M, A, O> Service<Q> for BreakerService<S, B, J, M, A, O>
 where
     S: Service<Q>,
     B: Deref<Target = CircuitBreaker> + Clone,
     J: Judge<Result<S::Response, S::Error>> + Clone,
     M: OnRejection<S::Response, S::Error> + Clone,
     A: SettleAt<S::Response> + Clone,
+    O: OnProbe<Q>,
 {
     type Response = A::Response<B>;
     type Error = M::Error;
@@ -61,24 +53,27 @@ where
     }
 
     fn call(&mut self, request: Q) -> Self::Future {
-        match acquire(&self.breaker) {
+        let BreakerLayer { breaker, judge, mode, settle_at, on_probe } = &self.layer;
+        match acquire(breaker) {
             Ok(mut hold) => {
-                // If the service or the judge panics, this unwinds with it.
+                let is_probe = hold.is_probe();
+                // If the service or a function of the layer panics, this unwinds with it.
                 let inside = hold.enter();
-                let (future, judge) = (self.inner.call(request), self.judge.clone());
+                let request = if is_probe { on_probe.map(request) } else { request };
+                let (future, judge) = (self.inner.call(request), judge.clone());
                 inside.suspend();
-                BreakerFuture::running(future, hold, judge, self.settle_at.clone())
+                BreakerFuture::running(future, hold, judge, settle_at.clone())
             }
-            Err(rejected) => BreakerFuture::rejected(rejected, self.mode.clone(), self.settle_at.clone()),
+            Err(rejected) => BreakerFuture::rejected(rejected, mode.clone(), settle_at.clone()),
         }
     }
 }
 
-impl<S: fmt::Debug, B: Deref<Target = CircuitBreaker>, J, M, A> fmt::Debug for BreakerService<S, B, J, M, A> {
+impl<S: fmt::Debug, B: Deref<Target = CircuitBreaker>, J, M, A, O> fmt::Debug for BreakerService<S, B, J, M, A, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakerService")
             .field("inner", &self.inner)
-            .field("breaker", &*self.breaker)
+            .field("breaker", &*self.layer.breaker)
             .finish_non_exhaustive()
     }
 }

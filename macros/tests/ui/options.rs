@@ -32,4 +32,19 @@ fn unnamed() -> Result<impl Sized, tripcoil::Error<()>> {
     Ok(())
 }
 
+#[guarded(BREAKER, probe = self.is_probe)]
+fn no_variable() -> Result<(), tripcoil::Error<()>> {
+    Ok(())
+}
+
+#[guarded(BREAKER, probe)]
+fn without_variable() -> Result<(), tripcoil::Error<()>> {
+    Ok(())
+}
+
+#[guarded(BREAKER, probe = one, probe = other)]
+fn two_variables() -> Result<(), tripcoil::Error<()>> {
+    Ok(())
+}
+
 fn main() {}
