@@ -16,6 +16,8 @@ pub enum Cause {
     ErrorRate,
     /// At least `slow_call_rate` of the window's calls were slow or hung.
     SlowCallRate,
+    /// At least `drop_rate` of the window's calls were dropped.
+    DropRate,
     /// A call ended in [`Outcome::Trip`](crate::Outcome::Trip).
     Tripped,
     /// `half_open_error_threshold` probes failed.
@@ -40,10 +42,11 @@ pub enum Cause {
 
 impl Cause {
     /// Each cause, at the place of its number.
-    pub(crate) const ALL: [Cause; 13] = [
+    pub(crate) const ALL: [Cause; 14] = [
         Cause::ErrorThreshold,
         Cause::ErrorRate,
         Cause::SlowCallRate,
+        Cause::DropRate,
         Cause::Tripped,
         Cause::ProbeFailed,
         Cause::SuccessThreshold,
@@ -67,6 +70,7 @@ impl Cause {
             Cause::ErrorThreshold => "error_threshold",
             Cause::ErrorRate => "error_rate",
             Cause::SlowCallRate => "slow_call_rate",
+            Cause::DropRate => "drop_rate",
             Cause::Tripped => "tripped",
             Cause::ProbeFailed => "probe_failed",
             Cause::SuccessThreshold => "success_threshold",
@@ -99,6 +103,7 @@ mod tests {
             Cause::ErrorThreshold
             | Cause::ErrorRate
             | Cause::SlowCallRate
+            | Cause::DropRate
             | Cause::Tripped
             | Cause::ProbeFailed
             | Cause::SuccessThreshold
@@ -108,7 +113,7 @@ mod tests {
             | Cause::Reset
             | Cause::Disabled
             | Cause::Enabled
-            | Cause::Remote => 12,
+            | Cause::Remote => 13,
         };
         assert_eq!(Cause::ALL.len(), last(Cause::Remote) + 1);
     }

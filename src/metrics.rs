@@ -211,11 +211,19 @@ pub struct WindowMetrics {
     /// Calls that hang: they have been in flight for at least the `slow_call_duration`, to the accuracy of an
     /// eighth of it. They are not included in [`calls`](Self::calls).
     pub hanging_calls: u64,
+    /// Calls that were dropped and count neither as a success nor as a failure, if a
+    /// [`drop_rate`](crate::Builder::drop_rate) is set; otherwise 0. In a window of N calls, those among the
+    /// latest N calls that were settled or dropped. They are not included in [`calls`](Self::calls).
+    pub dropped_calls: u64,
 }
 
 impl WindowMetrics {
     pub(crate) const fn new(calls: u64, errors: u64, slow_calls: u64, hanging_calls: u64) -> Self {
-        WindowMetrics { calls, errors, slow_calls, hanging_calls }
+        WindowMetrics { calls, errors, slow_calls, hanging_calls, dropped_calls: 0 }
+    }
+
+    pub(crate) const fn with_drops(self, dropped_calls: u64) -> Self {
+        WindowMetrics { dropped_calls, ..self }
     }
 
     /// The share of the settled calls that failed, from 0.0 to 1.0; 0.0 if there are none.

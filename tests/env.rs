@@ -131,7 +131,7 @@ fn what_only_the_build_refuses_keeps_the_name_of_its_variable() {
     );
     assert_eq!(
         build_error(&[("WINDOW", "1m 30s")], alone),
-        "`PAYMENTS_BREAKER_WINDOW` is 1m 30s, allowed is unset, as neither error_rate nor slow_call_rate is set"
+        "`PAYMENTS_BREAKER_WINDOW` is 1m 30s, allowed is unset, as neither error_rate, slow_call_rate nor drop_rate is set"
     );
     let error = build_error(&[("RESET_BACKOFF", "2.0 up to 1m")], |config| alone(config).reset_timeout(90 * SECOND));
     assert_eq!(

@@ -83,9 +83,9 @@ fn the_minimum_is_reached_within_the_window() {
 
 #[test]
 fn what_belongs_to_a_rate_is_refused_without_one() {
-    let allowed = "unset, as neither error_rate nor slow_call_rate is set";
+    let allowed = "unset, as neither error_rate, slow_call_rate nor drop_rate is set";
     refuses("window", "10 calls", allowed, |settings| settings.window(Window::calls(10)));
-    let allowed = "unset, as neither error_rate, slow_call_rate nor recovery is set";
+    let allowed = "unset, as neither error_rate, slow_call_rate, drop_rate nor recovery is set";
     refuses("minimum_calls", "5", allowed, |settings| settings.minimum_calls(5));
 }
 

@@ -648,7 +648,7 @@ fn settings_out_of_range_are_refused_with_their_value_and_the_range() {
         accepts(|builder| builder.recovery(recovery));
     }
     accepts(|builder| builder.recovery(Recovery::steps([0.1; 32]).each(10 * MILLI)).minimum_calls(1));
-    let needless = "unset, as neither error_rate, slow_call_rate nor recovery is set";
+    let needless = "unset, as neither error_rate, slow_call_rate, drop_rate nor recovery is set";
     refuses("minimum_calls", "1", needless, |builder| builder.minimum_calls(1));
 }
 

@@ -203,7 +203,7 @@ fn metrics_are_written_field_by_field() {
         "consecutive_error_count": 0, "consecutive_success_count": 0, "transition_count": 1,
         "retry_after": 28.5,
         "last_error": {"type_name": "failure", "at": 10.0, "ago": 1.5, "message": "no \"answer\""},
-        "shadow": null, "recovery": null, "window": {"calls": 0, "errors": 0, "slow_calls": 0, "hanging_calls": 0},
+        "shadow": null, "recovery": null, "window": {"calls": 0, "errors": 0, "slow_calls": 0, "hanging_calls": 0, "dropped_calls": 0},
     });
     assert_eq!(written, expected);
     let plain = serde_json::to_value(CircuitBreaker::new("plain").metrics()).unwrap();

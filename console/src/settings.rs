@@ -4,12 +4,13 @@ use serde_json::{Map, Value, json};
 use tripcoil::{Config, ConfigError};
 
 /// The name, the form, and the default of each setting.
-const SETTINGS: [(&str, &str, &str); 16] = [
+const SETTINGS: [(&str, &str, &str); 17] = [
     ("enabled", "true or false", "true"),
     ("error_threshold", "5 or none", "5; none beside a rate"),
     ("error_rate", "0.5", "off"),
     ("slow_call_rate", "0.5", "off"),
     ("slow_call_duration", "2s", "off"),
+    ("drop_rate", "0.9", "off"),
     ("window", "100 calls or 10s", "100 calls"),
     ("minimum_calls", "20", "20, or the window's calls"),
     ("reset_timeout", "30s", "30s"),

@@ -30,7 +30,7 @@ impl Config {
         let recovery_minimum_calls = self.minimum_calls.unwrap_or(default.recovery_minimum_calls);
         let error_threshold = match self.error_threshold {
             Some(threshold) => threshold,
-            None if rates.is_some() => None,
+            None if rates.as_ref().is_some_and(|rates| rates.error_rate.is_some() || rates.slow.is_some()) => None,
             None => default.error_threshold,
         };
         if error_threshold.is_none() && rates.is_none() {
@@ -79,6 +79,7 @@ impl Config {
             error_threshold: settings.given.error_threshold.then_some(settings.error_threshold),
             error_rate: rates.and_then(|rates| rates.error_rate),
             slow_call_rate: slow.map(|slow| slow.rate),
+            drop_rate: rates.and_then(|rates| rates.drop_rate),
             slow_call_duration: slow.map(|slow| slow.duration),
             window: rates.map(|rates| Window(rates.span)),
             minimum_calls: minimum_calls.filter(|_| settings.given.minimum_calls),
@@ -102,7 +103,9 @@ impl Config {
     }
 
     fn find_contradiction(&self) -> Result<(), ConfigError> {
-        for (setting, rate) in [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate)] {
+        for (setting, rate) in
+            [("error_rate", self.error_rate), ("slow_call_rate", self.slow_call_rate), ("drop_rate", self.drop_rate)]
+        {
             if let Some(rate) = rate.filter(|rate| !is_share(*rate)) {
                 invalid(setting, format_args!("{rate:?}"), SHARE)?;
             }
@@ -160,9 +163,9 @@ impl Config {
             (None, Some(_)) => return unset("slow_call_rate", "a rate, as slow_call_duration is set"),
             (None, None) => None,
         };
-        if self.error_rate.is_none() && slow.is_none() {
-            let needless = "unset, as neither error_rate nor slow_call_rate is set";
-            let needless_calls = "unset, as neither error_rate, slow_call_rate nor recovery is set";
+        if self.error_rate.is_none() && slow.is_none() && self.drop_rate.is_none() {
+            let needless = "unset, as neither error_rate, slow_call_rate nor drop_rate is set";
+            let needless_calls = "unset, as neither error_rate, slow_call_rate, drop_rate nor recovery is set";
             if let Some(window) = self.window {
                 invalid("window", format_args!("{window}"), needless)?;
             }
@@ -175,7 +178,13 @@ impl Config {
         let most = most_calls(window)?;
         let minimum_calls = self.minimum_calls.unwrap_or(most.min(20));
         within("minimum_calls", minimum_calls, 1, most)?;
-        Ok(Some(Rates { error_rate: self.error_rate, slow, minimum_calls: minimum_calls.into(), span: window.0 }))
+        Ok(Some(Rates {
+            error_rate: self.error_rate,
+            slow,
+            drop_rate: self.drop_rate,
+            minimum_calls: minimum_calls.into(),
+            span: window.0,
+        }))
     }
 }
 
@@ -184,7 +193,7 @@ pub(super) fn form(setting: &str) -> String {
     match setting {
         "enabled" => "true or false".into(),
         "error_threshold" => format!("1 to {}, or none", u32::MAX),
-        "error_rate" | "slow_call_rate" => SHARE.into(),
+        "error_rate" | "slow_call_rate" | "drop_rate" => SHARE.into(),
         "preset" => "tolerant or responsive".into(),
         "window" => {
             format!("1 to {MOST} calls, such as 100 calls, or a duration of {SHORTEST:?} to {LONGEST:?}, such as 10s")

@@ -45,8 +45,8 @@ macro_rules! for_each_setting {
             preset(preset: Preset): Preset = preset;
                 "none", "a [`Preset`]", "`tolerant` or `responsive`";
 
-            /// Opens the breaker after this many consecutive failures. Default: 5, or none once a rate rule is
-            /// set.
+            /// Opens the breaker after this many consecutive failures. Default: 5, or none once an
+            /// [`error_rate`](Self::error_rate) or a [`slow_call_rate`](Self::slow_call_rate) is set.
             ///
             /// `None` turns the rule off. [`build`](Self::build) returns an error if no other rule could open
             /// the breaker.
@@ -96,11 +96,38 @@ macro_rules! for_each_setting {
             slow_call_duration(duration: Duration): Duration = duration;
                 "off", "above zero", "`2s`";
 
+            /// Opens the breaker when at least this share of the calls in the [`window`](Self::window) were dropped.
+            /// Above 0.0, up to 1.0. Default: off.
+            ///
+            /// Set it where a caller drops calls because the dependency is too slow for it, as under hedging: a
+            /// dead replica then sees nothing but drops. Only neutral drops count. One that
+            /// [`dropped_calls`](Self::dropped_calls) makes a failure is a settled call. Drops of probes, and of
+            /// calls within the steps of a [`recovery`](Self::recovery), stay neutral.
+            ///
+            /// The rate is dropped / (settled + dropped), from [`minimum_calls`](Self::minimum_calls) calls of
+            /// either kind on. In a window of N calls it is taken over the latest N calls, settled or dropped.
+            /// The other rates do not see the drops, which displace no call from their windows. The breaker
+            /// evaluates the rates whenever a call fails, is slow or is dropped. Unlike the other rates, this one
+            /// leaves the default of the [`error_threshold`](Self::error_threshold) as it is.
+            ///
+            /// ```
+            /// use tripcoil::{CircuitBreaker, State};
+            ///
+            /// let replica = CircuitBreaker::builder("replica").drop_rate(0.9).minimum_calls(20).build()?;
+            /// for _ in 0..20 {
+            ///     drop(replica.try_acquire().unwrap()); // another replica was faster
+            /// }
+            /// assert_eq!(replica.state(), State::Open);
+            /// # Ok::<(), tripcoil::ConfigError>(())
+            /// ```
+            drop_rate(share: f64): f64 = share;
+                "off", "above 0.0, up to 1.0", "`0.9`";
+
             /// The window that rates are computed over: a number of calls, or a span of time. Default: 100
             /// calls.
             ///
-            /// The window starts empty each time the breaker closes. Ignored calls and neutral drops do not
-            /// enter it.
+            /// The window starts empty each time the breaker closes. Ignored calls do not enter it. Neutral drops do
+            /// only with a [`drop_rate`](Self::drop_rate), beside the settled calls.
             window(window: Window): Window = window;
                 "100 calls", "1 to 1 000 000 calls; 16 ms to 365 days", "`100 calls` or `10s`";
 

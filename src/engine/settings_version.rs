@@ -435,8 +435,13 @@ mod tests {
 
     #[test]
     fn no_version_is_untimed_where_settlements_are_timed() {
-        let rates =
-            Rates { error_rate: Some(0.5), slow: None, minimum_calls: 1, span: Span::Time(Duration::from_secs(1)) };
+        let rates = Rates {
+            error_rate: Some(0.5),
+            slow: None,
+            drop_rate: None,
+            minimum_calls: 1,
+            span: Span::Time(Duration::from_secs(1)),
+        };
         let current = CurrentVersion::first();
         current.set(3, DEFAULT, Some(&Windows::new(Arc::new(rates))), false);
         let version = current.try_admit_fast(Word::INITIAL).expect("admissions are not timed");

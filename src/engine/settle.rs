@@ -337,6 +337,36 @@ impl Engine {
         place.count_uncredited(kind);
         let applied = self.cell.release(ticket.admission.epoch(), settings.values());
         self.perform(&applied, None);
+        if kind == Kind::Dropped {
+            self.count_drop(ticket, place, &settings);
+        }
+    }
+
+    /// Counts a dropped call in the windows, if there is a drop rate, and opens the breaker if a rule is met. Drops of
+    /// probes and late ones do not count.
+    fn count_drop(&self, ticket: Ticket, place: Place<'_>, settings: &CurrentSettings<'_>) {
+        let Some(windows) = settings.windows().filter(|windows| windows.counts_drops()) else { return };
+        let epoch = ticket.admission.epoch();
+        match self.cell.load_for(ticket.admission.head) {
+            Some((word, _)) if word.state() == State::Closed => {}
+            _ => return,
+        }
+        let mut sample = Sample {
+            epoch,
+            position: self.calls_in(windows, epoch) + 1,
+            stripe: place.index,
+            now: self.now(),
+            failed: false,
+            slow: false,
+        };
+        if windows.record_drop(sample, ClockReading::Some, &self.cell) == Recorded::ReadAgain {
+            sample.now = self.now();
+            let _recorded = windows.record_drop(sample, ClockReading::Again, &self.cell);
+        }
+        if let Some(cause) = self.evaluate(windows, epoch, sample.now) {
+            let applied = self.open_by_rate(epoch, cause, sample.now, settings.values());
+            self.perform(&applied, Some(sample.now));
+        }
     }
 
     /// Times the end of a call, if that matters, and takes the call out of those in flight.

@@ -24,6 +24,7 @@ macro_rules! event {
                 window_calls = transition.window.map(|window| window.calls),
                 window_errors = transition.window.map(|window| window.errors),
                 window_slow_calls = transition.window.map(|window| window.slow_calls),
+                window_dropped_calls = transition.window.map(|window| window.dropped_calls),
                 "{transition}",
             )
         }};
@@ -44,7 +45,7 @@ macro_rules! event {
 /// | `errors`, `successes` | u64 | [`consecutive_error_count`](Transition::consecutive_error_count) and [`consecutive_success_count`](Transition::consecutive_success_count) |
 /// | `rejected` | u64 | calls rejected since the breaker was last closed; on a close, how many the outage rejected |
 /// | `open_for_ms` | u64 | how long the breaker stays open; only for transitions to open |
-/// | `window_calls`, `window_errors`, `window_slow_calls` | u64 | the window; only for transitions from closed, with rate rules |
+/// | `window_calls`, `window_errors`, `window_slow_calls`, `window_dropped_calls` | u64 | the window; only for transitions from closed, with rate rules |
 ///
 /// ```
 /// use tripcoil::CircuitBreaker;

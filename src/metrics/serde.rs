@@ -56,6 +56,7 @@ serialize! {
         errors: errors,
         slow_calls: slow_calls,
         hanging_calls: hanging_calls,
+        dropped_calls: dropped_calls,
     }
 }
 

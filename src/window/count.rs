@@ -23,6 +23,7 @@ pub(super) struct CountWindow {
     calls: u64,
     errors: ErrorLog,
     slow: Option<ErrorLog>,
+    drops: Option<ErrorLog>,
 }
 
 impl CountWindow {
@@ -35,6 +36,7 @@ impl CountWindow {
             errors: rates.error_rate.map_or_else(|| ErrorLog::new(calls), bounded_by),
             // A call that hangs displaces nothing, so as many slow calls as there are may have to be remembered.
             slow: rates.slow.map(|slow| bounded_by(slow.rate)),
+            drops: rates.drop_rate.map(bounded_by),
         }
     }
 
@@ -49,10 +51,19 @@ impl CountWindow {
         full_fence();
     }
 
+    /// Writes down a dropped call, at the position that a call which was settled instead would have.
+    pub(super) fn record_drop(&self, epoch: Epoch, position: u64, present: &Cell) {
+        if let Some(log) = &self.drops {
+            log.write(epoch, position, present);
+        }
+        full_fence();
+    }
+
     /// Where the logs end now.
     pub(super) fn ends(&self, epoch: Epoch) -> Ends {
-        let [errors, slow] = [Some(&self.errors), self.slow.as_ref()].map(|log| log.map_or(0, |log| log.end(epoch)));
-        Ends { epoch, errors, slow }
+        let logs = [Some(&self.errors), self.slow.as_ref(), self.drops.as_ref()];
+        let [errors, slow, drops] = logs.map(|log| log.map_or(0, |log| log.end(epoch)));
+        Ends { epoch, errors, slow, drops }
     }
 
     /// Of the `settled` calls of the epoch, those in the window.
@@ -62,23 +73,40 @@ impl CountWindow {
 
     /// Whether the `least`th latest error up to `ends` is in the window, after `settled` calls.
     pub(super) fn has_errors(&self, ends: Ends, settled: u64, least: u64) -> Found {
-        self.has(&self.errors, ends.epoch, ends.errors, settled, least)
+        Self::has(&self.errors, ends.epoch, ends.errors, settled, least, self.calls)
     }
 
     /// As [`has_errors`](Self::has_errors), for slow calls.
     pub(super) fn has_slow(&self, ends: Ends, settled: u64, least: u64) -> Found {
         match &self.slow {
-            Some(log) => self.has(log, ends.epoch, ends.slow, settled, least),
+            Some(log) => Self::has(log, ends.epoch, ends.slow, settled, least, self.calls),
             None => Found::No,
         }
     }
 
-    fn has(&self, log: &ErrorLog, epoch: Epoch, end: u64, settled: u64, least: u64) -> Found {
+    /// How many of the latest calls the drop rate is taken over, settled and dropped ones alike.
+    pub(super) fn calls_with_drops(&self, ends: Ends, settled: u64) -> u64 {
+        settled.saturating_add(ends.drops).min(self.calls)
+    }
+
+    /// Whether `least` of the latest calls were dropped. The drops that came after a drop push it out of these, too.
+    pub(super) fn has_drops(&self, ends: Ends, settled: u64, least: u64) -> Found {
+        match &self.drops {
+            Some(log) => {
+                let room = (self.calls + 1).saturating_sub(least);
+                Self::has(log, ends.epoch, ends.drops, settled + 1, least, room)
+            }
+            None => Found::No,
+        }
+    }
+
+    /// `room`: how many settled calls, itself included, push a call out.
+    fn has(log: &ErrorLog, epoch: Epoch, end: u64, settled: u64, least: u64, room: u64) -> Found {
         match (least, end.checked_sub(least)) {
             (0, _) => Found::Yes,
             (_, None) => Found::No,
             (_, Some(before)) => {
-                let is_in = self.is_in(log, epoch, before + 1, settled);
+                let is_in = is_in(log, epoch, before + 1, settled, room);
                 if !log.keeps(epoch, before + 1) {
                     Found::Overtaken
                 } else if is_in {
@@ -90,28 +118,31 @@ impl CountWindow {
         }
     }
 
-    /// Whether the call with this number in the log is in the window.
-    fn is_in(&self, log: &ErrorLog, epoch: Epoch, number: u64, settled: u64) -> bool {
-        // A place that has been taken and not been written yet holds another's: its thread will look once it has.
-        let position = log.place(number).load().of(epoch);
-        position.is_some_and(|position| settled.wrapping_sub(position) & VALUE.max() < self.calls)
-    }
-
     /// How many errors and slow calls are in the window.
     pub(super) fn counts(&self, ends: Ends, settled: u64) -> (u64, u64) {
-        let slow = self.slow.as_ref().map_or(0, |log| self.count(log, ends.epoch, ends.slow, settled));
-        (self.count(&self.errors, ends.epoch, ends.errors, settled), slow)
+        let is_in = |log, number| is_in(log, ends.epoch, number, settled, self.calls);
+        let slow = self.slow.as_ref().map_or(0, |log| Self::count(log, ends.slow, |number| is_in(log, number)));
+        (Self::count(&self.errors, ends.errors, |number| is_in(&self.errors, number)), slow)
+    }
+
+    /// How many of the latest calls were dropped.
+    pub(super) fn drops(&self, ends: Ends, settled: u64) -> u64 {
+        let Some(log) = &self.drops else { return 0 };
+        Self::count(log, ends.drops, |number| {
+            let room = self.calls.saturating_sub(ends.drops - number);
+            is_in(log, ends.epoch, number, settled + 1, room)
+        })
     }
 
     /// Positions grow with the numbers, but for those of calls that failed at the same time.
-    fn count(&self, log: &ErrorLog, epoch: Epoch, end: u64, settled: u64) -> u64 {
+    fn count(log: &ErrorLog, end: u64, is_in_window: impl Fn(u64) -> bool) -> u64 {
         const NEAR: u64 = 16;
 
         let oldest = end.saturating_sub(log.depth()) + 1;
         let (mut out, mut is_in) = (oldest, end + 1);
         while out < is_in {
             let middle = out + (is_in - out) / 2;
-            if self.is_in(log, epoch, middle, settled) {
+            if is_in_window(middle) {
                 is_in = middle;
             } else {
                 out = middle + 1;
@@ -119,8 +150,15 @@ impl CountWindow {
         }
         let near = oldest.max(is_in.saturating_sub(NEAR))..(is_in + NEAR).min(end + 1);
         let beyond = (end + 1).saturating_sub(near.end);
-        beyond + near.filter(|number| self.is_in(log, epoch, *number, settled)).count() as u64
+        beyond + near.filter(|number| is_in_window(*number)).count() as u64
     }
+}
+
+/// Whether the call with this number in the log is among the latest `room`, after `settled` calls.
+fn is_in(log: &ErrorLog, epoch: Epoch, number: u64, settled: u64, room: u64) -> bool {
+    // A place that has been taken and not been written yet holds another's: its thread will look once it has.
+    let position = log.place(number).load().of(epoch);
+    position.is_some_and(|position| settled.wrapping_sub(position) & VALUE.max() < room)
 }
 
 /// Up to where the logs are looked at: by how many calls of the epoch.
@@ -129,6 +167,7 @@ pub(super) struct Ends {
     epoch: Epoch,
     errors: u64,
     slow: u64,
+    drops: u64,
 }
 
 /// Whether a log holds as many calls as were asked for.

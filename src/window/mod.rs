@@ -59,8 +59,8 @@ impl Window {
     ///
     /// Calls that hang are counted separately and displace nothing.
     ///
-    /// Its memory does not grow with the threads. Each of the two rates takes 512 bytes, and 8 bytes for each
-    /// failure or slow call it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
+    /// Its memory does not grow with the threads. Each of the three rates takes 512 bytes, and 8 bytes for each
+    /// failure, slow call or drop it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
     /// Without an error rate, the errors still appear in the metrics and take 8 bytes for each of `calls`.
     #[must_use]
     pub const fn calls(calls: u32) -> Self {
@@ -76,7 +76,8 @@ impl Window {
     /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 152 bytes, 136 more
     /// once it has recorded an error, and 136 more once it has recorded a slow call. A breaker has at most
     /// three stripes, and one more for each core; the number of cores is rounded up to a power of two, at most
-    /// 32. The fourth stripe takes another 272 bytes.
+    /// 32. The fourth stripe takes another 272 bytes. With a drop rate, each stripe
+    /// that has recorded a drop takes 136 bytes more, and the breaker about 50; the fourth takes another 272.
     #[must_use]
     pub const fn time(time: Duration) -> Self {
         Window(Span::Time(time))
@@ -99,6 +100,7 @@ impl fmt::Display for Window {
 pub(crate) struct Rates {
     pub(crate) error_rate: Option<f64>,
     pub(crate) slow: Option<SlowRate>,
+    pub(crate) drop_rate: Option<f64>,
     pub(crate) minimum_calls: u64,
     pub(crate) span: Span,
 }
@@ -291,6 +293,30 @@ impl Windows {
         Recorded::Done
     }
 
+    /// Whether dropped calls matter.
+    pub(crate) fn counts_drops(&self) -> bool {
+        self.rates.drop_rate.is_some()
+    }
+
+    /// Records a dropped call. It displaces no settled call.
+    pub(crate) fn record_drop(&self, sample: Sample, reading: ClockReading, present: &Cell) -> Recorded {
+        match &self.past {
+            Past::Count(window) => {
+                let position = self.since_begun(sample.epoch, sample.position);
+                // Else it was dropped just before the windows began.
+                if position > 0 {
+                    window.record_drop(sample.epoch, position, present);
+                }
+            }
+            Past::Time(window) => match window.find(sample.epoch, sample.now, reading, present) {
+                Moment::In { slices, .. } => window.record_drop(slices, sample.stripe),
+                Moment::Earlier => return Recorded::ReadAgain,
+                Moment::Late => {}
+            },
+        }
+        Recorded::Done
+    }
+
     /// What the windows hold now. What is settled after this makes the rates smaller than they are, never larger.
     ///
     /// First come the errors and the slow calls, then the calls that hang, then, by the caller for windows of calls, those
@@ -310,11 +336,11 @@ impl Windows {
             let Some(slices) = window.slices(epoch, now) else {
                 return WindowTally { hanging: self.hanging(epoch, now), ..WindowTally::default() };
             };
-            let (errors, slow) = (window.errors(slices), window.slow(slices));
+            let (errors, slow, drops) = (window.errors(slices), window.slow(slices), window.drops(slices));
             let hanging = self.hanging(epoch, now);
             let settled = window.settled(slices);
             if window.is_still(slices) {
-                return WindowTally { settled, errors, slow, hanging };
+                return WindowTally { settled, errors, slow, hanging, drops };
             }
         }
     }
@@ -335,11 +361,20 @@ impl Windows {
                     hanging,
                     |least| window.has_errors(ends, settled, least),
                     |least| window.has_slow(ends, settled, least),
+                    window.calls_with_drops(ends, settled),
+                    |least| window.has_drops(ends, settled, least),
                 )
             }
-            (_, Held::Time(WindowTally { settled, errors, slow, hanging })) => {
+            (_, Held::Time(WindowTally { settled, errors, slow, hanging, drops })) => {
                 let found = |is: bool| if is { Found::Yes } else { Found::No };
-                self.rates.tripped_by(settled, hanging, |least| found(errors >= least), |least| found(slow >= least))
+                self.rates.tripped_by(
+                    settled,
+                    hanging,
+                    |least| found(errors >= least),
+                    |least| found(slow >= least),
+                    settled + drops,
+                    |least| found(drops >= least),
+                )
             }
             (Past::Time(_), Held::Calls { .. }) => Ok(None),
         }
@@ -351,10 +386,10 @@ impl Windows {
             (Past::Count(window), Held::Calls { epoch, ends, hanging }) => {
                 let settled = self.since_begun(epoch, settled);
                 let (errors, slow) = window.counts(ends, settled);
-                WindowMetrics::new(window.calls(settled), errors, slow, hanging)
+                WindowMetrics::new(window.calls(settled), errors, slow, hanging).with_drops(window.drops(ends, settled))
             }
-            (_, Held::Time(WindowTally { settled, errors, slow, hanging })) => {
-                WindowMetrics::new(settled, errors, slow, hanging)
+            (_, Held::Time(WindowTally { settled, errors, slow, hanging, drops })) => {
+                WindowMetrics::new(settled, errors, slow, hanging).with_drops(drops)
             }
             (Past::Time(_), Held::Calls { .. }) => WindowMetrics::default(),
         }
@@ -368,17 +403,21 @@ struct WindowTally {
     errors: u64,
     slow: u64,
     hanging: u64,
+    drops: u64,
 }
 
 impl Rates {
     /// Which rule is met over the `settled` calls of a window and those that hang. The functions tell whether there are at least
-    /// so many errors, and so many slow calls, among the settled ones.
+    /// so many errors, and so many slow calls, among the settled ones, and so many drops among the `with_drops` calls that
+    /// were settled or dropped.
     fn tripped_by(
         &self,
         settled: u64,
         hanging: u64,
         errors: impl FnOnce(u64) -> Found,
         slow: impl FnOnce(u64) -> Found,
+        with_drops: u64,
+        drops: impl FnOnce(u64) -> Found,
     ) -> Result<Option<Cause>, Overtaken> {
         // A call that hangs may still succeed, so it counts as slow and not as settled.
         if let Some(rate) = self.error_rate.filter(|_| settled >= self.minimum_calls) {
@@ -395,12 +434,19 @@ impl Rates {
                 Found::Overtaken => return Err(Overtaken),
             }
         }
+        if let Some(rate) = self.drop_rate.filter(|_| with_drops >= self.minimum_calls) {
+            match drops(share(rate, with_drops)) {
+                Found::Yes => return Ok(Some(Cause::DropRate)),
+                Found::No => {}
+                Found::Overtaken => return Err(Overtaken),
+            }
+        }
         Ok(None)
     }
 
     #[cfg(test)]
     fn of_errors(rate: f64, minimum_calls: u64) -> Self {
-        Rates { error_rate: Some(rate), slow: None, minimum_calls, span: Span::Calls(4) }
+        Rates { error_rate: Some(rate), slow: None, drop_rate: None, minimum_calls, span: Span::Calls(4) }
     }
 }
 

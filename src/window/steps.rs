@@ -160,13 +160,20 @@ pub(crate) fn tripped_by(window: WindowMetrics, windows: Option<&Windows>, minim
     let rates = Rates {
         error_rate: configured.and_then(|rates| rates.error_rate).or(Some(ERROR_RATE)),
         slow: configured.and_then(|rates| rates.slow),
+        drop_rate: None,
         minimum_calls,
         span: Span::Calls(1),
     };
     let found = |is: bool| if is { Found::Yes } else { Found::No };
-    let WindowMetrics { calls, errors, slow_calls, hanging_calls } = window;
-    let tripped_by =
-        rates.tripped_by(calls, hanging_calls, |least| found(errors >= least), |least| found(slow_calls >= least));
+    let WindowMetrics { calls, errors, slow_calls, hanging_calls, dropped_calls: _ } = window;
+    let tripped_by = rates.tripped_by(
+        calls,
+        hanging_calls,
+        |least| found(errors >= least),
+        |least| found(slow_calls >= least),
+        0,
+        |_| Found::No,
+    );
     tripped_by.unwrap_or(None)
 }
 

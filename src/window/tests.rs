@@ -16,7 +16,7 @@ struct Tested {
 
 /// Half of four calls or more, failed or slow.
 fn windows(span: Span, slow: Option<SlowRate>) -> Tested {
-    let rates = Rates { error_rate: Some(0.5), slow, minimum_calls: 4, span };
+    let rates = Rates { error_rate: Some(0.5), slow, drop_rate: None, minimum_calls: 4, span };
     Tested { windows: Windows::new(Arc::new(rates)), cell: Cell::closed_in(EPOCH) }
 }
 
@@ -42,7 +42,7 @@ impl Tested {
     }
 
     fn metrics(&self, epoch: Epoch, now: Duration, settled: u64) -> (u64, u64, u64, u64) {
-        let WindowMetrics { calls, errors, slow_calls, hanging_calls } =
+        let WindowMetrics { calls, errors, slow_calls, hanging_calls, .. } =
             self.windows.metrics(self.windows.snapshot(epoch, now), settled);
         (calls, errors, slow_calls, hanging_calls)
     }
@@ -145,7 +145,13 @@ fn calls_that_hang_and_calls_that_ended_slowly_meet_the_rate_together() {
 #[test]
 fn calls_that_hang_neither_dilute_the_error_rate_nor_displace_an_error() {
     for span in SPANS {
-        let rates = Rates { error_rate: Some(0.5), slow: Some(SlowRate { rate: 0.9, ..SLOW }), minimum_calls: 4, span };
+        let rates = Rates {
+            error_rate: Some(0.5),
+            slow: Some(SlowRate { rate: 0.9, ..SLOW }),
+            drop_rate: None,
+            minimum_calls: 4,
+            span,
+        };
         let tested = Tested { windows: Windows::new(Arc::new(rates)), cell: Cell::closed_in(EPOCH) };
         (0..20).for_each(|_| assert!(tested.enter().is_some()));
         (1..=4).for_each(|position| tested.end(position, position > 2, false));

@@ -13,6 +13,8 @@ pub(super) struct TimeWindow {
     timeline: Timeline,
     packing: Packing,
     counts: PerStripe<SliceCounts>,
+    /// Calls that were dropped, once there is one and a drop rate.
+    drops: CountBox<PerStripe<Ring>>,
 }
 
 /// What is counted in one stripe. Healthy calls need no more than the first ring.
@@ -39,6 +41,7 @@ impl TimeWindow {
             timeline: Timeline::new(length, Begins::WithItsFirstCall),
             packing: Packing::for_slices_of(length),
             counts: PerStripe::new(),
+            drops: CountBox::new(),
         }
     }
 
@@ -68,6 +71,12 @@ impl TimeWindow {
         full_fence();
     }
 
+    pub(super) fn record_drop(&self, slices: Slices, stripe: usize) {
+        let drops = self.drops.get_or_init(|| Box::new(PerStripe::new()));
+        drops.of(stripe, Ring::new).count(self.packing, slices.current, Writers::of(stripe));
+        full_fence();
+    }
+
     /// The slices at `now`, if a call of `epoch` has been recorded.
     pub(super) fn slices(&self, epoch: Epoch, now: Duration) -> Option<Slices> {
         self.timeline.slices(epoch, now)
@@ -84,6 +93,11 @@ impl TimeWindow {
 
     pub(super) fn slow(&self, slices: Slices) -> u64 {
         self.sum(slices, |counts| counts.slow.get())
+    }
+
+    pub(super) fn drops(&self, slices: Slices) -> u64 {
+        let rings = self.drops.get().into_iter().flat_map(PerStripe::iter);
+        rings.map(|ring| ring.sum(self.packing, slices)).sum()
     }
 
     pub(super) fn settled(&self, slices: Slices) -> u64 {
