@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short};
 use outage::options::{Nonsense, number, one_of, path};
+use tripcoil::Preset;
 
 use crate::breaker::Rule;
 
@@ -12,23 +13,26 @@ const SECONDS: RangeInclusive<u64> = 5..=60;
 const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
 
 pub(crate) const HELP: &str = "\
-One outage of a real HTTP service, three times: without a circuit breaker, with the
-default settings but for a reset timeout of 250 ms (the default of 30 s is longer than
-the outage), and with settings for this server. All settings are printed.
+One outage of a real HTTP service, four times: without a circuit breaker, with the
+default settings, with a preset, and with settings for this server. All settings are
+printed. By default a breaker stays open for 30 s, which is longer than this outage.
 
 A server on the loopback interface fails slowly, goes away, and comes back too weak
 for its clients. Async tasks and threads call it through one shared breaker. In the
 end there is a table on the standard output and a picture in a file.
 
-Usage: outage [--rule NAME] [--seconds N] [--seed N] [--svg PATH]
+Usage: outage [--rule NAME] [--preset NAME] [--shadow] [--seconds N] [--seed N] [--svg PATH]
 
 Options:
-  --rule NAME   what opens the breaker [default: consecutive]
+  --rule NAME   what opens the breaker, but for the preset [default: consecutive]
                   consecutive  5 failures in a row
                   calls        half of the last 100 calls failed
                   time         half of the calls of the last 2 s failed
                   slow         half of the last 100 calls took 50 ms, or hang for so long
-  --seconds N   length of one of the three runs, 5 to 60 [default: 12]
+  --preset NAME the preset: tolerant or responsive [default: responsive]
+  --shadow      try the preset as a shadow of the other breakers too, and show what it would
+                have done; the run without a breaker gets one that only observes
+  --seconds N   length of one of the four runs, 5 to 60 [default: 12]
   --seed N      of the arrivals and the server's delays, the same in all runs,
                 0 to 18446744073709551615 [default: 1]
   --svg PATH    where the picture goes [default: timeline.svg]
@@ -45,6 +49,8 @@ pub(crate) enum Request {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) rule: Rule,
+    pub(crate) preset: Preset,
+    pub(crate) has_shadow: bool,
     pub(crate) length: Duration,
     pub(crate) seed: u64,
     pub(crate) svg: PathBuf,
@@ -54,6 +60,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             rule: Rule::Consecutive,
+            preset: Preset::Responsive,
+            has_shadow: false,
             length: Duration::from_secs(12),
             seed: 1,
             svg: PathBuf::from("timeline.svg"),
@@ -68,6 +76,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         match arg {
             Short('h') | Long("help") => return Ok(Request::Help),
             Long("rule") => settings.rule = one_of("--rule", &parser.value()?, Rule::ALL, Rule::as_str)?,
+            Long("preset") => {
+                settings.preset = one_of("--preset", &parser.value()?, Preset::ALL, Preset::as_str)?;
+            }
+            Long("shadow") => settings.has_shadow = true,
             Long("seconds") => settings.length = Duration::from_secs(number("--seconds", &parser.value()?, &SECONDS)?),
             Long("seed") => settings.seed = number("--seed", &parser.value()?, &SEEDS)?,
             Long("svg") => settings.svg = path("--svg", parser.value()?)?,
@@ -92,8 +104,16 @@ mod tests {
 
     #[test]
     fn every_option_is_heard() {
-        let settings = Settings { rule: Rule::Slow, length: Duration::from_secs(6), seed: 7, svg: "a b.svg".into() };
-        let args = ["--seconds", "6", "--seed=7", "--svg", "a b.svg", "--rule", "slow"];
+        let settings = Settings {
+            rule: Rule::Slow,
+            preset: Preset::Tolerant,
+            has_shadow: true,
+            length: Duration::from_secs(6),
+            seed: 7,
+            svg: "a b.svg".into(),
+        };
+        let args =
+            ["--seconds", "6", "--seed=7", "--shadow", "--svg", "a b.svg", "--rule", "slow", "--preset", "tolerant"];
         assert_eq!(parse(&args), Ok(Request::Run(settings)));
         assert_eq!(parse(&["--help"]), Ok(Request::Help));
         assert_eq!(parse(&["--seed", "3", "-h"]), Ok(Request::Help));
@@ -130,6 +150,8 @@ mod tests {
             assert!(message.contains(name), "{message}");
         }
         assert_eq!(parse(&["--rule", "fast"]).unwrap_err(), "--rule `fast`: not one of consecutive, calls, time, slow",);
+        assert_eq!(parse(&["--preset", "fast"]).unwrap_err(), "--preset `fast`: not one of tolerant, responsive");
+        assert!(parse(&["--shadow=yes"]).unwrap_err().contains("--shadow"));
         assert_eq!(parse(&["--svg", ""]).unwrap_err(), "--svg ``: not the path of a file");
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use tripcoil::{Builder, CircuitBreaker, Clock, Config, ConfigError, Transition, Window};
+use tripcoil::{Builder, CircuitBreaker, Clock, Config, ConfigError, Preset, Transition, Window};
 
 use crate::client::PATIENCE;
 
@@ -38,29 +38,60 @@ impl Rule {
     }
 }
 
-const RESET_TIMEOUT: Duration = Duration::from_millis(250);
-
 /// What stands between the clients and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protection {
     Nothing,
-    /// A breaker on which nothing is set but the rule and the reset timeout. By default that is 30 s, longer than the
-    /// whole outage.
+    /// A breaker that rejects nothing, and shows what it would do by these settings.
+    Observing(Preset),
+    /// A breaker on which nothing is set but the rule.
     Defaults(Rule),
+    /// A breaker with these settings.
+    Preset(Preset),
     /// A breaker that is set for this server.
     Tuned(Rule),
 }
 
 impl Protection {
-    pub(crate) const fn all(rule: Rule) -> [Protection; 3] {
-        [Protection::Nothing, Protection::Defaults(rule), Protection::Tuned(rule)]
+    /// One for each run. With a shadow, the first run has a breaker too, which only observes.
+    pub(crate) const fn all(rule: Rule, preset: Preset, has_shadow: bool) -> [Protection; 4] {
+        let first = if has_shadow { Protection::Observing(preset) } else { Protection::Nothing };
+        [first, Protection::Defaults(rule), Protection::Preset(preset), Protection::Tuned(rule)]
     }
 
-    pub(crate) const fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> String {
         match self {
-            Protection::Nothing => "Without a breaker",
-            Protection::Defaults(_) => "Defaults, with a reset timeout of 250 ms",
-            Protection::Tuned(_) => "A breaker set for this server",
+            Protection::Nothing => "Without a breaker".into(),
+            Protection::Observing(_) => "A breaker that only observes".into(),
+            Protection::Defaults(_) => "The defaults".into(),
+            Protection::Preset(preset) => format!("The preset {preset}"),
+            Protection::Tuned(_) => "A breaker set for this server".into(),
+        }
+    }
+
+    /// What it does, in a sentence that holds for every rule and preset.
+    pub(crate) const fn story(self) -> &'static str {
+        match self {
+            Protection::Nothing => "Everyone keeps calling and waits in vain, and the crowd keeps the server weak.",
+            Protection::Observing(_) => {
+                "It rejects nothing: everyone keeps calling. Its shadow shows when it would open."
+            }
+            Protection::Defaults(_) => "Opens, and rejects every call for 30 s before it sends the first probe.",
+            Protection::Preset(_) => "Sends the first probe after 2 s. After two good ones everyone is back at once.",
+            Protection::Tuned(_) => {
+                "Probes a few times a second, then lets more and more calls through until it closes."
+            }
+        }
+    }
+
+    /// The title of a column.
+    pub(crate) const fn short_title(self) -> &'static str {
+        match self {
+            Protection::Nothing => "without",
+            Protection::Observing(_) => "observing",
+            Protection::Defaults(_) => "defaults",
+            Protection::Preset(preset) => preset.as_str(),
+            Protection::Tuned(_) => "set for it",
         }
     }
 
@@ -68,10 +99,12 @@ impl Protection {
         let builder = CircuitBreaker::builder("payments");
         match self {
             Protection::Nothing => None,
-            Protection::Defaults(rule) => Some(rule.set(builder).reset_timeout(RESET_TIMEOUT)),
+            Protection::Observing(preset) => Some(builder.preset(preset).observe_only()),
+            Protection::Defaults(rule) => Some(rule.set(builder)),
+            Protection::Preset(preset) => Some(builder.preset(preset)),
             Protection::Tuned(rule) => Some(
                 rule.set(builder)
-                    .reset_timeout(RESET_TIMEOUT)
+                    .reset_timeout(Duration::from_millis(250))
                     .reset_backoff(1.5, Duration::from_millis(500))
                     .reset_jitter(0.2)
                     .probe_timeout(2 * PATIENCE)
@@ -79,6 +112,14 @@ impl Protection {
                     .half_open_max_capacity(4)
                     .success_threshold(62),
             ),
+        }
+    }
+
+    /// Adds the shadow of a preset, unless there is one or it would be the breaker's own twin.
+    fn shadowed_by(self, preset: Preset, builder: Builder) -> Builder {
+        match self {
+            Protection::Defaults(_) | Protection::Tuned(_) => builder.shadow(preset.config()),
+            Protection::Nothing | Protection::Observing(_) | Protection::Preset(_) => builder,
         }
     }
 
@@ -125,14 +166,31 @@ fn describe(config: &Config) -> Vec<String> {
     ]
 }
 
-/// The breaker that all clients share, if there is one.
+/// Who changes its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Breaker,
+    Shadow,
+}
+
+/// The breaker that all clients share, if there is one, with a shadow of that preset.
 pub(crate) fn breaker(
     protection: Protection,
+    shadow: Option<Preset>,
     start: Instant,
-    observer: impl Fn(&Transition) + Send + Sync + 'static,
+    observer: impl Fn(Subject, &Transition) + Clone + Send + Sync + 'static,
 ) -> Result<Option<CircuitBreaker>, ConfigError> {
-    let builder = protection.builder();
-    builder.map(|builder| builder.clock(Stopwatch(start)).on_transition(observer).build()).transpose()
+    let Some(builder) = protection.builder() else { return Ok(None) };
+    let builder = match shadow {
+        Some(preset) => protection.shadowed_by(preset, builder),
+        None => builder,
+    };
+    let of_shadow = observer.clone();
+    let builder = builder
+        .clock(Stopwatch(start))
+        .on_transition(move |transition| observer(Subject::Breaker, transition))
+        .on_shadow_transition(move |transition| of_shadow(Subject::Shadow, transition));
+    builder.build().map(Some)
 }
 
 /// Tells the time since the run began, so that transitions and calls are on one time axis.
@@ -141,5 +199,50 @@ struct Stopwatch(Instant);
 impl Clock for Stopwatch {
     fn now(&self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tripcoil::State;
+
+    fn built(protection: Protection, shadow: Option<Preset>) -> Option<CircuitBreaker> {
+        breaker(protection, shadow, Instant::now(), |_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn what_the_stories_say_of_the_settings_is_so() {
+        for rule in Rule::ALL {
+            let defaults = built(Protection::Defaults(rule), None).unwrap().config();
+            assert_eq!(defaults.reset_timeout, Some(Duration::from_secs(30)));
+            let tuned = built(Protection::Tuned(rule), None).unwrap().config();
+            assert_eq!(tuned.reset_timeout, Some(Duration::from_millis(250)));
+            assert_eq!(tuned.reset_backoff.unwrap().1, Duration::from_millis(500));
+        }
+        for preset in Preset::ALL {
+            let config = built(Protection::Preset(preset), None).unwrap().config();
+            assert_eq!((config.reset_timeout, config.success_threshold), (Some(Duration::from_secs(2)), Some(2)));
+        }
+    }
+
+    #[test]
+    fn every_breaker_but_the_presets_own_has_the_shadow() {
+        for preset in Preset::ALL {
+            let runs = Protection::all(Rule::Slow, preset, true);
+            let breakers = runs.map(|protection| built(protection, Some(preset)).unwrap());
+            assert_eq!(breakers.each_ref().map(|one| one.metrics().shadow.is_some()), [true, true, false, true]);
+            assert_eq!(breakers[0].state(), State::ForcedClosed);
+        }
+        for protection in Protection::all(Rule::Slow, Preset::Responsive, false) {
+            let shadow = built(protection, None).and_then(|breaker| breaker.metrics().shadow);
+            assert_eq!(shadow, None, "{protection:?}");
+        }
+    }
+
+    #[test]
+    fn all_settings_are_printed_where_there_is_a_breaker() {
+        let runs = Protection::all(Rule::Consecutive, Preset::Responsive, false);
+        assert_eq!(runs.map(|protection| protection.settings().len()), [0, 3, 3, 3]);
     }
 }

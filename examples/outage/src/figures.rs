@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::record::{Call, Caller, Ending, Record};
+use tripcoil::State;
+
+use crate::record::{Call, Caller, Ending, Record, Shadow};
 use crate::script::Condition;
 
 /// So many calls in a row that the breaker kept back mean that calling has stopped.
@@ -26,6 +28,36 @@ pub(crate) struct Figures {
     pub(crate) stopped_after: Option<Duration>,
     /// From the moment that the server took connections again until traffic was back.
     pub(crate) back_after: Option<Duration>,
+    pub(crate) shadow: Option<ShadowFigures>,
+}
+
+/// What a shadow would have done in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ShadowFigures {
+    /// The share of the calls that it saw.
+    pub(crate) coverage: f64,
+    pub(crate) openings: usize,
+    /// Of the calls that it saw, those that it would have rejected.
+    pub(crate) rejected: u64,
+    /// Of these, the calls that failed.
+    pub(crate) failed: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) ignored_or_dropped: u64,
+}
+
+impl ShadowFigures {
+    fn of(shadow: &Shadow) -> Self {
+        let Shadow { states, metrics } = shadow;
+        let rejections = metrics.rejections;
+        ShadowFigures {
+            coverage: metrics.coverage(),
+            openings: states.iter().filter(|(_, state)| *state == State::Open).count(),
+            rejected: metrics.rejected_count,
+            failed: rejections.error_count,
+            succeeded: rejections.success_count,
+            ignored_or_dropped: rejections.ignored_count + rejections.dropped_count,
+        }
+    }
 }
 
 impl Figures {
@@ -52,6 +84,7 @@ impl Figures {
                 .sum(),
             stopped_after: sick.and_then(|since| stopped_after(since, calls)),
             back_after: up_again.and_then(|since| back_after(since, record.length, calls)),
+            shadow: record.shadow.as_ref().map(ShadowFigures::of),
         }
     }
 }

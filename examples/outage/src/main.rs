@@ -1,4 +1,5 @@
-//! One outage of a real HTTP service: without a circuit breaker, with the default settings, and with settings for it.
+//! One outage of a real HTTP service: without a circuit breaker, with the default settings, with a preset, and with
+//! settings for it.
 
 #![expect(clippy::cast_precision_loss, reason = "the counts are far below 2^52")]
 
@@ -52,20 +53,29 @@ fn outage(settings: &Settings) -> Result<(), Box<dyn Error>> {
     drop(File::options().append(true).create(true).open(svg).map_err(unwritable)?);
 
     let mut screen = Screen::stdout();
-    for protection in Protection::all(settings.rule) {
+    let protections = Protection::all(settings.rule, settings.preset, settings.has_shadow);
+    for protection in protections {
         writeln!(screen.out(), "{}", protection.title())?;
         for line in protection.settings() {
             writeln!(screen.out(), "  {line}")?;
         }
     }
+    if settings.has_shadow {
+        writeln!(
+            screen.out(),
+            "Beside each of the others, the preset {} is a shadow, which rejects nothing.",
+            settings.preset
+        )?;
+    }
     writeln!(screen.out())?;
-    let [nothing, defaults, tuned] = Protection::all(settings.rule);
+    let [first, defaults, preset, tuned] = protections;
     let runs = [
-        run::run(settings, nothing, &mut screen)?,
+        run::run(settings, first, &mut screen)?,
         run::run(settings, defaults, &mut screen)?,
+        run::run(settings, preset, &mut screen)?,
         run::run(settings, tuned, &mut screen)?,
     ];
-    table::write(screen.out(), &runs.each_ref().map(Figures::of))?;
+    table::write(screen.out(), protections.map(Protection::short_title), &runs.each_ref().map(Figures::of))?;
     fs::write(svg, timeline::picture(&runs)).map_err(unwritable)?;
     writeln!(screen.out(), "\nThe picture is in {}.", svg.display())?;
     Ok(())

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tripcoil::State;
+use tripcoil::{ShadowMetrics, State};
 
 use crate::breaker::Protection;
 use crate::health::Chart;
@@ -44,6 +44,16 @@ pub(crate) struct Record {
     pub(crate) chart: Chart,
     /// What state the breaker went into and when; `None` if there was no breaker.
     pub(crate) states: Option<Vec<(Duration, State)>>,
+    pub(crate) shadow: Option<Shadow>,
+}
+
+/// What the shadow of a breaker would have done.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    /// What state it would have gone into and when.
+    pub(crate) states: Vec<(Duration, State)>,
+    /// When all calls had ended.
+    pub(crate) metrics: ShadowMetrics,
 }
 
 impl Record {

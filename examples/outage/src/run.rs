@@ -8,11 +8,11 @@ use tokio::runtime::Builder;
 use tripcoil::Transition;
 
 use crate::args::Settings;
-use crate::breaker::{Protection, breaker};
+use crate::breaker::{Protection, Subject, breaker};
 use crate::client::{AsyncClient, ThreadClient};
 use crate::health::Health;
 use crate::load::Load;
-use crate::record::{Call, Record};
+use crate::record::{Call, Record, Shadow};
 use crate::screen::{Glance, Screen};
 use crate::script;
 use crate::server::Server;
@@ -27,7 +27,7 @@ pub(crate) fn run<W: Write>(
     protection: Protection,
     screen: &mut Screen<W>,
 ) -> Result<Record, Box<dyn Error>> {
-    let &Settings { length, seed, .. } = settings;
+    let &Settings { length, seed, preset, has_shadow, .. } = settings;
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let _inside = runtime.enter();
     let start = Instant::now() + HEAD_START;
@@ -39,16 +39,16 @@ pub(crate) fn run<W: Write>(
 
     let (observer, transitions) = mpsc::channel();
     // It fails only when the run is over and nobody listens any more.
-    let observer = move |transition: &Transition| drop(observer.send(transition.clone()));
-    let breaker = breaker(protection, start, observer)?.map(Arc::new);
+    let observer = move |subject, transition: &Transition| drop(observer.send((subject, transition.clone())));
+    let breaker = breaker(protection, has_shadow.then_some(preset), start, observer)?.map(Arc::new);
 
     let (sender, calls) = mpsc::channel();
     let load = Arc::new(Load { start, length, seed, breaker: breaker.clone(), calls: sender });
     load.threads(&ThreadClient::new(address));
     runtime.spawn(load.tasks(AsyncClient::new(address)));
 
-    screen.begin(protection.title().to_owned())?;
-    let mut states = Vec::new();
+    screen.begin(protection.title())?;
+    let (mut states, mut shadow_states) = (Vec::new(), Vec::new());
     let mut told = 0;
     while !outage.is_finished() {
         thread::sleep(PAUSE);
@@ -57,8 +57,9 @@ pub(crate) fn run<W: Write>(
             screen.turn(at, condition)?;
         }
         told = turns.len();
-        for transition in transitions.try_iter() {
-            screen.transition(&transition)?;
+        for (subject, transition) in transitions.try_iter() {
+            screen.transition(subject, &transition)?;
+            let states = if subject == Subject::Breaker { &mut states } else { &mut shadow_states };
             states.push((transition.at, transition.to));
         }
         screen.draw(|| Glance {
@@ -73,5 +74,7 @@ pub(crate) fn run<W: Write>(
     // Ends with the last caller.
     let mut calls: Vec<Call> = calls.iter().collect();
     calls.sort_by_key(|call| call.at);
-    Ok(Record { protection, length, calls, chart: health.chart(), states: breaker.map(|_| states) })
+    let shadow = breaker.as_ref().and_then(|breaker| breaker.metrics().shadow);
+    let shadow = shadow.map(|metrics| Shadow { states: shadow_states, metrics: *metrics });
+    Ok(Record { protection, length, calls, chart: health.chart(), states: breaker.map(|_| states), shadow })
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use tripcoil::{Metrics, State, Transition};
 
+use crate::breaker::Subject;
 use crate::script::Condition;
 
 const REFRESH: Duration = Duration::from_millis(100);
@@ -51,12 +52,16 @@ impl<W: Write> Screen<W> {
         if self.live { Ok(()) } else { writeln!(self.out, "{:>8.2} s  server:  {condition}", at.as_secs_f64()) }
     }
 
-    pub(crate) fn transition(&mut self, transition: &Transition) -> io::Result<()> {
+    pub(crate) fn transition(&mut self, subject: Subject, transition: &Transition) -> io::Result<()> {
         if self.live {
             return Ok(());
         }
         let Transition { at, from, to, cause, open_for, .. } = transition;
-        write!(self.out, "{:>8.2} s  breaker: {from} -> {to} ({cause})", at.as_secs_f64())?;
+        let subject = match subject {
+            Subject::Breaker => "breaker",
+            Subject::Shadow => "shadow",
+        };
+        write!(self.out, "{:>8.2} s  {subject}: {from} -> {to} ({cause})", at.as_secs_f64())?;
         if let Some(time) = open_for {
             write!(self.out, " for {:.2} s", time.as_secs_f64())?;
         }

@@ -3,8 +3,8 @@ use std::fmt::{self, Write};
 /// A drawing, in the order in which it is drawn.
 #[derive(Debug)]
 pub(crate) struct Drawing {
-    width: u32,
-    height: u32,
+    width: f64,
+    height: f64,
     body: String,
 }
 
@@ -63,9 +63,9 @@ impl Type {
 }
 
 impl Drawing {
-    pub(crate) fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
         let mut drawing = Drawing { width, height, body: String::new() };
-        let page = Rect { x: 0.0, y: 0.0, width: width.into(), height: height.into() };
+        let page = Rect { x: 0.0, y: 0.0, width, height };
         drawing.rect(page, "#ffffff");
         drawing
     }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn any_text_is_drawn_as_it_is() {
-        let mut drawing = Drawing::new(100, 50);
+        let mut drawing = Drawing::new(100.0, 50.0);
         drawing.text((1.0, 2.0), Type::new(12.0), "a < b & \"c\" > d");
         let svg = drawing.finish();
         let document = roxmltree::Document::parse(&svg).unwrap();
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn no_dots_are_no_element() {
-        let mut drawing = Drawing::new(100, 50);
+        let mut drawing = Drawing::new(100.0, 50.0);
         drawing.dots([], 2.0, "#000000");
         assert!(!drawing.finish().contains("path"));
     }
