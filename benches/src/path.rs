@@ -30,6 +30,8 @@ pub(crate) enum Path {
     Metrics,
     /// A success while closed, by a breaker that is looked up by its key.
     Keyed,
+    /// A success while closed, by a breaker with a shadow.
+    Shadowed,
 }
 
 impl Path {
@@ -47,7 +49,7 @@ impl Path {
         Path::Failing { one_in: 100, last_100: true },
     ];
 
-    const OTHERS: [Path; 12] = [
+    const OTHERS: [Path; 13] = [
         Path::Closed,
         Path::Last100,
         Path::Last10000,
@@ -60,15 +62,16 @@ impl Path {
         Path::Permit,
         Path::Metrics,
         Path::Keyed,
+        Path::Shadowed,
     ];
 
     pub(crate) fn all() -> impl Iterator<Item = Path> {
         Path::OTHERS.into_iter().chain(Path::FAILING)
     }
 
-    /// Whether the summary has it: one share of failures stands for the others.
+    /// Whether the summary has it: one share of failures stands for the others, and no peer has a shadow.
     pub(crate) const fn is_summarized(self) -> bool {
-        matches!(self, Path::ALTERNATING) || !matches!(self, Path::Failing { .. })
+        matches!(self, Path::ALTERNATING) || !matches!(self, Path::Failing { .. } | Path::Shadowed)
     }
 
     /// Whether it is measured on two threads that share a breaker, too.
@@ -110,6 +113,7 @@ impl fmt::Display for Path {
             Path::Permit => "closed, permit and success apart",
             Path::Metrics => "metrics",
             Path::Keyed => "closed, success, looked up by key",
+            Path::Shadowed => "closed, success, with a shadow",
         };
         f.write_str(name)
     }

@@ -25,7 +25,9 @@ impl CircuitBreaker {
     /// # Cost
     ///
     /// A breaker without a shadow pays nothing. With a shadow, each call reads the clock, takes a lock three
-    /// times briefly and settles twice; each call in flight takes about 100 bytes.
+    /// times briefly and settles twice. A healthy call then costs about 160 times as much, which is as much as
+    /// nine readings of `Instant::now`, and allocates once if no other call is in flight. Each call in flight
+    /// takes about 100 bytes.
     ///
     /// # Errors
     ///

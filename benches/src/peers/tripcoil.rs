@@ -2,7 +2,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ::tripcoil::clock::{CoarseClock, MonotonicClock};
-use ::tripcoil::{CircuitBreaker, Clock, Error, Registry, State, Window};
+use ::tripcoil::{CircuitBreaker, Clock, Config, Error, Registry, State, Window};
 
 use super::{AN_HOUR, Contender};
 use crate::keyed;
@@ -48,6 +48,11 @@ fn lane(path: Path) -> Option<Lane> {
         Path::Keyed => {
             let registry = Registry::new("bench");
             each(move || keyed::call_sync(&registry, black_box(7)))
+        }
+        Path::Shadowed => {
+            let breaker = CircuitBreaker::new("bench");
+            breaker.shadow(Config::default()).expect("allowed settings");
+            success(breaker)
         }
     })
 }
