@@ -157,11 +157,12 @@ fn describe(config: &Config) -> Vec<String> {
             shown(config.half_open_error_threshold, ""),
         ),
         format!(
-            "half_open_capacity {}, half_open_max_capacity {}, probe_timeout {}, dropped_calls {}",
+            "half_open_capacity {}, half_open_max_capacity {}, probe_timeout {}, dropped_calls {}, recovery {}",
             shown(config.half_open_capacity, ""),
             shown(config.half_open_max_capacity.or(config.half_open_capacity), ""),
             shown(config.probe_timeout.or(config.reset_timeout), ""),
             shown(config.dropped_calls, ""),
+            config.recovery.as_ref().map_or_else(|| "off".into(), ToString::to_string),
         ),
     ]
 }
