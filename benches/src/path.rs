@@ -32,6 +32,8 @@ pub(crate) enum Path {
     Keyed,
     /// A success while closed, by a breaker with a shadow.
     Shadowed,
+    /// A success within a step of recovery that lets every call pass.
+    Recovering,
 }
 
 impl Path {
@@ -49,7 +51,7 @@ impl Path {
         Path::Failing { one_in: 100, last_100: true },
     ];
 
-    const OTHERS: [Path; 13] = [
+    const OTHERS: [Path; 14] = [
         Path::Closed,
         Path::Last100,
         Path::Last10000,
@@ -63,15 +65,16 @@ impl Path {
         Path::Metrics,
         Path::Keyed,
         Path::Shadowed,
+        Path::Recovering,
     ];
 
     pub(crate) fn all() -> impl Iterator<Item = Path> {
         Path::OTHERS.into_iter().chain(Path::FAILING)
     }
 
-    /// Whether the summary has it: one share of failures stands for the others, and no peer has a shadow.
+    /// Whether the summary has it: one share of failures stands for the others, and no peer has a shadow or steps.
     pub(crate) const fn is_summarized(self) -> bool {
-        matches!(self, Path::ALTERNATING) || !matches!(self, Path::Failing { .. } | Path::Shadowed)
+        matches!(self, Path::ALTERNATING) || !matches!(self, Path::Failing { .. } | Path::Shadowed | Path::Recovering)
     }
 
     /// Whether it is measured on two threads that share a breaker, too.
@@ -114,6 +117,7 @@ impl fmt::Display for Path {
             Path::Metrics => "metrics",
             Path::Keyed => "closed, success, looked up by key",
             Path::Shadowed => "closed, success, with a shadow",
+            Path::Recovering => "half-open, success within a step of recovery",
         };
         f.write_str(name)
     }

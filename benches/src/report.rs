@@ -44,7 +44,7 @@ pub(crate) fn full(results: &Results, machine: &str) -> String {
         growth_table(&budget::growth::checks(results)).to_string(),
     );
     section("Failures, in ns", failures(results).to_string());
-    section("A shadow, in ns", shadow(results).to_string());
+    section("A shadow, and a step of recovery, in ns", without_peers(results).to_string());
     section("What grows", scale::tables(&results.growth));
     section("Memory of one breaker, in bytes", memory(results).to_string());
     section("Memory in a registry", registry(results.keyed));
@@ -84,14 +84,14 @@ fn failures(results: &Results) -> Table {
     costs(results, |path| matches!(path, Path::Failing { .. }))
 }
 
-/// A healthy call of a breaker without and with a shadow.
-fn shadow(results: &Results) -> Table {
-    let heads = ["", "ns per call, minimum (median)", "by the call without"];
+/// A healthy call beside the same with what no peer has.
+fn without_peers(results: &Results) -> Table {
+    let heads = ["", "ns per call, minimum (median)", "by the first"];
     let mut table = Table::new(heads.map(str::to_owned).into_iter());
-    let without = results.ours(Path::Closed, 1).minimum;
-    for path in [Path::Closed, Path::Shadowed] {
+    let closed = results.ours(Path::Closed, 1).minimum;
+    for path in [Path::Closed, Path::Shadowed, Path::Recovering] {
         let ours = results.ours(path, 1);
-        table.row([path.to_string(), cost(ours), format!("{:.1}", ours.minimum / without)].into_iter());
+        table.row([path.to_string(), cost(ours), format!("{:.1}", ours.minimum / closed)].into_iter());
     }
     table
 }

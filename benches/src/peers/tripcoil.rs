@@ -2,7 +2,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use ::tripcoil::clock::{CoarseClock, MonotonicClock};
-use ::tripcoil::{CircuitBreaker, Clock, Config, Error, Registry, State, Window};
+use ::tripcoil::{CircuitBreaker, Clock, Config, Error, Recovery, Registry, State, Window};
 
 use super::{AN_HOUR, Contender};
 use crate::keyed;
@@ -54,11 +54,23 @@ fn lane(path: Path) -> Option<Lane> {
             breaker.shadow(Config::default()).expect("allowed settings");
             success(breaker)
         }
+        Path::Recovering => success(recovering()),
     })
 }
 
 fn over(window: Window) -> CircuitBreaker {
     CircuitBreaker::builder("bench").error_rate(0.5).window(window).build().expect("allowed settings")
+}
+
+/// At its first step of recovery, for longer than a run.
+fn recovering() -> CircuitBreaker {
+    let recovery = Recovery::steps([1.0]).each(AN_HOUR);
+    let settings = CircuitBreaker::builder("bench").success_threshold(1).recovery(recovery);
+    let breaker = settings.build().expect("allowed settings");
+    breaker.transition_to(State::HalfOpen);
+    consume(breaker.call_sync(good));
+    assert!(breaker.metrics().recovery.is_some());
+    breaker
 }
 
 fn success(breaker: CircuitBreaker) -> Lane {
