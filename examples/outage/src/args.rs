@@ -10,6 +10,8 @@ use tripcoil::Preset;
 use crate::breaker::Rule;
 
 const SECONDS: RangeInclusive<u64> = 5..=60;
+/// Milliseconds.
+const RAMP: RangeInclusive<u64> = 1..=60_000;
 const SEEDS: RangeInclusive<u64> = 0..=u64::MAX;
 
 pub(crate) const HELP: &str = "\
@@ -21,7 +23,8 @@ A server on the loopback interface fails slowly, goes away, and comes back too w
 for its clients. Async tasks and threads call it through one shared breaker. In the
 end there is a table on the standard output and a picture in a file.
 
-Usage: outage [--rule NAME] [--preset NAME] [--shadow] [--seconds N] [--seed N] [--svg PATH]
+Usage: outage [--rule NAME] [--preset NAME] [--recovery MS] [--shadow] [--seconds N]
+              [--seed N] [--svg PATH]
 
 Options:
   --rule NAME   what opens the breaker, but for the preset [default: consecutive]
@@ -30,6 +33,8 @@ Options:
                   time         half of the calls of the last 2 s failed
                   slow         half of the last 100 calls took 50 ms, or hang for so long
   --preset NAME the preset: tolerant or responsive [default: responsive]
+  --recovery MS let a growing share of the calls through for this long before the preset's
+                breaker closes, 1 to 60000 [default: off]
   --shadow      try the preset as a shadow of the other breakers too, and show what it would
                 have done; the run without a breaker gets one that only observes
   --seconds N   length of one of the four runs, 5 to 60 [default: 12]
@@ -50,6 +55,7 @@ pub(crate) enum Request {
 pub(crate) struct Settings {
     pub(crate) rule: Rule,
     pub(crate) preset: Preset,
+    pub(crate) ramp: Option<Duration>,
     pub(crate) has_shadow: bool,
     pub(crate) length: Duration,
     pub(crate) seed: u64,
@@ -61,6 +67,7 @@ impl Default for Settings {
         Settings {
             rule: Rule::Consecutive,
             preset: Preset::Responsive,
+            ramp: None,
             has_shadow: false,
             length: Duration::from_secs(12),
             seed: 1,
@@ -78,6 +85,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Long("rule") => settings.rule = one_of("--rule", &parser.value()?, Rule::ALL, Rule::as_str)?,
             Long("preset") => {
                 settings.preset = one_of("--preset", &parser.value()?, Preset::ALL, Preset::as_str)?;
+            }
+            Long("recovery") => {
+                settings.ramp = Some(Duration::from_millis(number("--recovery", &parser.value()?, &RAMP)?));
             }
             Long("shadow") => settings.has_shadow = true,
             Long("seconds") => settings.length = Duration::from_secs(number("--seconds", &parser.value()?, &SECONDS)?),
@@ -107,13 +117,26 @@ mod tests {
         let settings = Settings {
             rule: Rule::Slow,
             preset: Preset::Tolerant,
+            ramp: Some(Duration::from_millis(1500)),
             has_shadow: true,
             length: Duration::from_secs(6),
             seed: 7,
             svg: "a b.svg".into(),
         };
-        let args =
-            ["--seconds", "6", "--seed=7", "--shadow", "--svg", "a b.svg", "--rule", "slow", "--preset", "tolerant"];
+        let args = [
+            "--seconds",
+            "6",
+            "--seed=7",
+            "--shadow",
+            "--svg",
+            "a b.svg",
+            "--rule",
+            "slow",
+            "--preset",
+            "tolerant",
+            "--recovery",
+            "1500",
+        ];
         assert_eq!(parse(&args), Ok(Request::Run(settings)));
         assert_eq!(parse(&["--help"]), Ok(Request::Help));
         assert_eq!(parse(&["--seed", "3", "-h"]), Ok(Request::Help));
@@ -151,6 +174,7 @@ mod tests {
         }
         assert_eq!(parse(&["--rule", "fast"]).unwrap_err(), "--rule `fast`: not one of consecutive, calls, time, slow",);
         assert_eq!(parse(&["--preset", "fast"]).unwrap_err(), "--preset `fast`: not one of tolerant, responsive");
+        assert_eq!(parse(&["--recovery", "0"]).unwrap_err(), "--recovery `0`: not a whole number from 1 to 60000");
         assert!(parse(&["--shadow=yes"]).unwrap_err().contains("--shadow"));
         assert_eq!(parse(&["--svg", ""]).unwrap_err(), "--svg ``: not the path of a file");
     }

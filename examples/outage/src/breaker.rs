@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use tripcoil::{Builder, CircuitBreaker, Clock, Config, ConfigError, Preset, Transition, Window};
+use tripcoil::{Builder, CircuitBreaker, Clock, Config, ConfigError, Preset, Recovery, Transition, Window};
 
 use crate::client::PATIENCE;
 
@@ -46,17 +46,17 @@ pub(crate) enum Protection {
     Observing(Preset),
     /// A breaker on which nothing is set but the rule.
     Defaults(Rule),
-    /// A breaker with these settings.
-    Preset(Preset),
+    /// A breaker with these settings, and with a recovery of this length if there is one.
+    Preset(Preset, Option<Duration>),
     /// A breaker that is set for this server.
     Tuned(Rule),
 }
 
 impl Protection {
     /// One for each run. With a shadow, the first run has a breaker too, which only observes.
-    pub(crate) const fn all(rule: Rule, preset: Preset, has_shadow: bool) -> [Protection; 4] {
+    pub(crate) const fn all(rule: Rule, preset: Preset, ramp: Option<Duration>, has_shadow: bool) -> [Protection; 4] {
         let first = if has_shadow { Protection::Observing(preset) } else { Protection::Nothing };
-        [first, Protection::Defaults(rule), Protection::Preset(preset), Protection::Tuned(rule)]
+        [first, Protection::Defaults(rule), Protection::Preset(preset, ramp), Protection::Tuned(rule)]
     }
 
     pub(crate) fn title(self) -> String {
@@ -64,7 +64,8 @@ impl Protection {
             Protection::Nothing => "Without a breaker".into(),
             Protection::Observing(_) => "A breaker that only observes".into(),
             Protection::Defaults(_) => "The defaults".into(),
-            Protection::Preset(preset) => format!("The preset {preset}"),
+            Protection::Preset(preset, None) => format!("The preset {preset}"),
+            Protection::Preset(preset, Some(_)) => format!("The preset {preset}, with a recovery"),
             Protection::Tuned(_) => "A breaker set for this server".into(),
         }
     }
@@ -77,7 +78,12 @@ impl Protection {
                 "It rejects nothing: everyone keeps calling. Its shadow shows when it would open."
             }
             Protection::Defaults(_) => "Opens, and rejects every call for 30 s before it sends the first probe.",
-            Protection::Preset(_) => "Sends the first probe after 2 s. After two good ones everyone is back at once.",
+            Protection::Preset(_, None) => {
+                "Sends the first probe after 2 s. After two good ones everyone is back at once."
+            }
+            Protection::Preset(_, Some(_)) => {
+                "Sends the first probe after 2 s. After two good ones a growing share of the calls passes."
+            }
             Protection::Tuned(_) => {
                 "Probes a few times a second, then lets more and more calls through until it closes."
             }
@@ -90,7 +96,7 @@ impl Protection {
             Protection::Nothing => "without",
             Protection::Observing(_) => "observing",
             Protection::Defaults(_) => "defaults",
-            Protection::Preset(preset) => preset.as_str(),
+            Protection::Preset(preset, _) => preset.as_str(),
             Protection::Tuned(_) => "set for it",
         }
     }
@@ -101,7 +107,8 @@ impl Protection {
             Protection::Nothing => None,
             Protection::Observing(preset) => Some(builder.preset(preset).observe_only()),
             Protection::Defaults(rule) => Some(rule.set(builder)),
-            Protection::Preset(preset) => Some(builder.preset(preset)),
+            Protection::Preset(preset, None) => Some(builder.preset(preset)),
+            Protection::Preset(preset, Some(ramp)) => Some(builder.preset(preset).recovery(Recovery::ramp(ramp))),
             Protection::Tuned(rule) => Some(
                 rule.set(builder)
                     .reset_timeout(Duration::from_millis(250))
@@ -119,7 +126,7 @@ impl Protection {
     fn shadowed_by(self, preset: Preset, builder: Builder) -> Builder {
         match self {
             Protection::Defaults(_) | Protection::Tuned(_) => builder.shadow(preset.config()),
-            Protection::Nothing | Protection::Observing(_) | Protection::Preset(_) => builder,
+            Protection::Nothing | Protection::Observing(_) | Protection::Preset(..) => builder,
         }
     }
 
@@ -222,7 +229,7 @@ mod tests {
             assert_eq!(tuned.reset_backoff.unwrap().1, Duration::from_millis(500));
         }
         for preset in Preset::ALL {
-            let config = built(Protection::Preset(preset), None).unwrap().config();
+            let config = built(Protection::Preset(preset, None), None).unwrap().config();
             assert_eq!((config.reset_timeout, config.success_threshold), (Some(Duration::from_secs(2)), Some(2)));
         }
     }
@@ -230,12 +237,12 @@ mod tests {
     #[test]
     fn every_breaker_but_the_presets_own_has_the_shadow() {
         for preset in Preset::ALL {
-            let runs = Protection::all(Rule::Slow, preset, true);
+            let runs = Protection::all(Rule::Slow, preset, None, true);
             let breakers = runs.map(|protection| built(protection, Some(preset)).unwrap());
             assert_eq!(breakers.each_ref().map(|one| one.metrics().shadow.is_some()), [true, true, false, true]);
             assert_eq!(breakers[0].state(), State::ForcedClosed);
         }
-        for protection in Protection::all(Rule::Slow, Preset::Responsive, false) {
+        for protection in Protection::all(Rule::Slow, Preset::Responsive, None, false) {
             let shadow = built(protection, None).and_then(|breaker| breaker.metrics().shadow);
             assert_eq!(shadow, None, "{protection:?}");
         }
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn all_settings_are_printed_where_there_is_a_breaker() {
-        let runs = Protection::all(Rule::Consecutive, Preset::Responsive, false);
+        let runs = Protection::all(Rule::Consecutive, Preset::Responsive, Some(Duration::from_secs(1)), false);
         assert_eq!(runs.map(|protection| protection.settings().len()), [0, 3, 3, 3]);
     }
 }

@@ -53,7 +53,7 @@ fn outage(settings: &Settings) -> Result<(), Box<dyn Error>> {
     drop(File::options().append(true).create(true).open(svg).map_err(unwritable)?);
 
     let mut screen = Screen::stdout();
-    let protections = Protection::all(settings.rule, settings.preset, settings.has_shadow);
+    let protections = Protection::all(settings.rule, settings.preset, settings.ramp, settings.has_shadow);
     for protection in protections {
         writeln!(screen.out(), "{}", protection.title())?;
         for line in protection.settings() {
