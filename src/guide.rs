@@ -26,6 +26,7 @@ macro_rules! pages {
             /// [compare]: crate::guide::compare
             /// [design]: crate::guide::design
             /// [errors]: crate::guide::errors
+            /// [fleet]: crate::guide::fleet
             /// [observability]: crate::guide::observability
             /// [proof]: crate::guide::proof
             /// [recipes]: crate::guide::recipes
