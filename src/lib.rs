@@ -151,9 +151,9 @@ pub use registry::{
     BreakerHandle, DefaultHashBuilder, GuardedRegistry, KeyHasher, KeyedCall, KeyedPermit, ObservingRegistry, Registry,
     RegistryBuilder, RegistryChange, RegistryMetrics,
 };
+pub use settings::Window;
 pub use state::State;
 pub use transition::{Cause, Order, Revision, Transition};
-pub use window::Window;
 
 #[cfg(feature = "macros")]
 pub use tripcoil_macros::guarded;

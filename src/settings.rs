@@ -1,9 +1,10 @@
+use std::fmt;
 use std::time::Duration;
 
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
 
-/// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has approved them.
+/// The settings of a breaker, as [`Config`](crate::Config) gives them and [`build`](crate::Builder::build) has validated them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// If not, the breaker is forced closed.
@@ -83,6 +84,98 @@ fn stretch(wait: Duration, factor: f64) -> Duration {
         return wait;
     }
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX).max(wait)
+}
+
+/// The window that rates are computed over: a number of calls, or a span of time.
+///
+/// The default is the last 100 calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil::{CircuitBreaker, Window};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .error_rate(0.5)
+///     .window(Window::time(Duration::from_secs(10)))
+///     .build()?;
+/// # Ok::<(), tripcoil::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window(pub(crate) Span);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    Calls(u32),
+    Time(Duration),
+}
+
+impl Window {
+    /// The last `calls` calls that succeeded or failed. 1 to 1 000 000.
+    ///
+    /// Calls that hang are counted separately and displace nothing.
+    ///
+    /// Its memory does not grow with the threads. Each of the three rates takes 512 bytes, and 8 bytes for each
+    /// failure, slow call or drop it may have to remember: `rate * calls`, or `minimum_calls` if that is more.
+    /// Without an error rate, the errors still appear in the metrics and take 8 bytes for each of `calls`.
+    #[must_use]
+    pub const fn calls(calls: u32) -> Self {
+        Window(Span::Calls(calls))
+    }
+
+    /// The calls that ended within the last `time`. 16 ms to 365 days.
+    ///
+    /// It slides in sixteen slices, counted from the first call of a closed episode. A call older than the
+    /// window is out, and one younger than the window minus one slice is in. If the clock steps back by more
+    /// than a slice, the window starts over.
+    ///
+    /// Its memory does not grow with the threads. Each stripe of the breaker's counts takes 152 bytes, 136 more
+    /// once it has recorded an error, and 136 more once it has recorded a slow call. A breaker has at most
+    /// three stripes, and one more for each core; the number of cores is rounded up to a power of two, at most
+    /// 32. The fourth stripe takes another 272 bytes. With a drop rate, each stripe
+    /// that has recorded a drop takes 136 bytes more, and the breaker about 50; the fourth takes another 272.
+    #[must_use]
+    pub const fn time(time: Duration) -> Self {
+        Window(Span::Time(time))
+    }
+}
+
+/// `100 calls` or `10s`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Span::Calls(1) => f.write_str("1 call"),
+            Span::Calls(calls) => write!(f, "{calls} calls"),
+            Span::Time(time) => write!(f, "{time:?}"),
+        }
+    }
+}
+
+/// The rate rules of a breaker.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rates {
+    pub(crate) error_rate: Option<f64>,
+    pub(crate) slow: Option<SlowRate>,
+    pub(crate) drop_rate: Option<f64>,
+    pub(crate) minimum_calls: u64,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SlowRate {
+    pub(crate) rate: f64,
+    pub(crate) duration: Duration,
+}
+
+/// The fewest of `calls` that are at least the share `rate` of them.
+///
+/// The rate is the nearest binary fraction of what was meant, 0.7 a little less than seven tenths; four units
+/// in the last place make up for that and for the product's rounding.
+pub(crate) fn share(rate: f64, calls: u64) -> u64 {
+    #[expect(clippy::cast_precision_loss, reason = "a window holds far less than 2^52 calls")]
+    let exact = rate * calls as f64 * (1.0 - 4.0 * f64::EPSILON);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to `calls`")]
+    let least = exact.ceil() as u64;
+    least.max(1)
 }
 
 #[cfg(test)]

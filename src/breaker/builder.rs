@@ -11,8 +11,8 @@ use crate::engine::shared::Shared;
 use crate::name::Name;
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
+use crate::settings::Window;
 use crate::transition::Transition;
-use crate::window::Window;
 
 macro_rules! builder {
     ($($(#[$doc:meta])* $setting:ident($($arg:ident: $type:ty),+): $value:ty = $given:expr;
@@ -176,9 +176,9 @@ impl Builder {
     }
 
     pub(crate) fn shared(self) -> Result<(Name, Shared), ConfigError> {
-        let settings = self.config.clone().approve()?;
+        let settings = self.config.clone().validate()?;
         let shadow = self.shadow.or(self.observes_only.then_some(self.config));
-        let shadow = shadow.map(|config| Ok((config.clone(), config.approve()?))).transpose()?;
+        let shadow = shadow.map(|config| Ok((config.clone(), config.validate()?))).transpose()?;
         let shared = Shared {
             shadow_observers: self.shadow_observers.into(),
             shadow: shadow.map(Box::new),

@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Approved, Config, ConfigError};
+use crate::config::{Config, ConfigError, ValidSettings};
 #[cfg(feature = "registry")]
 use crate::engine::membership::Membership;
 use crate::engine::shared::Shared;
@@ -353,7 +353,7 @@ impl CircuitBreaker {
     ///
     /// The same as [`Builder::build`](crate::Builder::build). On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
-        let Approved { settings, rates } = config.approve()?;
+        let ValidSettings { settings, rates } = config.validate()?;
         self.engine.reconfigure(settings, rates.map(Arc::new).as_ref());
         Ok(())
     }

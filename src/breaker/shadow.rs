@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::CircuitBreaker;
-use crate::config::{Approved, Config, ConfigError};
+use crate::config::{Config, ConfigError, ValidSettings};
 use crate::metrics::ShadowMetrics;
 
 impl CircuitBreaker {
@@ -54,8 +54,8 @@ impl CircuitBreaker {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shadow(&self, config: Config) -> Result<(), ConfigError> {
-        let approved = config.clone().approve()?;
-        self.engine.begin_shadow(config, approved);
+        let validated = config.clone().validate()?;
+        self.engine.begin_shadow(config, validated);
         Ok(())
     }
 
@@ -86,8 +86,8 @@ impl CircuitBreaker {
     /// ```
     pub fn promote(&self) -> Option<ShadowMetrics> {
         let (config, metrics) = self.engine.end_shadow()?;
-        // A shadow has settings that were approved.
-        let Approved { settings, rates } = config.approve().ok()?;
+        // A shadow has settings that were validated.
+        let ValidSettings { settings, rates } = config.validate().ok()?;
         self.engine.change_settings(settings, rates.map(Arc::new).as_ref(), true);
         Some(metrics)
     }

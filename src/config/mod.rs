@@ -1,4 +1,3 @@
-mod approve;
 mod error;
 mod origins;
 mod preset;
@@ -6,20 +5,21 @@ mod preset;
 mod serde;
 mod table;
 mod text;
+mod validate;
 mod vars;
 
 use std::time::Duration;
 
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
-use crate::window::Window;
+use crate::settings::Window;
 
-pub(crate) use approve::Approved;
 pub use error::ConfigError;
 use origins::Origins;
 pub use preset::Preset;
 pub(crate) use table::for_each_setting;
 use text::{Text, Value};
+pub(crate) use validate::ValidSettings;
 
 /// Makes `Config` of the rows.
 macro_rules! config {

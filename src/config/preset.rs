@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Config;
-use crate::window::Window;
+use crate::settings::Window;
 
 /// Settings that go together, chosen by measurement.
 ///

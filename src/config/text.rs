@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Preset;
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
-use crate::window::{Span, Window};
+use crate::settings::{Span, Window};
 
 /// A setting as it is written: a number where a format has numbers.
 #[derive(Clone, Debug, PartialEq)]

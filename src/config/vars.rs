@@ -1,7 +1,7 @@
 use std::env;
 use std::ffi::OsStr;
 
-use super::{Config, ConfigError, approve};
+use super::{Config, ConfigError, validate};
 
 impl Config {
     /// Reads the settings from the environment variables with this prefix. With the prefix `PAYMENTS_BREAKER_`,
@@ -82,7 +82,7 @@ impl Config {
     /// its name.
     pub(super) fn read(&mut self, name: &'static str, text: &str, called: Option<String>) -> Result<(), ConfigError> {
         if !self.give(name, text) {
-            return Err(ConfigError::new(name, format_args!("{text:?}"), approve::form(name)).called(called));
+            return Err(ConfigError::new(name, format_args!("{text:?}"), validate::form(name)).called(called));
         }
         let value = self.value_of(name);
         self.origins.add(name, called, text.trim(), value);

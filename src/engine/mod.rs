@@ -115,8 +115,8 @@ impl Engine {
         let (shadow, observes_only) = (shared.shadow.clone(), shared.observes_only);
         engine.shared = Some(shared);
         if let Some(shadow) = shadow {
-            let (config, approved) = *shadow;
-            engine.begin_shadow(config, approved);
+            let (config, validated) = *shadow;
+            engine.begin_shadow(config, validated);
         }
         if observes_only {
             engine.transition_to(State::ForcedClosed);

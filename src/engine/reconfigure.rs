@@ -7,9 +7,10 @@ use super::settings_version::{CurrentSettings, Judgement, Version, Versions};
 use super::{Cold, Engine};
 use crate::machine::cell::Applied;
 use crate::machine::step::Command;
+use crate::settings::Rates;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::window::{Rates, Windows};
+use crate::window::Windows;
 
 impl Engine {
     /// The settings in force.

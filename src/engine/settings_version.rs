@@ -343,7 +343,7 @@ mod tests {
     use super::*;
     use crate::machine::millis::Millis;
     use crate::machine::word::{EPOCH, Epoch};
-    use crate::window::{Rates, Span};
+    use crate::settings::{Rates, Span};
 
     const LAST: Epoch = Epoch::new(EPOCH.max());
     const DEFAULT: &Settings = &Settings::DEFAULT;

@@ -11,7 +11,7 @@ use super::observers::Observer;
 use super::shared::Shared;
 use super::{Cold, Engine};
 use crate::clock::Clock;
-use crate::config::{Approved, Config};
+use crate::config::{Config, ValidSettings};
 use crate::metrics::{ShadowMetrics, ShadowRejections};
 use crate::outcome::Outcome;
 use crate::panics::contain;
@@ -74,7 +74,7 @@ pub(super) struct ShadowCall {
 }
 
 impl Shadow {
-    fn new(breaker: &Engine, config: Config, approved: Approved) -> Self {
+    fn new(breaker: &Engine, config: Config, validated: ValidSettings) -> Self {
         let transitions = Arc::new(ByCause([const { AtomicU64::new(0) }; Cause::ALL.len()]));
         let counted = transitions.clone();
         let mut observers: Vec<Observer> = vec![Box::new(move |transition| counted.count(transition.cause))];
@@ -88,7 +88,7 @@ impl Shadow {
         }
         let own_clock = breaker.shared.clone().filter(|shared| shared.has_own_clock());
         let clock = own_clock.map(|shared| Box::new(ClockOf(shared)) as Box<dyn Clock>);
-        let shared = Shared::new(approved, clock, observers.into());
+        let shared = Shared::new(validated, clock, observers.into());
         Shadow {
             engine: Engine::with(breaker.name.clone(), Arc::new(shared)),
             config,
@@ -186,8 +186,8 @@ impl Shadows {
 
 impl Engine {
     /// Begins to judge `config` on the calls that are admitted from now on.
-    pub(crate) fn begin_shadow(&self, config: Config, approved: Approved) {
-        let shadow = Arc::new(Shadow::new(self, config, approved));
+    pub(crate) fn begin_shadow(&self, config: Config, validated: ValidSettings) {
+        let shadow = Arc::new(Shadow::new(self, config, validated));
         let cold = self.cold();
         let former = cold.shadows_or_new().0.lock().current.replace(shadow);
         self.follow_shadow();

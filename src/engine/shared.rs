@@ -7,9 +7,10 @@ use super::observers::Observer;
 #[cfg(feature = "registry")]
 use super::open_limit::OpenLimit;
 use crate::clock::{Clock, MonotonicClock};
-use crate::config::{Approved, Config};
+use crate::config::{Config, ValidSettings};
+use crate::settings::Rates;
 use crate::settings::Settings;
-use crate::window::{Rates, Windows};
+use crate::window::Windows;
 
 /// Everything that a breaker is built with, except its name. Breakers with the same settings share it.
 pub(crate) struct Shared {
@@ -21,7 +22,7 @@ pub(crate) struct Shared {
     /// Those that are notified of what a shadow would do.
     pub(crate) shadow_observers: Arc<[Observer]>,
     /// The policy that is on trial from the start.
-    pub(crate) shadow: Option<Box<(Config, Approved)>>,
+    pub(crate) shadow: Option<Box<(Config, ValidSettings)>>,
     /// Whether the breaker begins forced closed.
     pub(crate) observes_only: bool,
     /// The registry that the breaker was made for.
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Approved, clock: Option<Box<dyn Clock>>, observers: Arc<[Observer]>) -> Self {
+    pub(crate) fn new(settings: ValidSettings, clock: Option<Box<dyn Clock>>, observers: Arc<[Observer]>) -> Self {
         Shared {
             settings: settings.settings,
             rates: settings.rates.map(Arc::new),

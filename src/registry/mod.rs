@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::breaker::CircuitBreaker;
 use crate::breaker::builder::Builder;
 use crate::clock::Clock;
-use crate::config::{Approved, Config, ConfigError};
+use crate::config::{Config, ConfigError, ValidSettings};
 use crate::engine::shared::Shared;
 use crate::metrics::Metrics;
 use crate::name::Name;
@@ -255,7 +255,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
     ///
     /// See [`CircuitBreaker::reconfigure`]. On an error nothing changes.
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
-        let Approved { settings, rates } = config.approve()?;
+        let ValidSettings { settings, rates } = config.validate()?;
         let rates = rates.map(Arc::new);
         let changing = self.changing.lock();
         let shared = self.shared().with(settings.clone(), rates.clone(), share(self.clock.as_ref()));

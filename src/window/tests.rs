@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::SlowRate;
 
 const EPOCH: Epoch = Epoch::new(3);
 const SPANS: [Span; 2] = [Span::Calls(10), Span::Time(Duration::from_secs(16))];

@@ -7,24 +7,24 @@ use crate::machine::word::MAX_PROBES;
 use crate::outcome::Dropped;
 use crate::recovery::Recovery;
 use crate::settings::{Given, Settings};
-use crate::window::{Rates, SlowRate, Span, Window};
+use crate::settings::{Rates, SlowRate, Span, Window};
 
 /// Valid settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Approved {
+pub(crate) struct ValidSettings {
     pub(crate) settings: Settings,
     pub(crate) rates: Option<Rates>,
 }
 
 impl Config {
     /// The rules of these settings, with the defaults for unset fields.
-    pub(crate) fn approve(self) -> Result<Approved, ConfigError> {
+    pub(crate) fn validate(self) -> Result<ValidSettings, ConfigError> {
         self.find_contradiction().map_err(|error| self.as_written(error))?;
         let settings = self.with_preset();
-        settings.approved().map_err(|error| settings.as_written(error))
+        settings.validated().map_err(|error| settings.as_written(error))
     }
 
-    fn approved(&self) -> Result<Approved, ConfigError> {
+    fn validated(&self) -> Result<ValidSettings, ConfigError> {
         let rates = self.rates()?;
         let default = Settings::DEFAULT;
         let recovery_minimum_calls = self.minimum_calls.unwrap_or(default.recovery_minimum_calls);
@@ -65,7 +65,7 @@ impl Config {
             recovery_minimum_calls,
             recovery: self.recovery.clone(),
         };
-        Ok(Approved { settings, rates })
+        Ok(ValidSettings { settings, rates })
     }
 
     /// The settings that these rules are.
