@@ -10,7 +10,7 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::owned_permit::acquire;
 use crate::outcome::judge::{ByResult, Judge};
 
-/// A service behind a breaker. Created by [`BreakerLayer`](super::BreakerLayer).
+/// A service behind a breaker. Created by [`BreakerLayer`].
 ///
 /// You can name the type, for example for a field. It is `Clone` and `Send` if the inner service is.
 ///
