@@ -7,7 +7,7 @@ use crate::fleet::{EventObserver, Fleet};
 use crate::protocol::{LONGEST_NAME, Quorum, escape};
 use crate::store::Store;
 
-/// Makes a [`Fleet`]; made by [`Fleet::builder`].
+/// A builder for a [`Fleet`], created by [`Fleet::builder`].
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct FleetBuilder {
     name: String,
@@ -27,16 +27,16 @@ pub(crate) struct Settings {
     pub(crate) command_timeout: Duration,
 }
 
-/// Why no fleet was made: a setting is out of its range, or contradicts another.
+/// The error returned by [`FleetBuilder::build`]: a setting is out of range or contradicts another setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}, allowed is {allowed}")]
 #[non_exhaustive]
 pub struct BuildError {
-    /// The setting.
+    /// The name of the setting.
     pub setting: &'static str,
-    /// What was given. Never an address, which may hold a password.
+    /// The value that was given. It is never an address, which may contain a password.
     pub value: String,
-    /// What may be given.
+    /// The allowed values.
     pub allowed: String,
 }
 
@@ -59,11 +59,13 @@ impl FleetBuilder {
         FleetBuilder { name, store: None, settings, observers: Vec::new() }
     }
 
-    /// Meets in a Redis or Valkey at this address, as [`Redis::new`](crate::Redis::new) takes it.
+    /// Uses the Redis or Valkey server at this address as the store. [`Redis::new`](crate::Redis::new) documents the
+    /// format.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if this is no such address. It does not show the address, which may hold a password.
+    /// Returns a [`BuildError`] if the address is invalid. The error does not show the address, which may contain a
+    /// password.
     #[cfg(feature = "redis")]
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
     pub fn redis(self, url: &str) -> Result<Self, BuildError> {
@@ -76,62 +78,62 @@ impl FleetBuilder {
         Ok(self.store(store.command_timeout(timeout)))
     }
 
-    /// Meets in this store. One store is needed.
+    /// Uses this store. Every fleet needs a store.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// How this member is called where people look: 1 to 100 bytes. Default: the process's number.
+    /// Sets the display name of this member: 1 to 100 bytes. Default: the process ID.
     ///
-    /// It need not be unique: each start of a member has an incarnation of its own.
+    /// The name does not have to be unique, because each start of a member gets its own incarnation.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.instance = Some(instance.into());
         self
     }
 
-    /// How many votes open the fleet. Default: half of the live members that use the breaker, and at least two.
+    /// Sets how many votes open the fleet. Default: half of the live members that use the breaker, and at least two.
     ///
-    /// A share has to be above 0, up to 1, and of at least 2 votes; a count at least 1.
+    /// A share must be above 0 and at most 1, with a minimum of at least 2 votes. A count must be at least 1.
     pub fn quorum(mut self, quorum: Quorum) -> Self {
         self.settings.quorum = quorum;
         self
     }
 
-    /// How often a member tells the store that it lives: 100 ms to 10 minutes. Default: 5 s.
+    /// Sets how often the member sends a heartbeat to the store: 100 ms to 10 minutes. Default: 5 s.
     ///
-    /// After a fault, members agree with the store within one beat and the command timeout.
+    /// After a fault, members agree with the store again within one beat plus the command timeout.
     pub fn beat(mut self, beat: Duration) -> Self {
         self.settings.beat = beat;
         self
     }
 
-    /// After what time without a beat a member is taken for dead: at least two beats, up to a day. Default: three beats.
+    /// Sets how long a member may miss its beats before it counts as dead: two beats to one day. Default: three beats.
     ///
-    /// The votes of the dead do not count.
+    /// Votes of dead members do not count.
     pub fn member_ttl(mut self, ttl: Duration) -> Self {
         self.settings.member_ttl = Some(ttl);
         self
     }
 
-    /// How long the right to probe lasts, unless it is renewed: 100 ms to an hour. Default: the `probe_timeout` of each
-    /// breaker, but at least one second.
+    /// Sets how long the right to probe lasts unless the prober renews it: 100 ms to one hour. Default: the
+    /// `probe_timeout` of each breaker, but at least one second.
     ///
-    /// Should the member die that probes, another one may after this time.
+    /// If the prober dies, another member may probe after this time.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = Some(lease);
         self
     }
 
-    /// How long the store may take to answer: 10 ms to a minute. Default: 500 ms.
+    /// Sets how long the store may take to answer: 10 ms to one minute. Default: 500 ms.
     ///
-    /// Set it before [`redis`](Self::redis). A store that was handed in keeps its own.
+    /// Call this before [`redis`](Self::redis). A store that you pass to [`store`](Self::store) keeps its own timeout.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.settings.command_timeout = timeout;
         self
     }
 
-    /// Adds an observer, which is told of what the fleet does from the start. [`Fleet::on_event`] tells the rest.
+    /// Adds an observer for all events from the start. [`Fleet::on_event`] documents how observers are called.
     ///
     /// ```
     /// use tripcoil_fleet::{Fleet, Memory};
@@ -144,12 +146,12 @@ impl FleetBuilder {
         self
     }
 
-    /// Joins the fleet: starts the worker, and does not wait for the store, which may be down.
+    /// Starts the member. This method does not wait for the store, and succeeds even if the store is down.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is out of its range or contradicts another, or there is no store. It names the
-    /// setting, the value and what is allowed.
+    /// Returns a [`BuildError`] if a setting is out of range or contradicts another setting, or if there is no store.
+    /// The error names the setting, the value and the allowed range.
     pub fn build(self) -> Result<Fleet, BuildError> {
         self.check()?;
         let Some(store) = self.store else {

@@ -1,21 +1,21 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// What the fleet did, for logs and alerts. It is displayed as a sentence.
+/// An event of the fleet, for logs and alerts. Its `Display` output is a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FleetEvent {
-    /// The store cannot be reached. Breakers go on alone; orders stay.
+    /// The store cannot be reached. Breakers work on their own, and orders stay in force.
     StoreLost {
-        /// What the store's client said.
+        /// The error of the store's client.
         reason: String,
     },
-    /// The store can be reached, for the first time or again, and its state has been taken over.
+    /// The member has connected to the store, for the first time or again, and has read its state.
     StoreBack {
-        /// Whether it knew less than before: it was restarted empty, or from an old backup.
+        /// Whether the store has lost state because it was restarted empty or from an old backup.
         has_forgotten: bool,
     },
-    /// A breaker has opened here by its own rules, and votes.
+    /// A breaker has opened in this member by its own rules, and the member votes.
     Voted {
         /// The breaker's name.
         breaker: String,
@@ -24,40 +24,40 @@ pub enum FleetEvent {
     OpenedByFleet {
         /// The breaker's name.
         breaker: String,
-        /// For how long, before a member may probe.
+        /// How long the breaker stays open before a member may probe.
         remaining: Duration,
         /// Re-openings since the last close.
         generation: u64,
     },
-    /// The fleet has found that the dependency is back, and lets go of a breaker.
+    /// The dependency has recovered, and the fleet stops holding the breaker open.
     ClosedByFleet {
         /// The breaker's name.
         breaker: String,
     },
-    /// This member probes for all.
+    /// This member probes for the whole fleet.
     Elected {
         /// The breaker's name.
         breaker: String,
         /// The lease's fencing token.
         token: u64,
     },
-    /// What the probes of this member have found.
+    /// The probes of this member have reached a verdict.
     Verdict {
         /// The breaker's name.
         breaker: String,
         /// The lease's fencing token.
         token: u64,
-        /// Whether the fleet may close.
+        /// Whether the probes succeeded, so that the fleet may close.
         is_ok: bool,
     },
-    /// A breaker obeys an operator's order for the fleet.
+    /// A breaker applies an operator's order for the fleet.
     OrderTaken(FleetOrder),
-    /// The order was released, or its time is over.
+    /// An order was released or has expired.
     OrderEnded {
         /// The breaker's name.
         breaker: String,
     },
-    /// Somebody had released the fleet's order here, and it was applied again.
+    /// The fleet's order was overridden in this member, and the member applied it again.
     OrderOverridden {
         /// The breaker's name.
         breaker: String,
@@ -66,7 +66,7 @@ pub enum FleetEvent {
     NotJoined {
         /// The breaker's name.
         breaker: String,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
 }
@@ -103,17 +103,17 @@ impl fmt::Display for FleetEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FleetOrder {
-    /// The breaker's name; that of a registry's is `registry/key`.
+    /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub breaker: String,
-    /// Whether it is forced open; otherwise it is forced closed.
+    /// Whether the breaker is forced open. Otherwise it is forced closed.
     pub is_open: bool,
-    /// Who gave the order.
+    /// The author of the order.
     pub by: String,
-    /// Why; may be empty.
+    /// The reason, which may be empty.
     pub because: String,
-    /// When, by the store's clock.
+    /// When the order was given, by the store's clock.
     pub at: SystemTime,
-    /// For how long it still holds; `None` is until it is released.
+    /// The remaining time. `None` means until the order is released.
     pub remaining: Option<Duration>,
 }
 
@@ -131,7 +131,7 @@ impl fmt::Display for FleetOrder {
     }
 }
 
-/// Who gives an order to the fleet, why, and for how long.
+/// The author, the reason and the duration of an order.
 ///
 /// ```
 /// use std::time::Duration;
@@ -148,43 +148,45 @@ pub struct By {
 }
 
 impl By {
-    /// The author: 1 to 100 bytes.
+    /// Creates an order by this author: 1 to 100 bytes.
     pub fn new(name: impl Into<String>) -> Self {
         By { name: name.into(), because: String::new(), lasts: None }
     }
 
-    /// The reason: up to 300 bytes.
+    /// Sets the reason: up to 300 bytes.
     pub fn because(self, reason: impl Into<String>) -> Self {
         By { because: reason.into(), ..self }
     }
 
-    /// For how long: above zero, up to ten years. Without it the order stands until it is released.
+    /// Limits the order to this duration: above zero, up to ten years. By default, an order stands until it is
+    /// released.
     pub fn for_(self, lasts: Duration) -> Self {
         By { lasts: Some(lasts), ..self }
     }
 }
 
-/// Why an order was not given.
+/// The reason why an order failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OrderError {
-    /// The store cannot be reached. No member obeys the order.
+    /// The store cannot be reached. No member applies the order.
     #[error("the fleet's store cannot be reached")]
     NotConnected,
-    /// The store did not answer. Members may obey the order or not; [`orders`](crate::Fleet::orders) tells later.
+    /// The store did not answer in time. Members may or may not apply the order; check
+    /// [`orders`](crate::Fleet::orders) later.
     #[error("the fleet's store did not answer: {0}")]
     NoAnswer(String),
-    /// A text or a time is out of its range.
+    /// A text or a time is out of range.
     #[error("{what} is {value}, allowed is {allowed}")]
     OutOfRange {
-        /// What it is about.
+        /// The name of the argument.
         what: &'static str,
-        /// What was given.
+        /// The value that was given.
         value: String,
-        /// What may be given.
+        /// The allowed values.
         allowed: &'static str,
     },
-    /// There is nothing to release.
+    /// The breaker has no order to release.
     #[error("no order stands for `{0}`")]
     NoOrder(String),
 }

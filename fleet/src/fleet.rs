@@ -16,9 +16,10 @@ use crate::status::Status;
 use crate::store::Store;
 use crate::worker::{Worker, unique};
 
-/// A member of a fleet: it lets breakers of this process learn from those of others, and the other way round.
+/// A member of a fleet, which shares the state of this process's breakers with other processes.
 ///
-/// A call never waits for it: everything happens on two threads of its own. See the [crate](crate) for what a fleet does.
+/// A member does all its work on two dedicated threads, and calls never wait for it. See the [crate](crate) docs for an
+/// overview of fleets.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -42,9 +43,9 @@ use crate::worker::{Worker, unique};
 ///
 /// # Dropping
 ///
-/// The member leaves the fleet, and its threads end, within the command timeout. Breakers go on alone: one that the
-/// fleet holds is open for as long as it was going to be, and an operator's order stays until it is
-/// [released](CircuitBreaker::release) here.
+/// Dropping the `Fleet` leaves the fleet and ends its threads within the command timeout. The breakers then work on
+/// their own. If the fleet was holding a breaker open, the breaker stays open for the rest of that time. An
+/// operator's order stays in force until you [release](CircuitBreaker::release) the breaker in this process.
 pub struct Fleet {
     shared: Arc<Shared>,
     /// Says so when a thread has ended.
@@ -92,7 +93,8 @@ const BACKLOG: usize = 4096;
 const CHANGES: usize = 1 << 16;
 
 impl Fleet {
-    /// Begins a fleet's member. The fleet's name is a namespace in the store: members that give the same one are together.
+    /// Returns a builder for a member of the fleet `name`. The name is a namespace in the store: members with the
+    /// same name form a fleet.
     pub fn builder(name: impl Into<String>) -> FleetBuilder {
         FleetBuilder::new(name.into())
     }
@@ -129,19 +131,21 @@ impl Fleet {
         Fleet { shared, ended: Mutex::new(ended), worker, timeout: settings.command_timeout }
     }
 
-    /// Lets a breaker take part, under its own name. Breakers of the same name are one in the fleet.
+    /// Adds a breaker to the fleet, under its own name. The fleet treats breakers with the same name as one.
     ///
-    /// It takes a `&'static CircuitBreaker`, a `&'static LazyLock<CircuitBreaker>`, or an `Arc`, which it does not keep
-    /// alive. One that cannot join, since another one of its name has joined here, or its name is longer than 512 bytes
-    /// once escaped, is told of by [`FleetEvent::NotJoined`] and goes on alone.
+    /// Pass a `&'static CircuitBreaker`, a `&'static LazyLock<CircuitBreaker>` or an `Arc`. The fleet does not keep
+    /// the `Arc` alive.
+    ///
+    /// A breaker cannot join if another breaker with its name has joined this member, or if its escaped name is
+    /// longer than 512 bytes. The fleet then reports [`FleetEvent::NotJoined`], and the breaker works on its own.
     pub fn join(&self, breaker: impl Into<Joining>) {
         let Joining(breaker) = breaker.into();
         let Some(name) = breaker.with(|breaker| breaker.name().to_owned()) else { return };
         self.shared.change(joining(&name, escape(&name), breaker));
     }
 
-    /// Lets all breakers of a registry take part, those that are made later too, under the name `registry/key`. One that
-    /// is evicted leaves.
+    /// Adds all breakers of a registry to the fleet, under the name `registry/key`. Breakers that the registry
+    /// creates later join as well. A breaker leaves when the registry evicts it.
     ///
     /// ```
     /// use std::sync::LazyLock;
@@ -178,66 +182,71 @@ impl Fleet {
         }
     }
 
-    /// Where this member stands: whether the store is there, who is held, and why. It waits for nothing, and may be 20 ms
-    /// old.
+    /// Returns the status of this member: whether the store is connected, and which breakers the fleet controls and
+    /// why.
+    ///
+    /// This method does not wait. The status may be up to 20 ms old.
     #[must_use]
     pub fn status(&self) -> Status {
         Status::clone(&self.shared.status.lock())
     }
 
-    /// The orders for the fleet that this member knows, those for breakers that it does not have among them.
+    /// Returns the orders that this member knows, including orders for breakers that have not joined here.
     #[must_use]
     pub fn orders(&self) -> Vec<FleetOrder> {
         self.shared.status.lock().orders.clone()
     }
 
-    /// Adds an observer, which is told of what the fleet does from now on; [`FleetBuilder::on_event`] adds one from the
-    /// start.
+    /// Adds an observer for all future events. To observe events from the start, use [`FleetBuilder::on_event`].
     ///
-    /// Observers are called one at a time and in order by the fleet's own thread, which waits for them: an observer that
-    /// may be slow should hand the event to a channel of your own. A panic in one is caught.
+    /// The fleet's thread calls observers one at a time and in order, and waits for each. If your observer may be
+    /// slow, send the event to a channel. Panics in observers are caught.
     pub fn on_event(&self, observer: impl Fn(&FleetEvent) + Send + Sync + 'static) {
         self.shared.observers.lock().push(Arc::new(observer));
     }
 
-    /// Forces a breaker open in all members, present and future, until it is released or the time of the order is over.
+    /// Forces a breaker open in all current and future members, until you release it or the order expires.
     ///
-    /// The order beats everything automatic, and outlives the loss of the store, in the store and in each member. Where an
-    /// operator forces a breaker within one member, that holds there. This waits for the store, for two command timeouts
-    /// at most, and must not be called by an observer of the fleet.
+    /// The order overrides all automatic transitions. The store and each member keep a copy, so the order survives
+    /// the loss of the store. If an operator forces the breaker in one member, that force takes precedence there.
+    ///
+    /// This method blocks until the store answers, for at most two command timeouts. Do not call it from an observer
+    /// of the fleet.
     ///
     /// # Errors
     ///
-    /// [`OrderError`] if the store cannot be reached or does not answer, or a text is too long.
+    /// Returns an [`OrderError`] if the store cannot be reached or does not answer, or if a text or a time is out of
+    /// range.
     pub fn force_open(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
         self.force(breaker.into(), true, by)
     }
 
-    /// Forces a breaker closed in all members. The rest is as for [`force_open`](Self::force_open).
+    /// Forces a breaker closed in all members. Otherwise it behaves like [`force_open`](Self::force_open).
     ///
     /// # Errors
     ///
-    /// As [`force_open`](Self::force_open).
+    /// Returns the same errors as [`force_open`](Self::force_open).
     pub fn force_closed(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
         self.force(breaker.into(), false, by)
     }
 
-    /// Ends an order: the breaker closes in all members that obeyed it.
+    /// Ends an order. The breaker closes in all members that applied it.
     ///
     /// # Errors
     ///
-    /// As [`force_open`](Self::force_open), and [`OrderError::NoOrder`] if there is none.
+    /// Returns the same errors as [`force_open`](Self::force_open), and [`OrderError::NoOrder`] if the breaker has no
+    /// order.
     pub fn release(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
         let name = breaker.into().checked()?;
         let is_released = self.order(Op::Release { name: name.clone() })?;
         if is_released { Ok(()) } else { Err(OrderError::NoOrder(shown(&name))) }
     }
 
-    /// Closes a breaker in all members that are connected, clears its counts there, and ends an order.
+    /// Closes a breaker in all connected members, clears its counts there, and ends its order.
     ///
     /// # Errors
     ///
-    /// As [`force_open`](Self::force_open).
+    /// Returns the same errors as [`force_open`](Self::force_open).
     pub fn reset(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
         self.order(Op::Reset { name: breaker.into().checked()? }).map(drop)
     }
@@ -335,7 +344,7 @@ fn joining(text: &str, name: String, breaker: Joined) -> Change {
     Change::Refused(text.to_owned(), "its name is empty, or longer than 512 bytes once escaped")
 }
 
-/// What may [join](Fleet::join) a fleet.
+/// A breaker that can [join](Fleet::join) a fleet.
 #[derive(Debug)]
 pub struct Joining(Joined);
 
@@ -357,7 +366,7 @@ impl From<&Arc<CircuitBreaker>> for Joining {
     }
 }
 
-/// The name of a breaker in a fleet: a text, or a registry's name and a key.
+/// The name of a breaker in a fleet: a string, or the name of a registry and a key.
 ///
 /// ```
 /// use tripcoil_fleet::BreakerName;

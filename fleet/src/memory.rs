@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use crate::protocol::{Model, Op, Reply};
 use crate::store::{Connection, Listener, Store, StoreError};
 
-/// A store within the process: for tests, and for one process with several pools.
+/// An in-process store, for tests and for several pools in one process.
 ///
-/// Clones are handles to the same store. For tests of what happens without it, it can go down and come back.
+/// Clones are handles to the same store. To test outages, you can take the store down and bring it back.
 ///
 /// ```
 /// use tripcoil_fleet::{Fleet, Memory};
@@ -42,7 +42,7 @@ const BACKLOG: usize = 1024;
 const POLL: Duration = Duration::from_millis(50);
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         let calendar = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -50,7 +50,7 @@ impl Memory {
         Memory(Arc::new(Mutex::new(Inner { origin, fleets: BTreeMap::new(), is_down: false })))
     }
 
-    /// From now on the store cannot be reached, until [`come_back`](Self::come_back).
+    /// Makes the store unreachable until you call [`come_back`](Self::come_back).
     ///
     /// ```
     /// let store = tripcoil_fleet::Memory::new();
@@ -65,12 +65,12 @@ impl Memory {
         }
     }
 
-    /// The store can be reached again.
+    /// Makes the store reachable again.
     pub fn come_back(&self) {
         self.0.lock().is_down = false;
     }
 
-    /// The store forgets everything, as one does that restarts empty.
+    /// Clears the store, as if it had restarted empty.
     pub fn forget(&self) {
         for shared in self.0.lock().fleets.values_mut() {
             shared.model = Model::new();

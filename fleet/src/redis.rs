@@ -12,12 +12,12 @@ pub const SCRIPT: &str = include_str!("protocol/script.lua");
 
 /// A store in Redis 7 or later, or Valkey.
 ///
-/// A batch is one call of a Lua script, by `EVALSHA`. All keys of a fleet lie in one slot, so that a Redis Cluster works,
-/// if the address is that of the node which has the slot. Sentinel is not asked for the address.
+/// Each batch is one call of a Lua script, through `EVALSHA`. All keys of a fleet are in one slot. In a Redis
+/// Cluster, use the address of the node that owns the slot. The client does not query Sentinel.
 ///
-/// The address is `redis://[user[:password]@]host[:port][/db]`, with the feature `tls` also `rediss://`, or
-/// `redis+unix:///path`. User and password may be left to the environment variables `REDIS_USERNAME` and
-/// `REDIS_PASSWORD`; those of the address come first. Neither is in any error, or in the `Debug` output.
+/// The address is `redis://[user[:password]@]host[:port][/db]` or `redis+unix:///path`. With the feature `tls`, it
+/// can also be `rediss://`. The environment variables `REDIS_USERNAME` and `REDIS_PASSWORD` can provide the user and
+/// the password; the address takes precedence. Errors and `Debug` output never contain either.
 ///
 /// ```
 /// use tripcoil_fleet::{Fleet, Redis};
@@ -39,11 +39,11 @@ pub struct Redis {
 const POLL: Duration = Duration::from_millis(100);
 
 impl Redis {
-    /// A store at this address, which is looked at and not yet connected to.
+    /// Creates a store at this address. This validates the address and does not connect.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if this is no address of a Redis.
+    /// Returns a [`StoreError`] if the address is invalid.
     pub fn new(url: &str) -> Result<Self, StoreError> {
         // The client's own error may hold the address, and that a password.
         let malformed =
@@ -58,7 +58,7 @@ impl Redis {
         Ok(Redis { client, user, password, db, timeout: Duration::from_millis(500) })
     }
 
-    /// How long a connection, and each command, may take. Default: 500 ms.
+    /// Sets the timeout for connecting and for each command. Default: 500 ms.
     #[must_use]
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -2,100 +2,103 @@ use std::time::Duration;
 
 use crate::event::FleetOrder;
 
-/// Where a member stands, as [`Fleet::status`](crate::Fleet::status) shows it.
+/// The status of a member, as [`Fleet::status`](crate::Fleet::status) returns it.
 ///
-/// With the feature `metrics` it is published through the `metrics` facade at each beat and whenever something happens,
-/// with the fleet's name as the label `fleet`:
+/// With the feature `metrics`, the member publishes it through the `metrics` facade at each beat and after each
+/// change. The label `fleet` is the fleet's name:
 ///
-/// | series | what |
+/// | series | meaning |
 /// |---|---|
 /// | `circuit_breaker_fleet_connected` | 1 while the store can be reached, otherwise 0 |
 /// | `circuit_breaker_fleet_members` | live members |
-/// | `circuit_breaker_fleet_behind` | published changes that this member has not heard of |
+/// | `circuit_breaker_fleet_behind` | published changes that this member has not received |
 /// | `circuit_breaker_fleet_held` | breakers that the fleet holds open here |
 /// | `circuit_breaker_fleet_prober` | breakers that this member probes for the fleet |
-/// | `circuit_breaker_fleet_orders` | operators' orders that stand |
+/// | `circuit_breaker_fleet_orders` | operators' orders in force |
 /// | `circuit_breaker_fleet_votes_total` | counter: votes of this member |
-/// | `circuit_breaker_fleet_elections_total` | counter: times that it was elected to probe |
+/// | `circuit_breaker_fleet_elections_total` | counter: times that this member was elected to probe |
 /// | `circuit_breaker_fleet_store_errors_total` | counter: times that the store could not be reached |
-/// | `circuit_breaker_fleet_malformed_total` | counter: messages that were ignored |
-/// | `circuit_breaker_fleet_dropped_total` | counter: what a full queue dropped |
+/// | `circuit_breaker_fleet_malformed_total` | counter: malformed messages, which were ignored |
+/// | `circuit_breaker_fleet_dropped_total` | counter: items dropped because a queue was full |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Whether the store can be reached, and its state is known.
+    /// Whether the store is connected and the member has read its state.
     pub is_connected: bool,
-    /// The member's incarnation: its instance and what makes it unique.
+    /// The member's incarnation: its instance name and a unique suffix.
     pub member: String,
-    /// Live members, by the store's last answer.
+    /// The number of live members, according to the store's last answer.
     pub members: u64,
-    /// Published changes that this member has not heard of yet.
+    /// The number of published changes that this member has not received yet.
     pub behind: u64,
-    /// Breakers that have joined.
+    /// The number of breakers that have joined.
     pub joined: usize,
-    /// Those among them that do not live by their own rules alone.
+    /// The breakers that the fleet or an operator controls.
     pub breakers: Vec<BreakerStatus>,
-    /// What went on so far.
+    /// Counts since the member started.
     pub counts: Counts,
     pub(crate) orders: Vec<FleetOrder>,
 }
 
-/// One breaker, as [`Status`] shows it.
+/// The status of one breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerStatus {
-    /// The breaker's name; that of a registry's is `registry/key`.
+    /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub name: String,
-    /// By whose rules it lives.
+    /// What controls the breaker.
     pub standing: Standing,
-    /// Votes when the store last told of the breaker. Those of the dead are among them for a while, and open nothing.
+    /// The number of votes in the store's last update. It includes votes of dead members for a while; they do not
+    /// count towards the quorum.
     pub votes: u64,
-    /// Re-openings of the fleet since its last close.
+    /// The number of re-openings since the last close of the fleet.
     pub generation: u64,
-    /// How long the fleet's first opening is, by the settings of the deciding voter; zero while it is closed.
+    /// The duration of the fleet's first opening, by the settings of the deciding voter. Zero while the fleet is
+    /// closed.
     pub fleets_hold: Duration,
-    /// How long it would be by this member's settings.
+    /// The duration of the first opening by this member's settings.
     pub own_hold: Duration,
-    /// The order that it obeys.
+    /// The order that is applied to the breaker.
     pub order: Option<FleetOrder>,
 }
 
-/// By whose rules a breaker lives.
+/// What controls a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// Its own.
+    /// Its own rules.
     Local,
     /// The fleet holds it open.
     Held,
     /// This member probes for the fleet.
     Probing,
-    /// An operator's order for the fleet.
+    /// An operator's order for the fleet controls it.
     Ordered,
-    /// An operator has forced it here, which beats the fleet.
+    /// An operator has forced it in this process, which takes precedence over the fleet.
     ForcedHere,
 }
 
-/// What went on between a member and its store.
+/// Counts of the traffic between a member and its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Batches that were sent.
+    /// Batches sent.
     pub batches: u64,
-    /// Operations in them.
+    /// Operations in these batches.
     pub operations: u64,
-    /// Messages that were heard.
+    /// Messages received.
     pub messages: u64,
-    /// Bytes of those messages.
+    /// Bytes of these messages.
     pub message_bytes: u64,
     /// Times that the store could not be reached or did not answer.
     pub store_errors: u64,
-    /// Messages that were ignored, since they were malformed.
+    /// Malformed messages, which were ignored.
     pub malformed: u64,
-    /// Transitions, messages, and breakers of registries that came or went, which were dropped since a queue was full.
-    /// The next snapshot makes up for messages; a breaker whose coming was dropped goes on alone.
+    /// Items dropped because a queue was full: transitions, messages, and created or evicted breakers of registries.
+    ///
+    /// The next snapshot makes up for dropped messages. A breaker whose creation was dropped works on its own.
     pub dropped: u64,
-    /// Votes that were sent.
+    /// Votes sent.
     pub votes: u64,
     /// Times that this member was elected to probe.
     pub elections: u64,

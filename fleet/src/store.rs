@@ -1,65 +1,67 @@
-//! What a fleet needs of an engine.
+//! The interface between a fleet and its store.
 
 use std::fmt;
 
 use crate::protocol::{Op, Reply};
 
-/// An engine that the members of a fleet share.
+/// A store that the members of a fleet share.
 ///
-/// [`Redis`](crate::Redis) and [`Memory`](crate::Memory) are such; write one for an engine that you have anyway, and
-/// [`testing::check_store`](crate::testing::check_store) tells whether it is right. What each operation does is said by
-/// [`Model`](crate::protocol::Model), in Rust: an engine with transactions may keep a model as a value, and apply a batch
-/// to it within one.
+/// [`Redis`](crate::Redis) and [`Memory`](crate::Memory) implement this trait. Implement it to use another engine, and
+/// verify your implementation with [`testing::check_store`](crate::testing::check_store).
 ///
-/// Its functions are called on threads of the fleet's own, never on one that makes a call.
+/// [`Model`](crate::protocol::Model) defines the effect of each operation. If your engine has transactions, you can
+/// store a model as a value and apply each batch to it in a transaction.
+///
+/// The fleet calls these methods on its own threads, never on a thread that makes a call.
 pub trait Store: Send + Sync + 'static {
-    /// Makes a connection. It must not block for much longer than the command timeout.
+    /// Opens a connection. This method must not block for much longer than the command timeout.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the engine cannot be reached. The fleet tries again later.
+    /// Returns a [`StoreError`] if the engine cannot be reached. The fleet retries later.
     fn connect(&self) -> Result<Box<dyn Connection>, StoreError>;
 
-    /// Hears what is published for a fleet, until the listener has had enough.
+    /// Receives the messages of a fleet until the listener stops.
     ///
-    /// Calls [`subscribed`](Listener::subscribed) once everything that is published from then on will be heard, then
-    /// [`message`](Listener::message) for each message, and asks [`goes_on`](Listener::goes_on) several times a second.
+    /// Call [`subscribed`](Listener::subscribed) once the subscription will receive every later message. Then call
+    /// [`message`](Listener::message) for each message, and check [`goes_on`](Listener::goes_on) several times a
+    /// second.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the engine cannot be reached, or not any more. The fleet tries again later.
+    /// Returns a [`StoreError`] if the engine cannot be reached or the connection is lost. The fleet retries later.
     fn listen(&self, fleet: &str, listener: &mut dyn Listener) -> Result<(), StoreError>;
 }
 
-/// A connection to an engine.
+/// A connection to a store.
 pub trait Connection: Send {
-    /// Carries out a batch at once, by the engine's clock, and publishes what has changed.
+    /// Executes a batch atomically, by the engine's clock, and publishes the changes.
     ///
-    /// `fleet` is the fleet's name and `caller` the member's incarnation. `fleet` is not escaped.
+    /// `fleet` is the fleet's name, which is not escaped. `caller` is the member's incarnation.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if there was no answer within the command timeout, or it was none that the protocol knows. The
-    /// batch may have been carried out or not; the fleet drops the connection.
+    /// Returns a [`StoreError`] if the engine does not answer within the command timeout, or if its answer is not
+    /// part of the protocol. The batch may or may not have been executed. The fleet drops the connection.
     fn run(&mut self, fleet: &str, caller: &str, ops: &[Op]) -> Result<Reply, StoreError>;
 }
 
-/// Who hears what is published.
+/// Receives the messages of a subscription.
 pub trait Listener {
-    /// From now on everything is heard.
+    /// The subscription is active and receives every later message.
     fn subscribed(&mut self);
-    /// A message, as [`Message::encode`](crate::protocol::Message::encode) writes it.
+    /// A message has arrived, encoded by [`Message::encode`](crate::protocol::Message::encode).
     fn message(&mut self, bytes: &[u8]);
-    /// Whether to go on.
+    /// Returns whether to continue.
     fn goes_on(&self) -> bool;
 }
 
-/// Why an engine did not do what it was asked.
+/// An error of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError(String);
 
 impl StoreError {
-    /// An error of this text, which is shown to people and must hold no secret.
+    /// Creates an error with this text. The text is displayed to users and must not contain secrets.
     ///
     /// ```
     /// let error = tripcoil_fleet::StoreError::new("no connection");

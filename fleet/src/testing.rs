@@ -1,4 +1,4 @@
-//! What a [`Store`] has to do, as checks that any store can be put through.
+//! Conformance checks for implementations of [`Store`].
 //!
 //! ```
 //! use tripcoil_fleet::{Memory, testing};
@@ -20,11 +20,11 @@ const LONG: Duration = Duration::from_secs(600);
 /// How much the times of two answers to the same operation may differ on a machine that has other things to do.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Puts a store through all checks, in fleets of random names. This takes a few seconds.
+/// Runs all checks on a store, in fleets with random names. This takes a few seconds.
 ///
 /// # Panics
 ///
-/// If the store does not do what the protocol says. The message names the check.
+/// Panics if the store violates the protocol. The message names the failed check.
 pub fn check_store(store: &dyn Store) {
     members_live_for_as_long_as_they_beat(&mut fleet(store));
     votes_of_a_quorum_of_live_members_open(&mut fleet(store));

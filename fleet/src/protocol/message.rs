@@ -1,4 +1,4 @@
-//! What the store says: views of breakers, replies to operations, published messages.
+//! The output of the store: views of breakers, replies to operations, and published messages.
 
 use std::time::Duration;
 
@@ -16,49 +16,50 @@ const LONGEST_LINE: usize = 8 << 10;
 /// The automatic state that the fleet has agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nobody is held.
+    /// No breaker is held open.
     Closed,
-    /// Nobody is held, and each breaker has to begin anew.
+    /// No breaker is held open, and each breaker has to reset.
     Reset,
-    /// All are held until someone may probe, which is after this time.
+    /// All breakers are held open. A member may probe after this time.
     Open(Duration),
-    /// One member probes, and nobody else may for this time.
+    /// One member probes, and no other member may probe for this time.
     Probing(Duration, String),
 }
 
-/// What an operator ordered for the whole fleet.
+/// An operator's order for the whole fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandingOrder {
-    /// Whether the breakers are forced open; otherwise they are forced closed.
+    /// Whether the breakers are forced open. Otherwise they are forced closed.
     pub is_open: bool,
-    /// Who gave it.
+    /// The author of the order.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub because: String,
-    /// For how long it still holds; `None` is until it is released.
+    /// The remaining time. `None` means until the order is released.
     pub remaining: Option<Duration>,
 }
 
-/// One breaker as the store sees it.
+/// The state of one breaker in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The breaker's name, escaped.
     pub name: String,
-    /// Grows with each published change.
+    /// The version of this state, which grows with each published change.
     pub version: u64,
     /// The automatic state.
     pub phase: Phase,
-    /// Re-openings since the last close.
+    /// The number of re-openings since the last close.
     pub generation: u64,
     /// The fencing token of the newest lease.
     pub token: u64,
-    /// Votes that have not expired. Those of the dead are among them, and open nothing.
+    /// The number of votes that have not expired. It includes votes of dead members, which do not count towards the
+    /// quorum.
     pub votes: u64,
-    /// How long the first opening was, as the deciding voter set it.
+    /// The duration of the first opening, by the settings of the deciding voter.
     pub hold: Duration,
-    /// When an order was last given or released: milliseconds by the store's clock, 0 for never.
+    /// When an order was last given or released, in milliseconds by the store's clock. 0 means never.
     pub ordered_at: u64,
-    /// The operator's order, if one stands.
+    /// The operator's order, if one is in force.
     pub order: Option<StandingOrder>,
 }
 
@@ -115,7 +116,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if a field is missing, too many, out of range, or not escaped as it has to be.
+    /// Returns [`Malformed`] if there is a missing or an extra field, or if a field is out of range or not escaped
+    /// correctly.
     pub fn decode(line: &str) -> Result<Self, Malformed> {
         if line.len() > LONGEST_LINE {
             return Err(Malformed("a line is too long"));
@@ -154,34 +156,34 @@ pub(crate) fn prose(text: &str) -> String {
     if text.is_empty() { NONE.to_owned() } else { escape(text) }
 }
 
-/// What the store answers to a batch of operations.
+/// The store's answer to a batch of operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Published changes so far.
+    /// The number of published changes so far.
     pub seq: u64,
-    /// A random name that the store was given when it was empty. One that forgot has another.
+    /// A random name that is assigned to an empty store. A store that has lost its state gets another name.
     pub run: String,
-    /// Live members.
+    /// The number of live members.
     pub live: u64,
     /// One answer for each operation, in order.
     pub answers: Vec<Answer>,
 }
 
-/// What the store answers to one operation.
+/// The store's answer to one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether the operation was carried out. A lease, a renewal or a verdict may be refused.
+    /// Whether the operation was executed. The store may refuse a lease, a renewal or a verdict.
     pub is_granted: bool,
-    /// The breaker as it stands afterwards; for a snapshot, a page of those that are not closed.
+    /// The state of the breaker after the operation. For a snapshot, a page of the breakers that are not closed.
     pub views: Vec<View>,
 }
 
 impl Reply {
-    /// Reads a reply: a head, then one text for each answer.
+    /// Decodes a reply: a header, then one text for each answer.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is not what the protocol says.
+    /// Returns [`Malformed`] if the reply violates the protocol.
     pub fn decode<'a>(head: &str, answers: impl IntoIterator<Item = &'a str>) -> Result<Self, Malformed> {
         let mut fields = Fields::of(head);
         let (seq, run, live) = (fields.number()?, decode_run(&mut fields)?, fields.number()?);
@@ -220,25 +222,25 @@ impl Answer {
     }
 }
 
-/// What is published when breakers have changed.
+/// A published message about breakers that have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// As in [`Reply::run`].
     pub run: String,
-    /// Published changes before those of this message.
+    /// The number of published changes before this message.
     pub before: u64,
-    /// Published changes with those of this message.
+    /// The number of published changes including this message.
     pub seq: u64,
     /// The breakers that have changed.
     pub views: Vec<View>,
 }
 
 impl Message {
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] if it is not what the protocol says. Nothing of it is used then.
+    /// Returns [`Malformed`] if the message violates the protocol. A malformed message has no effect.
     ///
     /// ```
     /// use tripcoil_fleet::protocol::Message;
@@ -262,7 +264,7 @@ impl Message {
         Ok(Message { run, before, seq, views })
     }
 
-    /// The text of it.
+    /// Encodes the message as text.
     #[must_use]
     pub fn encode(&self) -> String {
         let head = format!("{} {} {}", self.run, self.before, self.seq);

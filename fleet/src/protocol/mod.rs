@@ -1,9 +1,11 @@
-//! The protocol of a fleet: values in, values out.
+//! The protocol of a fleet, as pure values.
 //!
-//! For those who write a [`Store`](crate::Store), or want to know what is sent. [`Op`] is what a member asks, [`Reply`]
-//! and [`Message`] are what it is told, and [`Model`] is what a store has to do. Nothing here does I/O or reads a clock.
+//! Use this module to implement a [`Store`](crate::Store) or to inspect the messages. A member sends an [`Op`] and
+//! receives a [`Reply`] and [`Message`]s. [`Model`] defines what a store has to do. Nothing in this module does I/O
+//! or reads a clock.
 //!
-//! A name in here is escaped as [`escape`] does it; that of a registry's breaker is the registry's, a slash and the key's.
+//! Names in this module are escaped by [`escape`]. The name of a registry's breaker is the name of the registry, a
+//! slash and the key.
 
 mod member;
 mod message;
@@ -24,10 +26,11 @@ pub(crate) use node::{Breakers, Node, Pace, Told};
 pub use random::Random;
 pub(crate) use text::{is_name, registry_name, shown};
 
-/// The version of the protocol, which is in every key.
+/// The version of the protocol, which is part of every key.
 pub const VERSION: u32 = 1;
 
-/// The beginning of every key of a fleet. Its braces are the hash tag: one fleet is one slot of a cluster.
+/// Returns the prefix of every key of a fleet. The braces are the hash tag, which puts a fleet into one slot of a
+/// cluster.
 ///
 /// ```
 /// assert_eq!(tripcoil_fleet::protocol::prefix("checkout"), "tripcoil:1:{checkout}:");

@@ -1,7 +1,7 @@
-//! What a store does with each operation.
+//! The reference implementation of a store.
 //!
-//! It is the protocol's other half, as a value: no I/O, and the time is handed in. [`Memory`](crate::Memory) is this
-//! behind a lock, the simulation uses it in virtual time, and the Lua script of Redis is tested against it.
+//! It is a pure value: it does no I/O, and the caller passes the time. [`Memory`](crate::Memory) is a model behind a
+//! lock. The simulation uses it in virtual time, and the tests compare the Lua script of Redis with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::text::millis;
 const FEW: u64 = 64;
 const COUNTED: u64 = 1000;
 
-/// All that a store knows of one fleet. Times are milliseconds by the store's clock.
+/// The state of one fleet in a store. Times are in milliseconds by the store's clock.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     seq: u64,
@@ -114,13 +114,13 @@ impl Breaker {
 }
 
 impl Model {
-    /// A store that knows nothing.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Carries out a batch at the time `now`, for the member `caller`. Returns the reply, and the message to publish.
+    /// Executes a batch at the time `now`, for the member `caller`. Returns the reply and the message to publish.
     pub fn apply(&mut self, now: u64, caller: &str, ops: &[Op]) -> (Reply, Option<Message>) {
         let run = self.run.get_or_insert_with(|| caller.to_owned()).clone();
         let before = self.seq;

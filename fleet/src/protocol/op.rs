@@ -1,4 +1,4 @@
-//! What a member asks of the store.
+//! The operations that a member sends to the store.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::text::{NONE, millis};
 
 /// How many votes open the fleet.
 ///
-/// A share is of the live members that use the breaker; a count is one number for fleets of any size, and for those
-/// with uneven traffic.
+/// A share is relative to the live members that use the breaker. A count is the same number for fleets of any size, and
+/// suits fleets with uneven traffic.
 ///
 /// ```
 /// use tripcoil_fleet::Quorum;
@@ -25,26 +25,27 @@ pub struct Quorum {
 }
 
 impl Quorum {
-    /// A share of the live members that use the breaker: above 0, up to 1. At least two votes are needed, however few
-    /// members there are.
+    /// Requires a share of the live members that use the breaker: above 0, up to 1. The quorum is at least two votes,
+    /// regardless of the number of members.
     #[must_use]
     pub const fn share(share: f64) -> Self {
         Quorum { share: Some(share), floor: 2 }
     }
 
-    /// That many votes, however many members there are; at least 1. With `count(1)` any member opens the fleet.
+    /// Requires this number of votes, at least 1, regardless of the number of members. With `count(1)`, any member
+    /// can open the fleet.
     #[must_use]
     pub const fn count(votes: u32) -> Self {
         Quorum { share: None, floor: votes }
     }
 
-    /// With a share: never fewer votes than these, of which there have to be at least 2.
+    /// Sets the minimum number of votes for a share. It must be at least 2.
     #[must_use]
     pub const fn at_least(self, votes: u32) -> Self {
         Quorum { floor: votes, ..self }
     }
 
-    /// The votes that are needed where so many live members use the breaker.
+    /// Returns the number of votes that are required if this many live members use the breaker.
     #[must_use]
     pub fn votes_of(self, members: u64) -> u64 {
         #[expect(clippy::cast_precision_loss, reason = "a fleet has fewer members than 2⁵²")]
@@ -71,14 +72,14 @@ impl fmt::Display for Quorum {
     }
 }
 
-/// For how long the fleet stays open: `hold`, then `factor` times as long for each re-opening, up to `max`.
+/// How long the fleet stays open: `hold` at first, then `factor` times as long for each re-opening, up to `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
-    /// The first opening.
+    /// The duration of the first opening.
     pub hold: Duration,
-    /// By how much each re-opening is longer; at least 1.
+    /// The factor by which each re-opening is longer. At least 1.
     pub factor: f64,
-    /// The longest opening.
+    /// The maximum duration of an opening.
     pub max: Duration,
 }
 
@@ -104,49 +105,49 @@ impl Backoff {
     }
 }
 
-/// One operation. A store carries out a batch of them at once, by its own clock.
+/// An operation. A store executes a batch of operations atomically, by its own clock.
 ///
-/// `name` is a breaker's, `member` a member's incarnation, both escaped.
+/// `name` is the name of a breaker and `member` is the incarnation of a member. Both are escaped.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are told of above and below")]
 pub enum Op {
     /// Keeps the member alive for `ttl`.
     Beat { member: String, ttl: Duration },
-    /// Takes the member out.
+    /// Removes the member.
     Leave { member: String },
-    /// The member calls this breaker, so a quorum counts it.
+    /// Adds the member to the users of this breaker, which count towards a quorum.
     Use { name: String, member: String },
-    /// It does so no more.
+    /// Removes the member from the users of this breaker.
     Unuse { name: String, member: String },
-    /// The member's breaker has opened by its own rules.
+    /// Votes: the member's breaker has opened by its own rules.
     Vote { name: String, member: String, ttl: Duration, backoff: Backoff, quorum: Quorum },
-    /// It has recovered by itself.
+    /// Withdraws the vote: the member's breaker has recovered by itself.
     Retract { name: String, member: String },
-    /// Asks for the right to probe, for `ttl`.
+    /// Requests the right to probe, for `ttl`.
     Lease { name: String, member: String, ttl: Duration },
-    /// Asks to go on probing, for `ttl` from now on.
+    /// Renews the right to probe, for `ttl` from now.
     Renew { name: String, member: String, token: u64, ttl: Duration },
-    /// What the probes of that lease have found.
+    /// Reports the verdict of the probes under this lease.
     Verdict { name: String, member: String, token: u64, is_ok: bool },
-    /// An operator's order for all.
+    /// Gives an operator's order to all members.
     Order { name: String, order: StandingOrder },
-    /// Ends it.
+    /// Ends the order.
     Release { name: String },
-    /// Closes the fleet, and has every breaker begin anew.
+    /// Closes the fleet and resets every breaker.
     Reset { name: String },
-    /// What a survivor knows of the last order, for a store that has forgotten it.
+    /// Restores the last order in a store that has lost it.
     Seed { name: String, ordered_at: u64, order: Option<StandingOrder> },
-    /// The breaker as it stands.
+    /// Reads the current state of the breaker.
     Show { name: String },
-    /// A page of the breakers that are not closed, and have changed after this version.
+    /// Reads a page of the breakers that are not closed and have changed after this version.
     Snapshot { after: u64 },
 }
 
-/// How many breakers a page of a snapshot holds.
+/// The number of breakers in a page of a snapshot.
 pub const PAGE: usize = 256;
 
 impl Op {
-    /// The breaker that this is about.
+    /// Returns the name of the breaker, if the operation has one.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Op::Beat { .. } | Op::Leave { .. } | Op::Snapshot { .. } => None,
@@ -165,7 +166,7 @@ impl Op {
         }
     }
 
-    /// The line that a script reads.
+    /// Returns the encoded line that a script reads.
     #[must_use]
     pub fn encode(&self) -> String {
         match self {

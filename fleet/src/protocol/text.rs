@@ -18,10 +18,10 @@ pub(crate) const LARGEST: u64 = 1 << 53;
 /// What stands for nothing. No escaped text contains it.
 pub(crate) const NONE: &str = "~";
 
-/// Writes every byte but letters, digits, `_`, `.` and `-` as `%XX`.
+/// Escapes every byte except letters, digits, `_`, `.` and `-` as `%XX`.
 ///
-/// Different texts stay different, and the result contains neither blanks nor any character that means something in a
-/// key: braces, colons, slashes.
+/// Different texts have different results. The result contains no blanks and no characters with a meaning in a key:
+/// braces, colons and slashes.
 ///
 /// ```
 /// assert_eq!(tripcoil_fleet::protocol::escape("eu/payments"), "eu%2Fpayments");
