@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What an operator can do to a breaker.
+/// An action that an operator can take on a breaker.
 ///
 /// ```
 /// assert_eq!(tripcoil_console::Action::ForceOpen.to_string(), "force_open");
@@ -8,12 +8,14 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// Reject every call until the breaker is released: [`CircuitBreaker::force_open`](tripcoil::CircuitBreaker::force_open).
+    /// Reject every call until the breaker is released:
+    /// [`CircuitBreaker::force_open`](tripcoil::CircuitBreaker::force_open).
     ForceOpen,
-    /// Admit every call until the breaker is released: [`CircuitBreaker::force_closed`](tripcoil::CircuitBreaker::force_closed).
+    /// Admit every call until the breaker is released:
+    /// [`CircuitBreaker::force_closed`](tripcoil::CircuitBreaker::force_closed).
     ForceClosed,
-    /// End a forced state. A breaker that was forced open becomes half-open, so that probes decide whether it closes. One
-    /// that was forced closed becomes closed.
+    /// End a forced state. A breaker that was forced open becomes half-open, so that probes decide whether it closes.
+    /// A breaker that was forced closed becomes closed.
     Release,
     /// Close the breaker and clear its counts: [`CircuitBreaker::reset`](tripcoil::CircuitBreaker::reset).
     Reset,
@@ -23,11 +25,11 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every action.
+    /// All actions.
     pub const ALL: [Action; 5] =
         [Action::ForceOpen, Action::ForceClosed, Action::Release, Action::Reset, Action::Reconfigure];
 
-    /// The action's name in `snake_case`, as [`Display`](fmt::Display) prints it and the JSON interface takes it.
+    /// Returns the action's name in `snake_case`. [`Display`](fmt::Display) and the JSON interface use the same name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,20 +63,20 @@ impl fmt::Display for Action {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: every request is answered with 403.
+    /// No access. The server answers every request with 403.
     Forbidden,
-    /// Look, and change nothing. This is the default.
+    /// Read-only access. This is the default.
     ReadOnly,
-    /// Look, and do what is listed. The page offers nothing else, and the server refuses it.
+    /// Read access, and the listed actions. The page does not offer other actions, and the server refuses them.
     Some {
-        /// Who it is, for the audit.
+        /// The name of the sender, for the audit.
         actor: String,
-        /// What they may do.
+        /// The allowed actions.
         actions: Vec<Action>,
     },
-    /// Look, and do everything.
+    /// Read access, and all actions.
     Full {
-        /// Who it is, for the audit.
+        /// The name of the sender, for the audit.
         actor: String,
     },
 }

@@ -5,47 +5,48 @@ use tripcoil::State;
 
 use crate::access::Action;
 
-/// An attempt to act through the console: who, what, why, and what came of it.
+/// An attempt to act through the console: who, what, why, and the result.
 ///
-/// [`Console::on_audit`](crate::Console::on_audit) receives each of them. With the feature `tracing`, each is an event with
-/// the target `tripcoil_console` too: `WARN` if it was done, for it changes how calls are treated, and `INFO` if it was refused.
+/// [`Console::on_audit`](crate::Console::on_audit) receives every attempt. With the feature `tracing`, each attempt
+/// is also an event with the target `tripcoil_console`. Its level is `WARN` if the act was done, because it changes
+/// how calls are treated, and `INFO` if it was refused.
 ///
-/// It is displayed as ``ana: force_open `payments` because "provider is down": done``.
+/// The `Display` output is ``ana: force_open `payments` because "provider is down": done``.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Audit {
-    /// When it was.
+    /// The time of the attempt.
     pub at: SystemTime,
-    /// Who it was, as [`Access`](crate::Access) names them. `None` if the host named nobody, as with read-only access.
+    /// The actor that [`Access`](crate::Access) names. `None` if it names no actor, for example with read-only access.
     pub actor: Option<String>,
-    /// What was asked for.
+    /// The requested action.
     pub action: Action,
-    /// The registry, if the breaker is in one or the whole registry was meant.
+    /// The registry, if the action is for a breaker of a registry or for a whole registry.
     pub registry: Option<String>,
     /// The breaker. `None` for a whole registry.
     pub breaker: Option<String>,
-    /// Why, in the operator's words.
+    /// The reason that the operator gave.
     pub reason: String,
-    /// The settings that were given, as names and texts. Empty unless the action is [`Action::Reconfigure`].
+    /// The requested settings, as names and values. Empty unless the action is [`Action::Reconfigure`].
     pub settings: Vec<(String, String)>,
-    /// What came of it.
+    /// The result of the attempt.
     pub outcome: AuditOutcome,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditOutcome {
-    /// It was done.
+    /// The action was done.
     #[non_exhaustive]
     Done {
         /// The state before and after. `None` for a whole registry.
         states: Option<(State, State)>,
     },
-    /// It was refused, and nothing changed.
+    /// The action was refused, and nothing changed.
     #[non_exhaustive]
     Refused {
-        /// Why.
+        /// The reason for the refusal.
         because: String,
     },
 }

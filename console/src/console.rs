@@ -17,9 +17,9 @@ use crate::source::{Held, Shared, Sources};
 /// The bytes of history that are kept unless [`Console::history_limit`] says otherwise: 16 MiB.
 const HISTORY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A page to watch and operate breakers, and what it shows.
+/// A web page for watching and operating breakers.
 ///
-/// Add breakers and registries, decide who may do what, and mount it with [`router`](Self::router),
+/// Add breakers and registries, set who may do what, and mount the console with [`router`](Self::router),
 /// [`service`](Self::service) or [`serve`](Self::serve).
 ///
 /// ```
@@ -60,7 +60,7 @@ impl Default for Console {
 }
 
 impl Console {
-    /// A console that shows nothing yet, and is read-only.
+    /// Creates an empty, read-only console.
     pub fn new() -> Self {
         Console(Settings {
             sources: Sources::default(),
@@ -74,20 +74,22 @@ impl Console {
         })
     }
 
-    /// Shows a breaker: `&BREAKER` of a `static`, which may be in a [`LazyLock`](std::sync::LazyLock), or an [`Arc`].
+    /// Adds a breaker: a reference to a `static`, a reference to a `static` [`LazyLock`](std::sync::LazyLock), or an
+    /// [`Arc`].
     ///
-    /// Give each breaker a name of its own. The page shows two of the same name, and refuses to act on either.
+    /// Give each breaker a unique name. If two breakers have the same name, the page shows both and refuses to act on
+    /// either.
     pub fn breaker(mut self, breaker: impl Shared<CircuitBreaker>) -> Self {
         self.0.sources.breakers.push(Box::new(breaker));
         self
     }
 
-    /// Shows a registry: the sums over its breakers, the worst by name, and every breaker in the list. Give each registry a
-    /// name of its own.
+    /// Adds a registry. The page shows the sums over its breakers, the worst breakers by name, and every breaker in
+    /// the list. Give each registry a unique name.
     ///
-    /// The console reads every listed breaker once a second without marking it as used, so it does not change which
-    /// breaker is evicted. It clones and hashes each key for that. If this panics, the page says that the registry cannot be
-    /// read, and the console goes on.
+    /// The console reads every listed breaker once a second without marking it as used. It does not affect which
+    /// breaker is evicted. Reading clones and hashes each key. If this panics, the page shows that the registry
+    /// cannot be read, and the console continues.
     pub fn registry<K, S>(mut self, registry: impl Shared<Registry<K, S>>) -> Self
     where
         K: Eq + Hash + Clone + 'static,
@@ -97,77 +99,82 @@ impl Console {
         self
     }
 
-    /// Takes transitions from a [`Journal`], so that the page shows their causes and counts. May be called more than once.
+    /// Adds a [`Journal`], so that the page shows the causes and counts of transitions. You can add several journals.
     pub fn journal(mut self, journal: &Journal) -> Self {
         self.0.journals.push(journal.clone());
         self
     }
 
-    /// Decides what the sender of a request may see and do. Default: [`Access::ReadOnly`] for everyone.
+    /// Sets the function that decides what the sender of a request may see and do. Default: [`Access::ReadOnly`] for
+    /// everyone.
     ///
-    /// `access` is called for each request, assets included, on the thread that serves it; it should return at once. If it
-    /// panics, the request is answered with 500 and nothing is done. A page that stays open asks again after ten minutes at
-    /// most, and with each action.
+    /// The console calls `access` for each request, including assets, on the thread that serves the request. It
+    /// should return immediately. If it panics, the server answers with 500 and does nothing. The console checks an
+    /// open page again after at most ten minutes, and with each action.
     ///
-    /// The console has no login, no session and no cookie. Let your own middleware find out who it is, and read that here:
-    /// from a header, or from the extensions of the request.
+    /// The console has no login, no session and no cookie. Authenticate the sender in your own middleware, and read
+    /// the result here from a header or from the extensions of the request.
     pub fn access(mut self, access: impl Fn(&Parts) -> Access + Send + Sync + 'static) -> Self {
         self.0.access = Box::new(access);
         self
     }
 
-    /// Adds a hook that receives every attempt to act, those that were refused too.
+    /// Adds a hook that receives every attempt to act, including refused ones.
     ///
-    /// It is called after the act, on the thread that serves the request, and before the answer is sent. Panics are caught.
-    /// Requests that are not from the page itself (another origin, no header of the console) never come this far.
+    /// The console calls the hook after the act and before it sends the answer, on the thread that serves the
+    /// request. Panics are caught. The hook does not receive requests that are rejected because they have another
+    /// origin or lack the console's header.
     pub fn on_audit(mut self, hook: impl Fn(&Audit) + Send + Sync + 'static) -> Self {
         self.0.audit.push(Box::new(hook));
         self
     }
 
-    /// Also lets pages of this origin act, such as `"https://ops.example"`.
+    /// Also accepts acts from pages of this origin, such as `"https://ops.example"`.
     ///
-    /// You need it only if a reverse proxy changes the `Host` header and the browser sends no `Sec-Fetch-Site`, which it
-    /// leaves out for plain HTTP.
+    /// You need this only if a reverse proxy changes the `Host` header and the browser sends no `Sec-Fetch-Site`.
+    /// Browsers omit that header over plain HTTP.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.0.origins.push(origin.into().to_ascii_lowercase());
         self
     }
 
-    /// Lets [`serve`](Self::serve) answer requests for this host, such as `"ops.example"` or `"ops.example:9000"`.
+    /// Makes [`serve`](Self::serve) accept requests for this host, such as `"ops.example"` or `"ops.example:9000"`.
     ///
-    /// Without a port, every port is accepted. `localhost` and every IP address are accepted anyway.
+    /// A host without a port matches every port. `localhost` and IP addresses are always accepted.
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.0.hosts.push(host.into().to_ascii_lowercase());
         self
     }
 
-    /// The most bytes that the histories take together. Default: 16 MiB. Any number is allowed; 0 keeps no history.
+    /// Sets the maximum size of all histories together, in bytes. Default: 16 MiB. Any number is allowed; 0 disables
+    /// histories.
     ///
-    /// The history of one breaker, its last hour, takes 8 KiB at most. If there are more breakers than fit, those that are
-    /// not closed have a history first, then those with calls in the last minute; others show none. Beside that, each breaker takes
-    /// about 1.3 KB, and its name.
+    /// The history of one breaker covers its last hour and takes at most 8 KiB. If the limit is too small for all
+    /// breakers, those that are not closed get a history first, then those with calls in the last minute. The others
+    /// have none. In addition, each breaker takes about 1.3 KB plus its name.
     pub fn history_limit(mut self, bytes: usize) -> Self {
         self.0.history_limit = bytes;
         self
     }
 
-    /// A handle that ends the pages' live connections, for a graceful stop of your server.
+    /// Returns a handle that closes the pages' live connections, for a graceful shutdown of your server.
     ///
-    /// An open page keeps its connection for ten minutes. A server that waits for all connections to end needs this.
+    /// An open page keeps its connection for ten minutes. Use this handle if your server waits for all connections to
+    /// end.
     #[must_use]
     pub fn closer(&self) -> Closer {
         Closer(self.0.closing.clone())
     }
 
-    /// A service for any stack of `tower`, or for hyper. It is cheap to clone, and clones share everything.
+    /// Returns a service for hyper or any `tower` stack. It is cheap to clone, and clones share all state.
     ///
-    /// It expects paths relative to the place where it is mounted: `/` for the page, `/api/breakers` for the JSON. The page
-    /// refers to its parts by relative paths. Unless axum mounts it, the page has to be at a path that ends with `/`.
+    /// The service expects paths relative to its mount point: `/` for the page, `/api/breakers` for the JSON. The
+    /// page uses relative URLs. Unless you mount it with axum, its path has to end with `/`.
     ///
     /// # Panics
     ///
-    /// If the operating system cannot start a thread, which looks at the breakers once a second until the last clone is dropped.
+    /// Panics if the operating system cannot start the thread that samples the breakers. This thread samples once a
+    /// second until the last clone is dropped.
     #[must_use]
     pub fn service(self) -> ConsoleService {
         let core = Core::new(self.0);
@@ -175,27 +182,28 @@ impl Console {
         ConsoleService::new(core, sampler)
     }
 
-    /// A router for axum, to be mounted with `nest` or `merge`.
+    /// Returns a router for axum. Mount it with `nest` or `merge`.
     ///
-    /// Under `nest("/breakers", ..)` the page is at `/breakers`. (axum passes no `/breakers/` on to a nested router. With
-    /// `nest_service("/breakers", console.service())` the page is at both.)
+    /// With `nest("/breakers", ..)`, the page is at `/breakers`, because axum does not forward `/breakers/` to a
+    /// nested router. With `nest_service("/breakers", console.service())`, the page is at both paths.
     ///
     /// # Panics
     ///
-    /// As [`service`](Self::service).
+    /// Panics under the same condition as [`service`](Self::service).
     #[cfg(feature = "axum")]
     #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> axum::Router<S> {
         crate::router::router(self.service())
     }
 
-    /// Serves the console on a thread of its own, for programs without an async runtime.
+    /// Serves the console on a dedicated thread, for programs without an async runtime.
     ///
-    /// It is served until the process ends or [`Serving::stop`](crate::Serving::stop) is called. Port 0 takes a free port;
-    /// [`Serving::url`](crate::Serving::url) returns the address. There is no TLS: bind to a loopback address, or put a proxy before it.
+    /// The console runs until the process ends or you call [`Serving::stop`](crate::Serving::stop). Port 0 selects a
+    /// free port; [`Serving::url`](crate::Serving::url) returns the address. There is no TLS: bind to a loopback
+    /// address, or use a reverse proxy.
     ///
-    /// Requests whose `Host` is neither an IP address nor `localhost` nor [allowed](Self::allow_host) are refused, so that no
-    /// web page reaches the console by giving its own name this address.
+    /// To prevent DNS rebinding, the server refuses requests unless their `Host` is an IP address, `localhost` or
+    /// [allowed](Self::allow_host).
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
@@ -213,7 +221,7 @@ impl Console {
     ///
     /// # Errors
     ///
-    /// If the address cannot be bound or the thread cannot be started.
+    /// Returns an error if the address cannot be bound or the thread cannot be started.
     #[cfg(feature = "serve")]
     #[cfg_attr(docsrs, doc(cfg(feature = "serve")))]
     pub fn serve(self, address: impl std::net::ToSocketAddrs) -> std::io::Result<crate::Serving> {
@@ -230,12 +238,12 @@ impl fmt::Debug for Console {
     }
 }
 
-/// Ends the live connections of a console's pages; made by [`Console::closer`].
+/// A handle that closes the live connections of a console's pages, created by [`Console::closer`].
 #[derive(Clone)]
 pub struct Closer(Arc<Closing>);
 
 impl Closer {
-    /// Ends them, and refuses new ones with 503. Everything else is still answered.
+    /// Closes the live connections and refuses new ones with 503. The console still answers all other requests.
     pub fn close(&self) {
         self.0.is_closed.store(true, Ordering::Relaxed);
         self.0.samples.send_modify(|samples| *samples += 1);

@@ -8,13 +8,14 @@ use tripcoil::Transition;
 /// How many transitions wait for the console's next sample. Beyond that the oldest is dropped.
 const LONGEST: usize = 4096;
 
-/// Passes transitions from the breakers to the console, with their cause and their counts.
+/// Passes transitions with their causes and counts from the breakers to the console.
 ///
-/// The console looks at every breaker once a second. Without a journal it sees that a state has changed, and not why. Give
-/// [`observer`](Self::observer) to the builder of a breaker and the journal to [`Console::journal`](crate::Console::journal).
+/// The console samples every breaker once a second. Without a journal, it detects that a state has changed, but not
+/// why. Pass [`observer`](Self::observer) to the builder of a breaker, and the journal to
+/// [`Console::journal`](crate::Console::journal).
 ///
-/// A clone shares the same journal. At most 4096 transitions wait for the next sample. If more come within a second, the
-/// oldest are dropped; the console then shows those changes without their cause.
+/// Clones share the same journal. At most 4096 transitions wait for the next sample. If more arrive, the oldest are
+/// dropped, and the console shows these changes without their cause.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,20 +40,21 @@ pub(crate) struct Entry {
 }
 
 impl Journal {
-    /// An empty journal.
+    /// Creates an empty journal.
     #[must_use]
     pub fn new() -> Self {
         Journal::default()
     }
 
-    /// An observer for [`Builder::on_transition`](tripcoil::Builder::on_transition) of a breaker that is in no registry.
+    /// Returns an observer for [`Builder::on_transition`](tripcoil::Builder::on_transition) of a breaker outside any
+    /// registry.
     ///
-    /// It takes a lock for the time of a push and allocates nothing once the journal has grown.
+    /// The observer holds a lock for the duration of a push. It does not allocate once the journal has grown.
     pub fn observer(&self) -> impl Fn(&Transition) + Send + Sync + 'static {
         self.observe(None)
     }
 
-    /// An observer for the template of the registry of this name.
+    /// Returns an observer for the template of the registry with this name.
     pub fn observer_of(&self, registry: &str) -> impl Fn(&Transition) + Send + Sync + 'static {
         self.observe(Some(registry.into()))
     }

@@ -27,9 +27,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A console that is served on a thread of its own; made by [`Console::serve`](crate::Console::serve).
+/// A console that runs on a dedicated thread, created by [`Console::serve`](crate::Console::serve).
 ///
-/// Dropping it does not stop the console.
+/// Dropping this handle does not stop the console.
 pub struct Serving {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -37,13 +37,13 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// The address that it listens on.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the page is, such as `http://127.0.0.1:9000/`.
+    /// Returns the URL of the page, such as `http://127.0.0.1:9000/`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)

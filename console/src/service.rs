@@ -12,9 +12,10 @@ use crate::core::Core;
 use crate::http::{Body, handle};
 use crate::sampler::Sampler;
 
-/// A console as a service of `tower`; made by [`Console::service`](crate::Console::service).
+/// A console as a `tower` service, created by [`Console::service`](crate::Console::service).
 ///
-/// It is always ready and never fails: what goes wrong is an answer with a status. It needs no particular runtime.
+/// The service is always ready and never returns an error. It reports failures as responses with a status code. It
+/// works with any runtime.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -65,11 +66,11 @@ impl fmt::Debug for ConsoleService {
     }
 }
 
-/// The answer of a [`ConsoleService`].
+/// The response future of a [`ConsoleService`].
 ///
 /// # Cancel safety
 ///
-/// It can be dropped at any time. An act is done as a whole or not at all.
+/// You can drop this future at any time. An act is performed completely or not at all.
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct ConsoleFuture(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>);
 

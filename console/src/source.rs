@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use tripcoil::{CircuitBreaker, Config, ConfigError, Registry, RegistryMetrics};
 
-/// Something that outlives the console: a reference to a `static`, a reference to a `static` [`LazyLock`], or an [`Arc`].
+/// Something that outlives the console: a reference to a `static`, a reference to a `static` [`LazyLock`], or an
+/// [`Arc`].
 pub trait Shared<T>: private::Sealed + Send + Sync + 'static {
-    /// What is shared.
+    /// The shared type.
     fn shared(&self) -> &T;
 }
 
