@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::operate::{act, doctor, events, status};
 use crate::{generate, replay};
 
-/// The command of the circuit breaker library tripcoil.
+/// The command-line tool of the circuit breaker library tripcoil.
 #[derive(Debug, Parser)]
 #[command(name = "tripcoil", version, max_term_width = 100)]
 struct Cli {
@@ -28,12 +28,12 @@ enum Command {
     Doctor(doctor::Args),
 }
 
-/// Runs the command that these arguments ask for, the first of which is the name of the program.
+/// Runs the command for these arguments. The first argument is the name of the program.
 ///
-/// It ends with 0 when all is well, 1 when something could not be read, written or replayed, 2 when the arguments or the
-/// policies make no sense, and 3 when a line was bad under `--strict`. The commands that talk to a console end with 4 when it
-/// cannot be reached, 5 when the caller may not do this, 6 when there is no such breaker, 7 when a name or a state does not
-/// allow it, and 8 when nobody confirmed it.
+/// The exit code is 0 on success, 1 if something could not be read, written or replayed, 2 if the arguments or the
+/// policies are invalid, and 3 if a line was bad with `--strict`. The commands that talk to a console return 4 if it
+/// cannot be reached, 5 if the caller is not allowed to do this, 6 if the breaker does not exist, 7 if a name or a
+/// state does not allow the act, and 8 if the act was not confirmed.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

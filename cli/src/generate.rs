@@ -11,17 +11,17 @@ use crate::incidents::{Incident, LENGTH};
 
 /// Writes the recorded calls of a synthetic incident, as JSON lines.
 ///
-/// A seed gives the same calls on every platform. With `--calls`, incidents of the following seeds come after it, each ten
-/// minutes later, until there are as many calls.
+/// The same seed gives the same calls on every platform. With `--calls`, the command adds incidents with the following
+/// seeds, each ten minutes later, until it has written this many calls.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// What goes wrong.
+    /// The kind of incident.
     #[arg(value_name = "INCIDENT")]
     incident: Incident,
-    /// Decides on the traffic, the latency and how bad it gets.
+    /// The seed, which determines the traffic, the latency and the severity.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many calls to write; without it, the ten minutes of one incident.
+    /// The number of calls to write. By default, the command writes the ten minutes of one incident.
     #[arg(long, value_name = "N")]
     calls: Option<u64>,
 }

@@ -19,12 +19,12 @@ const NAMED: usize = 10;
 
 /// Holds breakers open or closed until they are released.
 ///
-/// A breaker that is held open rejects every call; one that is held closed admits every call. Several breakers, or a
-/// pattern, need your confirmation.
+/// A breaker that is held open rejects every call. A breaker that is held closed admits every call. If you name several
+/// breakers or a pattern, the command asks for confirmation.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct HoldArgs {
-    /// Whether calls are rejected or admitted.
+    /// Whether to reject or admit every call.
     #[arg(value_name = "STATE")]
     state: Held,
     #[command(flatten)]
@@ -39,10 +39,10 @@ enum Held {
     Closed,
 }
 
-/// Ends what `hold` began.
+/// Ends a hold.
 ///
-/// A breaker that was held open becomes half-open, so that probes decide whether it closes. One that was held closed
-/// becomes closed. Of several breakers, or those of a pattern, the ones that are not held are left alone.
+/// A breaker that was held open becomes half-open, so that probes decide whether it closes. A breaker that was held
+/// closed becomes closed. If you name several breakers or a pattern, the command skips breakers that are not held.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct ReleaseArgs {
@@ -62,10 +62,10 @@ pub(crate) struct ResetArgs {
 struct ActArgs {
     #[command(flatten)]
     targets: Targets,
-    /// Why, for the audit: at most 500 bytes.
+    /// The reason, for the audit: at most 500 bytes.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     because: String,
-    /// Do not ask, even if it is for several breakers.
+    /// Do not ask for confirmation, even for several breakers.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

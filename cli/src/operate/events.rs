@@ -24,12 +24,12 @@ const MOST_REMEMBERED: usize = 10_000;
 
 /// Prints what happened to breakers: transitions, and acts with their reason.
 ///
-/// Without a name, these are the events of the hundred worst breakers. With `--follow` and without a name, the thousand
-/// worst are followed, and an act that changes no state is shown with the next change of its breaker.
+/// Without a name, the command prints the events of the hundred worst breakers. With `--follow` and without a name, it
+/// follows the thousand worst breakers, and prints an act that changes no state with the next change of its breaker.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// The whole name of one breaker.
+    /// The full name of a breaker.
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Only breakers of this registry.
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Print at most this many of the events so far.
     #[arg(long, value_name = "N", default_value_t = 50)]
     last: usize,
-    /// Go on with new events, until you press Ctrl-C. A lost connection is made again.
+    /// Print new events until you press Ctrl-C. The command reconnects if the connection is lost.
     #[arg(long, short)]
     follow: bool,
     /// Print each event as one line of JSON.

@@ -22,24 +22,25 @@ use crate::failure::Failure;
 
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  anything else, such as a problem that doctor found, or some of several breakers left as they are
-  2  the arguments make no sense
-  4  the console cannot be reached, or what answers is no console
-  5  you may not do this
-  6  there is no such breaker
+  0  success
+  1  any other failure, such as a problem that doctor found, or an act that changed only some breakers
+  2  the arguments are invalid
+  4  the console cannot be reached, or the server is not a console
+  5  you are not allowed to do this
+  6  the breaker does not exist
   7  several breakers have this name, or the breaker is not held and cannot be released
-  8  nobody confirmed it
+  8  the act was not confirmed
 
 Environment:
   TRIPCOIL_CONSOLE        the URL of the console, if --console is not given
-  TRIPCOIL_CONSOLE_TOKEN  sent as `Authorization: Bearer`, instead of what the URL has
-  NO_COLOR                no colours, if it is set and not empty";
+  TRIPCOIL_CONSOLE_TOKEN  sent as `Authorization: Bearer`, instead of the credentials in the URL
+  NO_COLOR                disables colours if it is set and not empty";
 
 /// Where the facts come from.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SourceArgs {
-    /// The URL of a console, such as `http://127.0.0.1:9000/breakers`. Credentials in it are sent and never printed.
+    /// The URL of a console, such as `http://127.0.0.1:9000/breakers`. Credentials in the URL are sent but never
+    /// printed.
     #[arg(long, value_name = "URL", env = "TRIPCOIL_CONSOLE", hide_env_values = true)]
     console: Option<String>,
 }

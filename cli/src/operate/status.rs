@@ -13,10 +13,10 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct Args {
-    /// Only breakers whose name contains this; upper and lower case alike.
+    /// Only breakers whose name contains this text, case-insensitive.
     #[arg(value_name = "TEXT")]
     text: Option<String>,
-    /// Only breakers in these states, with commas between.
+    /// Only breakers in these states, separated by commas.
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = STATES)]
     state: Vec<String>,
     /// Only breakers of this registry.
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Keep the table up to date until you press q, Esc or Ctrl-C. It needs a terminal.
     #[arg(long, short, conflicts_with_all = ["json", "limit"])]
     watch: bool,
-    /// Print one JSON object: the console's own answer, with as many breakers as `--limit` says.
+    /// Print the console's answer as one JSON object, with up to `--limit` breakers.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -7,10 +7,10 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Targets {
-    /// The breakers, by their whole names.
+    /// The full names of the breakers.
     #[arg(value_name = "NAME", required_unless_present = "matching")]
     names: Vec<String>,
-    /// Every breaker whose whole name is like this, where `*` stands for any text; `*` alone for all.
+    /// Every breaker whose full name matches this pattern. `*` matches any text.
     #[arg(long, value_name = "PATTERN", conflicts_with = "names")]
     matching: Option<String>,
     /// Only breakers of this registry.

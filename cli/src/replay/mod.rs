@@ -34,25 +34,25 @@ use input::{Broken, Unit};
 use policy::Policy;
 use report::Report;
 
-/// Tries circuit breaker policies on recorded calls.
+/// Replays recorded calls through circuit breaker policies.
 ///
-/// Each policy gets a breaker for each key and the same calls, on virtual time: a call asks its breaker when it starts and
-/// settles when it ends. The report says when each policy would have opened and why, what that would have spared, and
-/// which good calls it would have refused.
+/// Each policy has a breaker for each key and receives the same calls, in virtual time. The report shows when each
+/// policy would have opened and why, which bad calls it would have prevented, and which good calls it would have
+/// refused.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The recorded calls: JSON lines or CSV, or `-` for the standard input.
+    /// The recorded calls, as JSON lines or CSV. Use `-` for the standard input.
     #[arg(value_name = "CALLS", required_unless_present = "incidents")]
     calls: Option<PathBuf>,
-    /// The policies to compare, in TOML: `[name]`, then settings.
+    /// The policies to compare, as a TOML file with a table for each policy.
     ///
     /// The settings are those of the library's `Config`, such as `error_rate = 0.5` and `window = "10s"`. Without this
-    /// option, the policies that come with the command are compared; `--print-policies` shows them.
+    /// option, the command compares its built-in policies; `--print-policies` prints them.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Print the policies that come with the command, as TOML, and exit.
+    /// Print the built-in policies as TOML, and exit.
     #[arg(long, exclusive = true)]
     print_policies: bool,
     /// Print the report as one JSON object.
@@ -61,25 +61,25 @@ pub(crate) struct Args {
     /// Draw the traffic and the states of each policy into this SVG file.
     #[arg(long, value_name = "FILE", conflicts_with = "incidents")]
     picture: Option<PathBuf>,
-    /// End with exit code 3 at the first line that cannot be replayed.
+    /// Exit with code 3 at the first line that cannot be replayed.
     #[arg(long, conflicts_with = "incidents")]
     strict: bool,
-    /// A call that takes this long is slow, in the report. What a policy calls slow is its own setting.
+    /// The report counts a call as slow if it takes at least this long. It does not affect the policies.
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive)]
     slow: Duration,
-    /// The unit of a `time` that is a number.
+    /// The unit of a numeric `time`.
     #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
     time_unit: Unit,
-    /// The unit of a `duration` that is a number.
+    /// The unit of a numeric `duration`.
     #[arg(long, value_name = "UNIT", default_value = "s", conflicts_with = "incidents")]
     duration_unit: Unit,
-    /// How far lines may be out of order. An access log is written as requests end: give at least the longest duration.
+    /// How far lines may be out of order. For an access log, use at least the longest duration.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, conflicts_with = "incidents")]
     reorder: Duration,
-    /// How many keys are replayed, in the order of their first calls. Calls to other keys are counted.
+    /// The maximum number of keys. Calls to further keys are counted and skipped.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one, conflicts_with = "incidents")]
     max_keys: usize,
-    /// How many calls may be in flight at once. Calls beyond that are counted.
+    /// The maximum number of calls in flight. Calls beyond it are counted and skipped.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = at_least_one, conflicts_with = "incidents")]
     max_in_flight: usize,
     /// Replay the synthetic incidents of `tripcoil generate` instead of a file, and print a table of scores.
@@ -88,27 +88,27 @@ pub(crate) struct Args {
     /// The seeds of the incidents.
     #[arg(long, value_name = "A..=B", default_value = "51..=100", value_parser = seeds, requires = "incidents")]
     seeds: RangeInclusive<u64>,
-    /// Write the table into this Markdown page too, between the comments `incidents: begin` and `incidents: end`.
+    /// Also write the table into this Markdown page, between the comments `incidents: begin` and `incidents: end`.
     #[arg(long, value_name = "FILE", requires = "incidents", conflicts_with = "json")]
     markdown: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
-A call is a line of JSON or a row of CSV with these fields; others are ignored:
-  time      when it started: a number, since 1970 or any other origin, or RFC 3339
-  key       what it called, one breaker for each; optional
-  duration  how long it took: a number, or a text with units such as \"250ms\"
+A call is a line of JSON or a row of CSV with these fields. Other fields are ignored.
+  time      when it started: a number since 1970 or any other origin, or RFC 3339
+  key       what it called; each key has its own breaker; optional
+  duration  how long it took: a number, or a string with units such as \"250ms\"
   outcome   success, failure, ignored, dropped, or \"trip 30s\"
 
   {\"time\": 1767225600.25, \"key\": \"db-1\", \"duration\": 0.031, \"outcome\": \"success\"}
 
-The first line decides on the format; a CSV begins with the names of its columns.
+The first line selects the format. A CSV begins with the names of its columns.
 
 Exit codes:
   0  the report is complete
   1  a file could not be read or written, or there was no call to replay
-  2  the arguments, the policies or the header of a CSV make no sense
-  3  a line could not be replayed, under --strict";
+  2  the arguments, the policies or the header of a CSV are invalid
+  3  a line could not be replayed with --strict";
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
     if args.print_policies {
