@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tripcoil::Outcome;
 
-/// One recorded call.
+/// A recorded call.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,31 +18,31 @@ use tripcoil::Outcome;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// When it started, since an origin that all calls of a recording share.
+    /// When the call started, relative to an origin that all calls of a recording share.
     pub time: Duration,
-    /// How long it took.
+    /// How long the call took.
     pub duration: Duration,
-    /// What it called, an index into the recording's keys.
+    /// What was called, as an index into the recording's keys.
     pub key: u32,
-    /// How it ended; `None` if it was dropped without an outcome.
+    /// How the call ended. `None` if it was dropped without an outcome.
     pub outcome: Option<Outcome>,
 }
 
 impl Call {
-    /// When it ended, saturating.
+    /// Returns when the call ended, saturating.
     #[must_use]
     pub fn end(&self) -> Duration {
         self.time.saturating_add(self.duration)
     }
 }
 
-/// A time in which something was wrong with what one key stands for.
+/// A period in which the dependency behind a key had a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The key.
     pub key: u32,
-    /// When it began.
+    /// When the trouble began.
     pub from: Duration,
-    /// When it was over; `None` if the recording ends before.
+    /// When the trouble ended. `None` if the recording ends first.
     pub to: Option<Duration>,
 }

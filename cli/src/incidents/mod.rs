@@ -28,7 +28,7 @@ pub const LENGTH: Duration = Duration::from_secs(600);
 /// The hosts of the incidents that have several.
 const HOSTS: u32 = 10;
 
-/// One way to go wrong.
+/// A kind of incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Incident {
@@ -38,21 +38,21 @@ pub enum Incident {
     HardDown,
     /// Every call succeeds after two to eight seconds, for one to four minutes.
     Slow,
-    /// No call is answered for one to four minutes; the client gives each up after ten seconds.
+    /// No call is answered for one to four minutes; the client abandons each call after ten seconds.
     Hang,
-    /// Down for 5 to 20 seconds, up for 5 to 20 seconds, and so on for two to five minutes.
+    /// Alternates for two to five minutes: down for 5 to 20 seconds, up for 5 to 20 seconds.
     Flapping,
     /// One of ten hosts is down for one to five minutes.
     OneBadHost,
     /// Every call fails for one to four seconds while a new version starts.
     DeployBlip,
-    /// A rush of traffic beyond the capacity; calls that time out are tried again up to three times.
+    /// Traffic exceeds the capacity; clients retry calls that time out up to three times.
     RetryStorm,
-    /// One to four calls in a hundred fail, all the time. There is nothing to open for.
+    /// 1 % to 4 % of the calls fail, all the time. A breaker should not open.
     RareErrors,
-    /// Down for one to two minutes, then back with a tenth of its capacity, which takes one to two minutes to grow.
+    /// Down for one to two minutes, then back with a tenth of its capacity, which grows back over one to two minutes.
     WeakRecovery,
-    /// Our own network is broken: every call to each of ten hosts fails, for half a minute to two minutes.
+    /// The caller's own network is broken: every call to each of ten hosts fails, for 30 to 120 seconds.
     OwnNetwork,
 }
 
