@@ -103,13 +103,16 @@ pub(crate) async fn until_here(what: impl Fn() -> bool) {
     }
 }
 
+/// Clicks an element. A page that is live may replace it between the search and the click, so a stale one is searched again.
 pub(crate) async fn click(client: &Client, css: &str) {
-    let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-    element
-        .unwrap_or_else(|error| panic!("{css}: {error}"))
-        .click()
-        .await
-        .unwrap_or_else(|error| panic!("{css}: {error}"));
+    let begun = Instant::now();
+    loop {
+        let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        match element.unwrap_or_else(|error| panic!("{css}: {error}")).click().await {
+            Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
+            clicked => return clicked.unwrap_or_else(|error| panic!("{css}: {error}")),
+        }
+    }
 }
 
 pub(crate) async fn fill(client: &Client, css: &str, text: &str) {
@@ -119,7 +122,14 @@ pub(crate) async fn fill(client: &Client, css: &str, text: &str) {
 }
 
 pub(crate) async fn text(client: &Client, css: &str) -> String {
-    client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    let begun = Instant::now();
+    loop {
+        let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap();
+        match element.text().await {
+            Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
+            text => return text.unwrap(),
+        }
+    }
 }
 
 /// Waits until the page has a row for this breaker in this state.
