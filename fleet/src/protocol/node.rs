@@ -397,6 +397,12 @@ impl Node {
                     self.dispatch(now, name, Event::LeaseReply { is_granted, view, sent }, breakers);
                 }
             }
+            Op::Seed { name, .. } if !is_granted => {
+                // An order or a release came since. Its version may be below that of the walk which found nothing.
+                if let Some(view) = views.pop().filter(|view| view.name == *name) {
+                    self.dispatch(now, name, Event::Joined { view, has_forgotten: true }, breakers);
+                }
+            }
             _ => {
                 for view in views {
                     self.show(now, view, breakers);
