@@ -135,7 +135,7 @@ pub struct Transition {
 impl Transition {
     /// The breaker's revision right after this transition.
     ///
-    /// It tells whether the transition came before or after an [order](crate::CircuitBreaker::order) of your own.
+    /// It shows whether the transition came before or after an [order](crate::CircuitBreaker::order) of your own.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         Revision { epoch: self.epoch, state: self.to, sequence: self.sequence }

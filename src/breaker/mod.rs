@@ -410,7 +410,7 @@ impl CircuitBreaker {
 
     /// Keeps the breaker open for `open_for` from now on, if it is open at that revision still.
     ///
-    /// The revision stays the same, and observers are not told. A breaker that stays open for longer anyway is left as it
+    /// The revision stays the same, and observers are not called. A breaker that stays open for longer anyway is left as it
     /// is. Returns whether the breaker is open at that revision; if not, nothing has changed.
     ///
     /// ```

@@ -137,7 +137,7 @@ impl StepWindow {
         Counted::InItsStep
     }
 
-    /// What `step` has seen. `hanging` tells the calls that hang.
+    /// What `step` has seen. `hanging` returns the number of calls that hang.
     pub(crate) fn metrics(&self, epoch: Epoch, step: u32, hanging: impl FnOnce() -> u64) -> WindowMetrics {
         // The settled ones last, so that what ends meanwhile makes no rate larger than it is.
         let errors = self.sum(epoch, step, |counts| &counts.errors);

@@ -29,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 /// How many breakers a console sends at once.
 pub(super) const PAGE: usize = 1_000;
-/// Rows move between pages while they are read. After so many rounds some may be missing.
+/// Rows move between pages while they are read. After this many rounds, some may be missing.
 const ROUNDS: usize = 5;
 
 pub(super) struct Client {

@@ -17,7 +17,7 @@ use super::watch::RETRY;
 use crate::command::Stop;
 use crate::failure::Failure;
 
-/// Without a name, the events of so many breakers are read, the worst first: each takes a request.
+/// Without a name, reads the events of this many breakers, the worst first. Each takes a request.
 const READ_AT_ONCE: usize = 100;
 /// The breakers whose newest event is remembered.
 const MOST_REMEMBERED: usize = 10_000;
