@@ -33,7 +33,7 @@ fn errors(breaker: &CircuitBreaker) -> u64 {
 #[test]
 fn a_judge_of_ones_own_judges() {
     let breaker = CircuitBreaker::new("test");
-    let judged = breaker.judging(UpTo(499));
+    let judged = breaker.judged_by(UpTo(499));
     assert_eq!(judged.call_sync(|| Ok::<_, ()>(502)), Ok(502));
     assert_eq!(block_on(judged.call(async { Ok::<_, ()>(503) })), Ok(503));
     assert_eq!(judged.wrap_sync(Ok::<u16, ()>)(504), Ok(504));
@@ -44,9 +44,9 @@ fn a_judge_of_ones_own_judges() {
 fn a_judge_may_be_shared() {
     let breaker = CircuitBreaker::new("test");
     let shared = Arc::new(UpTo(499));
-    assert_eq!(breaker.judging(shared.clone()).call_sync(|| Ok::<_, ()>(502)), Ok(502));
+    assert_eq!(breaker.judged_by(shared.clone()).call_sync(|| Ok::<_, ()>(502)), Ok(502));
     let shared: Arc<DynJudge> = Arc::new(|_| Outcome::Failure);
-    assert_eq!(breaker.judging(shared.clone()).call_sync(|| Ok(200)), Ok(200));
+    assert_eq!(breaker.judged_by(shared.clone()).call_sync(|| Ok(200)), Ok(200));
     assert_eq!(shared.judge(&Ok(200)), Outcome::Failure);
     assert_eq!(errors(&breaker), 2);
 }
@@ -95,7 +95,7 @@ fn an_owned_judge_lives_beside_its_breaker_in_a_struct() {
 #[test]
 fn a_registry_takes_any_judge() {
     let hosts: tripcoil::Registry<String> = tripcoil::Registry::new("hosts");
-    assert_eq!(hosts.judging(UpTo(499)).call_sync("a", || Ok::<_, ()>(502)), Ok(502));
+    assert_eq!(hosts.judged_by(UpTo(499)).call_sync("a", || Ok::<_, ()>(502)), Ok(502));
     assert_eq!(hosts.metrics().total_error_count, 1);
 }
 
@@ -113,14 +113,14 @@ mod http_judges {
     #[test]
     fn the_judges_of_http_can_be_given_as_they_are() {
         let breaker = Arc::new(CircuitBreaker::new("test"));
-        assert!(breaker.judging(ByStatus::new()).call_sync(|| Ok::<_, ()>(busy())).is_ok());
+        assert!(breaker.judged_by(ByStatus::new()).call_sync(|| Ok::<_, ()>(busy())).is_ok());
         assert_eq!(breaker.state(), State::Open);
         breaker.reset();
         assert!(block_on(breaker.judging_owned(ByStatus::new()).call(async { Ok::<_, ()>(busy()) })).is_ok());
         assert_eq!(breaker.state(), State::Open);
         breaker.reset();
         let unavailable = || Ok::<_, ()>(Response::builder().header("grpc-status", "14").body(()).unwrap());
-        assert!(breaker.judging(ByGrpcStatus::new()).call_sync(unavailable).is_ok());
+        assert!(breaker.judged_by(ByGrpcStatus::new()).call_sync(unavailable).is_ok());
         assert_eq!(errors(&breaker), 1);
     }
 
@@ -141,7 +141,7 @@ mod http_judges {
     fn a_response_of_another_crate_is_judged_by_its_head() {
         let breaker = CircuitBreaker::new("test");
         let by_status = ByStatus::new().with_head(|response: &Foreign| (response.status(), response.headers()));
-        let judged = breaker.judging(by_status);
+        let judged = breaker.judged_by(by_status);
         let answer = |status, headers: HeaderMap| move || Ok::<_, ()>(Foreign(status, headers.clone()));
         assert!(judged.call_sync(answer(StatusCode::NOT_FOUND, HeaderMap::new())).is_ok());
         assert!(judged.call_sync(answer(StatusCode::BAD_GATEWAY, HeaderMap::new())).is_ok());
@@ -157,7 +157,7 @@ mod http_judges {
 fn messages_are_kept_with_the_time_if_asked_for() {
     let (breaker, clock) = manual(|settings| settings);
     clock.advance(100 * SECOND);
-    let told = breaker.judging(WithMessages::new(ByResult));
+    let told = breaker.judged_by(WithMessages::new(ByResult));
     assert!(told.call_sync(|| Err::<(), _>("no answer")).is_err());
     clock.advance(7 * SECOND);
     let last = breaker.metrics().last_error.unwrap();
@@ -202,8 +202,8 @@ fn what_is_ignored_or_succeeds_is_not_displayed() {
     }
     let breaker = CircuitBreaker::new("test");
     let ignoring = WithMessages::new(|_: &Result<(), Silent>| Outcome::Ignored);
-    assert!(breaker.judging(ignoring).call_sync(|| Err(Silent)).is_err());
-    assert!(breaker.judging(WithMessages::new(ByResult)).call_sync(|| Ok::<_, Silent>(())).is_ok());
+    assert!(breaker.judged_by(ignoring).call_sync(|| Err(Silent)).is_err());
+    assert!(breaker.judged_by(WithMessages::new(ByResult)).call_sync(|| Ok::<_, Silent>(())).is_ok());
     assert_eq!(breaker.metrics().last_error, None);
 }
 
@@ -235,7 +235,7 @@ fn a_panic_while_an_error_is_displayed_is_a_failure_and_loses_no_slot() {
         }
     }
     let breaker = CircuitBreaker::new("test");
-    let told = breaker.judging(WithMessages::new(ByResult));
+    let told = breaker.judged_by(WithMessages::new(ByResult));
     let panics = || drop(told.call_sync(|| Err::<(), _>(Bomb)));
     assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
     let panics = || drop(block_on(told.call(async { Err::<(), _>(Bomb) })));
@@ -250,10 +250,10 @@ fn a_trip_keeps_its_message_too_and_a_late_one_does_not() {
     let clock = ManualClock::new();
     let breaker = CircuitBreaker::builder("test").clock(clock.clone()).build().unwrap();
     let trip = WithMessages::new(|_: &Result<(), &str>| Outcome::Trip { open_for: SECOND });
-    assert!(breaker.judging(trip).call_sync(|| Err("overloaded")).is_err());
+    assert!(breaker.judged_by(trip).call_sync(|| Err("overloaded")).is_err());
     assert_eq!(breaker.metrics().last_error.unwrap().message.as_deref(), Some("overloaded"));
     breaker.reset();
-    let told = breaker.judging(WithMessages::new(ByResult));
+    let told = breaker.judged_by(WithMessages::new(ByResult));
     let late = told.call_sync(|| {
         breaker.reset();
         Err::<(), _>("of before the reset")

@@ -357,3 +357,17 @@ fn the_contract_compiles() {
     let built: Result<CircuitBreaker, ConfigError> = builder.build();
     assert!(built.is_ok());
 }
+
+#[test]
+#[allow(clippy::redundant_closure, clippy::trivially_copy_pass_by_ref, reason = "that closures infer is the test")]
+fn a_judge_needs_no_types_where_the_calls_have_them() {
+    fn judge(result: &Result<u16, ()>) -> Outcome {
+        if result.is_ok() { Outcome::Success } else { Outcome::Ignored }
+    }
+    let breaker = CircuitBreaker::new("test");
+    assert_eq!(breaker.judging(judge).call_sync(|| Ok(1)), Ok(1));
+    assert_eq!(breaker.judging(|result| judge(result)).call_sync(|| Ok(1)), Ok(1));
+    assert_eq!(breaker.judging::<Result<u16, ()>, _>(|result| judge(result)).call_sync(|| Ok(1)), Ok(1));
+    assert_eq!(breaker.judging(|_| Outcome::Failure).call_sync(|| Ok::<u16, ()>(1)), Ok(1));
+    assert_eq!((breaker.metrics().total_success_count, breaker.metrics().total_error_count), (3, 1));
+}

@@ -7,6 +7,7 @@ use super::admitted::Admitted;
 use super::call::Call;
 use super::within::Within;
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::outcome::judge::{Ignoring, Judge};
 
 impl CircuitBreaker {
@@ -32,9 +33,8 @@ impl CircuitBreaker {
 
     /// Returns the breaker with a judge that decides how each result counts.
     ///
-    /// `judge` is an `Fn(&Result<T, E>) -> Outcome` with the types of the calls, a judge such as
-    /// `tripcoil::http::ByStatus`, or any other [`Judge`]. A call with a result that the judge does not accept
-    /// does not compile.
+    /// `R` is the `Result<T, E>` of the calls. A call with another result type does not compile. A judge that is not a
+    /// function, such as `tripcoil::http::ByStatus`, goes to [`judged_by`](Self::judged_by).
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, Outcome};
@@ -48,7 +48,21 @@ impl CircuitBreaker {
     /// assert_eq!(payments.call_sync(|| Ok(502)).unwrap(), 502);
     /// assert_eq!(breaker.metrics().total_error_count, 1);
     /// ```
-    pub const fn judging<J>(&self, judge: J) -> Guarded<'_, J> {
+    pub fn judging<R, J: Fn(&R) -> Outcome>(&self, judge: J) -> Guarded<'_, J> {
+        Guarded { breaker: self, judge }
+    }
+
+    /// Like [`judging`](Self::judging), for any [`Judge`], such as `tripcoil::http::ByStatus` or an `Arc` of a judge.
+    ///
+    /// ```
+    /// use tripcoil::{ByResult, CircuitBreaker, WithMessages};
+    ///
+    /// let breaker = CircuitBreaker::new("parser");
+    /// let parser = breaker.judged_by(WithMessages::new(ByResult));
+    /// assert!(parser.call_sync(|| "x".parse::<u32>()).is_err());
+    /// assert!(breaker.metrics().last_error.unwrap().message.is_some());
+    /// ```
+    pub const fn judged_by<J>(&self, judge: J) -> Guarded<'_, J> {
         Guarded { breaker: self, judge }
     }
 
@@ -57,7 +71,7 @@ impl CircuitBreaker {
         self.judging_owned(Ignoring::new(predicate))
     }
 
-    /// Like [`judging`](Self::judging), with a handle to the breaker instead of a borrow, for a field of a
+    /// Like [`judged_by`](Self::judged_by), with a handle to the breaker instead of a borrow, for a field of a
     /// struct. See [`OwnedGuarded`].
     pub fn judging_owned<J>(self: &Arc<Self>, judge: J) -> OwnedGuarded<J> {
         OwnedGuarded { breaker: self.clone(), judge }

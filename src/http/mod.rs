@@ -2,7 +2,7 @@
 //!
 //! They use the types of the crate [`http`], which hyper, axum, reqwest and tonic share. With the feature
 //! `tower`, pass a judge to `BreakerLayer::judging`, and [`unavailable()`] to `BreakerLayer::answering`.
-//! Without tower, pass a judge to [`CircuitBreaker::judging`](crate::CircuitBreaker::judging):
+//! Without tower, pass a judge to [`CircuitBreaker::judged_by`](crate::CircuitBreaker::judged_by):
 //!
 //! ```
 //! use http::{Response, StatusCode};
@@ -15,7 +15,7 @@
 //!
 //! # futures_lite::future::block_on(async {
 //! let breaker = CircuitBreaker::new("payments");
-//! let payments = breaker.judging(ByStatus::new());
+//! let payments = breaker.judged_by(ByStatus::new());
 //! let response = payments.call(fetch()).await.unwrap();
 //! assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
 //! assert_eq!(breaker.state(), State::Open); // for the 20 seconds that `Retry-After` asked for

@@ -92,7 +92,7 @@ impl ByStatus {
     ///
     /// let breaker = CircuitBreaker::new("payments");
     /// let by_status = ByStatus::new().with_head(|response: &Response| (response.status, &response.headers));
-    /// let payments = breaker.judging(by_status);
+    /// let payments = breaker.judged_by(by_status);
     /// let busy = || Ok::<_, std::io::Error>(Response {
     ///     status: StatusCode::BAD_GATEWAY,
     ///     headers: HeaderMap::new(),

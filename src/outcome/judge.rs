@@ -126,7 +126,7 @@ impl<T, E> Judge<Result<T, E>> for &ByResult {
 /// use tripcoil::{ByResult, CircuitBreaker, WithMessages};
 ///
 /// let breaker = CircuitBreaker::new("parser");
-/// let parser = breaker.judging(WithMessages::new(ByResult));
+/// let parser = breaker.judged_by(WithMessages::new(ByResult));
 /// assert!(parser.call_sync(|| "x".parse::<u32>()).is_err());
 ///
 /// let last_error = breaker.metrics().last_error.unwrap();

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hash};
 use super::{DefaultHashBuilder, KeyedCall, Registry};
 use crate::breaker::within::Within;
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::outcome::judge::{Ignoring, Judge};
 
 impl<K, S> Registry<K, S> {
@@ -28,9 +29,8 @@ impl<K, S> Registry<K, S> {
 
     /// Returns the registry with a judge that decides how each result counts.
     ///
-    /// `judge` is an `Fn(&Result<T, E>) -> Outcome` with the types of the calls, a judge such as
-    /// `tripcoil::http::ByStatus`, or any other [`Judge`]. A call with a result that the judge does not accept
-    /// does not compile.
+    /// `R` is the `Result<T, E>` of the calls. A call with another result type does not compile. A judge that is not a
+    /// function goes to [`judged_by`](Self::judged_by).
     ///
     /// ```
     /// use tripcoil::{Outcome, Registry};
@@ -44,7 +44,12 @@ impl<K, S> Registry<K, S> {
     /// assert_eq!(hosts.call_sync("up.example", || Ok(502)).unwrap(), 502);
     /// assert_eq!(registry.metrics().total_error_count, 1);
     /// ```
-    pub const fn judging<J>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
+    pub fn judging<R, J: Fn(&R) -> Outcome>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
+        self.judged_by(judge)
+    }
+
+    /// Like [`judging`](Self::judging), for any [`Judge`], such as `tripcoil::http::ByStatus` or an `Arc` of a judge.
+    pub const fn judged_by<J>(&self, judge: J) -> GuardedRegistry<'_, K, J, S> {
         GuardedRegistry { registry: self, judge }
     }
 }
