@@ -35,7 +35,7 @@ use super::Outcome;
 /// }
 ///
 /// let breaker = CircuitBreaker::new("payments");
-/// assert_eq!(breaker.judging(UpTo(499)).call_sync(|| Ok::<_, ()>(502)), Ok(502));
+/// assert_eq!(breaker.judged_by(UpTo(499)).call_sync(|| Ok::<_, ()>(502)), Ok(502));
 /// assert_eq!(breaker.metrics().total_error_count, 1);
 /// ```
 #[diagnostic::on_unimplemented(
