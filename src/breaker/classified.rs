@@ -12,7 +12,7 @@ use crate::outcome::judge::{Ignoring, Judge};
 
 impl CircuitBreaker {
     /// Returns the breaker with a judge: errors that match `predicate` count as
-    /// [`Outcome::Ignored`](crate::Outcome::Ignored).
+    /// [`Outcome::Ignored`].
     ///
     /// Use it to decide once, for many call sites, which errors say nothing about the dependency's health.
     ///

@@ -11,7 +11,7 @@ use crate::outcome::judge::{Ignoring, Judge};
 
 impl<K, S> Registry<K, S> {
     /// Returns the registry with a judge: errors that match `predicate` count as
-    /// [`Outcome::Ignored`](crate::Outcome::Ignored).
+    /// [`Outcome::Ignored`].
     ///
     /// ```
     /// use tripcoil::Registry;
