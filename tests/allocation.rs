@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use common::*;
-use tripcoil::{CircuitBreaker, Outcome, State};
+use tripcoil::{CircuitBreaker, Config, Outcome, State};
 
 const CALLS: usize = 100;
 
@@ -71,6 +71,15 @@ fn a_failure_below_the_threshold_allocates_nothing() {
     assert_eq!(allocations(|| drop(run(breaker.call(async { Err::<(), _>("down") })))), 0);
     assert_eq!(allocations(|| fail(&breaker)), 0);
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_call_that_a_shadow_judges_allocates_nothing() {
+    let breaker = CircuitBreaker::new("test");
+    breaker.shadow(Config::default()).unwrap();
+    assert_eq!(allocations(|| succeed(&breaker)), 0);
+    let crowd = || drop((0..1000).map(|_| admitted(&breaker)).collect::<Vec<_>>());
+    assert!(measure(crowd).bytes_current <= 0, "the table of a crowd is freed");
 }
 
 #[test]

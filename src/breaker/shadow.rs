@@ -26,8 +26,8 @@ impl CircuitBreaker {
     ///
     /// A breaker without a shadow pays nothing. With a shadow, each call reads the clock, takes a lock three
     /// times briefly and settles twice. A healthy call then costs about 160 times as much, which is as much as
-    /// nine readings of `Instant::now`, and allocates once if no other call is in flight. Each call in flight
-    /// takes about 100 bytes.
+    /// nine readings of `Instant::now`. It allocates when more calls are in flight than before. Each call in
+    /// flight takes about 100 bytes; room for a few dozen calls is kept until the breaker is dropped.
     ///
     /// # Errors
     ///

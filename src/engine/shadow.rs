@@ -250,8 +250,11 @@ impl Engine {
     }
 }
 
+/// A table that has room for more calls in flight than these is freed when it is empty.
+const KEPT_CALLS: usize = 64;
+
 /// The calls in flight that shadows see, by number. They take memory for as many calls as were in flight at the same
-/// time, until none is.
+/// time. When none is left, a large table is freed; a small one stays for the next calls.
 #[derive(Default)]
 struct Calls {
     by_number: HashMap<NonZeroU64, Entry>,
@@ -269,7 +272,7 @@ impl Calls {
 
     fn take(&mut self, number: NonZeroU64) -> Option<Entry> {
         let entry = self.by_number.remove(&number);
-        if self.by_number.is_empty() {
+        if self.by_number.is_empty() && self.by_number.capacity() > KEPT_CALLS {
             self.by_number = HashMap::new();
         }
         entry
