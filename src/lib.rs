@@ -135,12 +135,12 @@ pub use engine::Observing;
 #[cfg_attr(docsrs, doc(cfg(feature = "registry")))]
 pub use engine::SuppressedOpening;
 pub use error::{Error, Rejected};
-#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
-pub use export::Exporter;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use export::tracing as trace;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
+pub use export::{Exporter, FleetMetrics};
 pub use metrics::{LastError, Metrics, RecoveryStep, ShadowMetrics, ShadowRejections, WindowMetrics};
 pub use name::Name;
 pub use outcome::{ByResult, Dropped, Ignoring, Judge, Outcome, WithMessages};

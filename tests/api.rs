@@ -31,11 +31,11 @@ mod items {
     pub(super) use tripcoil::trace::{self, observer, shadow_observer};
     pub(super) use tripcoil::{
         Admitted, BreakerHandle, Builder, ByResult, Call, Cause, Changed, CircuitBreaker, Clock, Config, ConfigError,
-        DefaultHashBuilder, Dropped, Error, Exporter, Guarded, GuardedBy, GuardedRegistry, Ignoring, Judge, KeyHasher,
-        KeyedCall, KeyedPermit, LastError, Metrics, Name, Observing, ObservingRegistry, Order, Outcome, OwnedGuarded,
-        OwnedPermit, Permit, Preset, Recovery, RecoveryStep, RecoverySteps, Registry, RegistryBuilder, RegistryChange,
-        RegistryMetrics, Rejected, Revision, ShadowMetrics, ShadowRejections, State, SuppressedOpening, Transition,
-        Window, WindowMetrics, WithMessages, Within, guarded,
+        DefaultHashBuilder, Dropped, Error, Exporter, FleetMetrics, Guarded, GuardedBy, GuardedRegistry, Ignoring,
+        Judge, KeyHasher, KeyedCall, KeyedPermit, LastError, Metrics, Name, Observing, ObservingRegistry, Order,
+        Outcome, OwnedGuarded, OwnedPermit, Permit, Preset, Recovery, RecoveryStep, RecoverySteps, Registry,
+        RegistryBuilder, RegistryChange, RegistryMetrics, Rejected, Revision, ShadowMetrics, ShadowRejections, State,
+        SuppressedOpening, Transition, Window, WindowMetrics, WithMessages, Within, guarded,
     };
 }
 

@@ -1,99 +1,56 @@
-//! The status of a member, through the `metrics` facade.
+//! The status of a member, as the library's exporter reads it.
 
-use metrics::{counter, gauge};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use tripcoil::{Exporter, FleetMetrics};
+
+use crate::fleet::Fleet;
 use crate::status::{Standing, Status};
 
-pub(crate) fn export(fleet: &str, status: &Status) {
-    let labels = [("fleet", fleet.to_owned())];
-    let standing = |wanted| status.breakers.iter().filter(|breaker| breaker.standing == wanted).count();
-    gauge!("circuit_breaker_fleet_connected", &labels).set(f64::from(u8::from(status.is_connected)));
-    gauge!("circuit_breaker_fleet_members", &labels).set(float(status.members));
-    gauge!("circuit_breaker_fleet_behind", &labels).set(float(status.behind));
-    gauge!("circuit_breaker_fleet_held", &labels).set(float(standing(Standing::Held) as u64));
-    gauge!("circuit_breaker_fleet_prober", &labels).set(float(standing(Standing::Probing) as u64));
-    gauge!("circuit_breaker_fleet_orders", &labels).set(float(status.orders.len() as u64));
-    counter!("circuit_breaker_fleet_votes_total", &labels).absolute(status.counts.votes);
-    counter!("circuit_breaker_fleet_elections_total", &labels).absolute(status.counts.elections);
-    counter!("circuit_breaker_fleet_store_errors_total", &labels).absolute(status.counts.store_errors);
-    counter!("circuit_breaker_fleet_malformed_total", &labels).absolute(status.counts.malformed);
-    counter!("circuit_breaker_fleet_dropped_total", &labels).absolute(status.counts.dropped);
+/// Requires the feature `metrics` or `opentelemetry`.
+impl Fleet {
+    /// Adds this member to an exporter, which then publishes the member's [`status`](Self::status) beside the series of
+    /// breakers.
+    ///
+    /// The label `fleet` has the name of the fleet. [`Exporter`] lists the series. Call this once for each exporter. The
+    /// exporter does not keep the member alive; when the member is dropped, its counters stay and its gauges become 0.
+    ///
+    /// ```
+    /// use tripcoil::Exporter;
+    /// use tripcoil_fleet::{Fleet, Memory};
+    ///
+    /// let exporter = Exporter::new();
+    /// let fleet = Fleet::builder("checkout").store(Memory::new()).build()?;
+    /// fleet.export(&exporter);
+    /// // From now on, `publish` includes circuit_breaker_fleet_connected{fleet="checkout"}, and so on.
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
+    pub fn export(&self, exporter: &Exporter) {
+        let shared = Arc::downgrade(&self.shared);
+        exporter.add_fleet(&self.shared.name, move || {
+            let shared = shared.upgrade().filter(|shared| !shared.has_ended.load(Ordering::Acquire))?;
+            let status = shared.status.lock().clone();
+            Some(metrics(&status))
+        });
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a fleet has fewer members than 2⁵²")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::{Arc, Mutex};
-
-    use metrics::{
-        Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-    };
-
-    use super::*;
-
-    type Values = Arc<Mutex<BTreeMap<String, f64>>>;
-
-    struct Recording(Values);
-
-    struct Series(Values, String);
-
-    impl Series {
-        fn put(&self, value: f64) {
-            self.0.lock().unwrap().insert(self.1.clone(), value);
-        }
-    }
-
-    impl CounterFn for Series {
-        fn increment(&self, _: u64) {}
-        fn absolute(&self, value: u64) {
-            self.put(float(value));
-        }
-    }
-
-    impl GaugeFn for Series {
-        fn increment(&self, _: f64) {}
-        fn decrement(&self, _: f64) {}
-        fn set(&self, value: f64) {
-            self.put(value);
-        }
-    }
-
-    impl Recorder for Recording {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-            Counter::from_arc(Arc::new(Series(self.0.clone(), key.to_string())))
-        }
-        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-            Gauge::from_arc(Arc::new(Series(self.0.clone(), key.to_string())))
-        }
-        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::noop()
-        }
-    }
-
-    #[test]
-    fn what_the_docs_of_the_status_list_is_published() {
-        let values = Values::default();
-        let mut status = Status { is_connected: true, members: 7, ..Status::default() };
-        status.counts.votes = 3;
-        metrics::with_local_recorder(&Recording(values.clone()), || export("checkout", &status));
-        let values = values.lock().unwrap();
-        let documented = include_str!("status.rs").lines().filter(|line| line.starts_with("/// | `circuit_breaker_"));
-        let mut series = 0;
-        for line in documented {
-            let name = line.split('`').nth(1).unwrap();
-            assert!(values.keys().any(|key| key.contains(name) && key.contains("checkout")), "{name} is missing");
-            series += 1;
-        }
-        assert_eq!(values.len(), series);
-        let value = |name: &str| *values.iter().find(|(key, _)| key.contains(name)).unwrap().1;
-        assert_eq!((value("fleet_connected"), value("fleet_members"), value("votes_total")), (1.0, 7.0, 3.0));
-    }
+fn metrics(status: &Status) -> FleetMetrics {
+    let standing = |wanted| status.breakers.iter().filter(|breaker| breaker.standing == wanted).count() as u64;
+    let mut metrics = FleetMetrics::default();
+    metrics.is_connected = status.is_connected;
+    metrics.members = status.members;
+    metrics.votes = status.breakers.iter().filter(|breaker| breaker.is_voting).count() as u64;
+    metrics.probers = standing(Standing::Probing);
+    metrics.held = standing(Standing::Held);
+    metrics.orders = status.orders.len() as u64;
+    metrics.behind = status.behind;
+    metrics.total_votes = status.counts.votes;
+    metrics.total_elections = status.counts.elections;
+    metrics.total_store_errors = status.counts.store_errors;
+    metrics.total_malformed = status.counts.malformed;
+    metrics.total_dropped = status.counts.dropped;
+    metrics
 }

@@ -47,7 +47,7 @@ use crate::worker::{Worker, unique};
 /// their own. If the fleet was holding a breaker open, the breaker stays open for the rest of that time. An
 /// operator's order stays in force until you [release](CircuitBreaker::release) the breaker in this process.
 pub struct Fleet {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Says so when a thread has ended.
     ended: Mutex<Receiver<()>>,
     worker: ThreadId,

@@ -4,7 +4,7 @@
 mod breakers;
 mod builder;
 mod event;
-#[cfg(feature = "metrics")]
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod export;
 mod fleet;
 mod memory;

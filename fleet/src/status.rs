@@ -3,23 +3,6 @@ use std::time::Duration;
 use crate::event::FleetOrder;
 
 /// The status of a member, as [`Fleet::status`](crate::Fleet::status) returns it.
-///
-/// With the feature `metrics`, the member publishes it through the `metrics` facade at each beat and after each
-/// change. The label `fleet` is the fleet's name:
-///
-/// | series | meaning |
-/// |---|---|
-/// | `circuit_breaker_fleet_connected` | 1 while the store can be reached, otherwise 0 |
-/// | `circuit_breaker_fleet_members` | live members |
-/// | `circuit_breaker_fleet_behind` | published changes that this member has not received |
-/// | `circuit_breaker_fleet_held` | breakers that the fleet holds open here |
-/// | `circuit_breaker_fleet_prober` | breakers that this member probes for the fleet |
-/// | `circuit_breaker_fleet_orders` | operators' orders in force |
-/// | `circuit_breaker_fleet_votes_total` | counter: votes of this member |
-/// | `circuit_breaker_fleet_elections_total` | counter: times that this member was elected to probe |
-/// | `circuit_breaker_fleet_store_errors_total` | counter: times that the store could not be reached |
-/// | `circuit_breaker_fleet_malformed_total` | counter: malformed messages, which were ignored |
-/// | `circuit_breaker_fleet_dropped_total` | counter: items dropped because a queue was full |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -51,6 +34,8 @@ pub struct BreakerStatus {
     /// The number of votes in the store's last update. It includes votes of dead members for a while; they do not
     /// count towards the quorum.
     pub votes: u64,
+    /// Whether this member votes: its breaker has opened by its own rules.
+    pub is_voting: bool,
     /// The number of re-openings since the last close of the fleet.
     pub generation: u64,
     /// The duration of the fleet's first opening, by the settings of the deciding voter. Zero while the fleet is

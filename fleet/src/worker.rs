@@ -145,6 +145,7 @@ impl Worker {
         }
         self.is_stale = true;
         let told = self.node.take_told();
+        self.count(&told);
         if now >= self.published_at + STALE || !told.is_empty() {
             self.publish();
         }
@@ -330,17 +331,20 @@ impl Worker {
         drop(spawned.expect("the system has a thread left"));
     }
 
+    fn count(&mut self, told: &[Told]) {
+        for told in told {
+            self.counts.votes += u64::from(matches!(told, Told::Breaker(_, Notice::Voted)));
+            self.counts.elections += u64::from(matches!(told, Told::Breaker(_, Notice::Elected { .. })));
+        }
+    }
+
     /// Tells people what has happened.
-    fn tell(&mut self, told: Vec<Told>) {
+    fn tell(&self, told: Vec<Told>) {
         for told in told {
             let event = match told {
                 Told::StoreLost => FleetEvent::StoreLost { reason: self.reason.clone() },
                 Told::StoreBack { has_forgotten } => FleetEvent::StoreBack { has_forgotten },
-                Told::Breaker(name, notice) => {
-                    self.counts.votes += u64::from(notice == Notice::Voted);
-                    self.counts.elections += u64::from(matches!(notice, Notice::Elected { .. }));
-                    self.event(&name, notice)
-                }
+                Told::Breaker(name, notice) => self.event(&name, notice),
             };
             self.emit(&event);
         }
@@ -394,7 +398,7 @@ impl Worker {
             }
             let standing = match member.mode() {
                 _ if member.is_forced() => Standing::ForcedHere,
-                Mode::Local if member.view().votes == 0 => continue,
+                Mode::Local if member.view().votes == 0 && !member.is_voting() => continue,
                 Mode::Local => Standing::Local,
                 Mode::Held { .. } => Standing::Held,
                 Mode::Probing { .. } => Standing::Probing,
@@ -404,6 +408,7 @@ impl Worker {
                 name: shown(name),
                 standing,
                 votes: member.view().votes,
+                is_voting: member.is_voting(),
                 generation: member.view().generation,
                 fleets_hold: member.view().hold,
                 own_hold: member.terms().backoff.hold,
@@ -421,8 +426,6 @@ impl Worker {
             counts: Counts { malformed: self.node.malformed(), dropped, ..self.counts },
             orders: orders.into_values().collect(),
         };
-        #[cfg(feature = "metrics")]
-        crate::export::export(&self.shared.name, &status);
         *self.shared.status.lock() = Arc::new(status);
     }
 }

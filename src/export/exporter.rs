@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
+use super::fleet::{FleetMetrics, FleetSeries, FleetTable};
 use super::series::{Series, SeriesTable};
 use super::source::Source;
 
@@ -33,6 +34,23 @@ use crate::transition::Transition;
 /// | `circuit_breaker_shadow_state` | `circuit_breaker.shadow.state` | `name`, `state` | 1 for the state of a shadow and 0 for the others |
 ///
 /// The series of shadows exist only for names that have had a shadow.
+///
+/// A fleet of the crate `tripcoil-fleet` that was [added](Self::add_fleet) has these, with the label `fleet`:
+///
+/// | `metrics` | OpenTelemetry | what it is |
+/// |---|---|---|
+/// | `circuit_breaker_fleet_connected` | `circuit_breaker.fleet.connected` | 1 while the store can be reached, otherwise 0; if several members of the fleet are in this process, how many can reach it |
+/// | `circuit_breaker_fleet_members` | `circuit_breaker.fleet.members` | live members of the fleet |
+/// | `circuit_breaker_fleet_votes` | `circuit_breaker.fleet.votes` | breakers for which this process votes |
+/// | `circuit_breaker_fleet_prober` | `circuit_breaker.fleet.prober` | breakers that this process probes for the fleet |
+/// | `circuit_breaker_fleet_held` | `circuit_breaker.fleet.held` | breakers that the fleet holds open in this process |
+/// | `circuit_breaker_fleet_orders` | `circuit_breaker.fleet.orders` | operators' orders in force |
+/// | `circuit_breaker_fleet_behind` | `circuit_breaker.fleet.behind` | published changes that this process has not received yet |
+/// | `circuit_breaker_fleet_votes_sent_total` | `circuit_breaker.fleet.votes_sent` | counter: votes of this process |
+/// | `circuit_breaker_fleet_elections_total` | `circuit_breaker.fleet.elections` | counter: times that this process was elected to probe |
+/// | `circuit_breaker_fleet_store_errors_total` | `circuit_breaker.fleet.store_errors` | counter: times that the store could not be reached or did not answer |
+/// | `circuit_breaker_fleet_malformed_total` | `circuit_breaker.fleet.malformed` | counter: malformed messages, which were ignored |
+/// | `circuit_breaker_fleet_dropped_total` | `circuit_breaker.fleet.dropped` | counter: items dropped because a queue was full |
 ///
 /// Counters never decrease. They continue across a [`reset`](CircuitBreaker::reset), and when a breaker is
 /// dropped and another one with its name is created.
@@ -70,6 +88,7 @@ struct Inner {
     sources: Mutex<Vec<Source>>,
     /// Apart from the sources: an observer may be notified of a transition while they are read.
     table: Mutex<SeriesTable>,
+    fleets: Mutex<FleetTable>,
 }
 
 impl Exporter {
@@ -83,7 +102,11 @@ impl Exporter {
     /// summed under `other`.
     #[must_use]
     pub fn with_max_names(names: usize) -> Self {
-        Exporter(Arc::new(Inner { sources: Mutex::new(Vec::new()), table: Mutex::new(SeriesTable::new(names)) }))
+        Exporter(Arc::new(Inner {
+            sources: Mutex::new(Vec::new()),
+            table: Mutex::new(SeriesTable::new(names)),
+            fleets: Mutex::new(FleetTable::new(names)),
+        }))
     }
 
     /// Adds a breaker for as long as it exists. Adding it again does nothing.
@@ -187,6 +210,26 @@ impl Exporter {
         }
     }
 
+    /// Adds a member of a fleet. `Fleet::export` of the crate `tripcoil-fleet` calls this for you.
+    ///
+    /// Whenever the exporter is read, it calls `read`, which returns the member's counts, or `None` once the member has
+    /// ended. Then its counters stay, and its gauges are 0. Add each member once: the values of members with the same
+    /// `fleet` are combined. `read` must not use the exporter.
+    ///
+    /// ```
+    /// use tripcoil::{Exporter, FleetMetrics};
+    ///
+    /// let exporter = Exporter::new();
+    /// exporter.add_fleet("checkout", || {
+    ///     let mut metrics = FleetMetrics::default();
+    ///     metrics.members = 3;
+    ///     Some(metrics)
+    /// });
+    /// ```
+    pub fn add_fleet(&self, fleet: &str, read: impl Fn() -> Option<FleetMetrics> + Send + Sync + 'static) {
+        self.0.fleets.lock().add(fleet, Box::new(read));
+    }
+
     fn list(&self, source: Source, name: &str) {
         let mut sources = self.0.sources.lock();
         if !sources.iter().any(|listed| listed.is_same(&source)) {
@@ -206,6 +249,11 @@ impl Exporter {
             source.enter(sights, &mut table);
         }
         table.all().to_vec()
+    }
+
+    /// Likewise of fleets.
+    pub(super) fn read_fleets(&self) -> Vec<FleetSeries> {
+        self.0.fleets.lock().read()
     }
 }
 

@@ -1,6 +1,7 @@
 use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use super::exporter::Exporter;
+use super::fleet::{FLEET_INSTRUMENTS, FleetInstrument, FleetSeries, Kind};
 use super::series::{OUTCOMES, Series};
 
 const CALLS: &str = "circuit_breaker_calls_total";
@@ -33,6 +34,9 @@ impl Exporter {
         for series in self.read() {
             publish(&series);
         }
+        for series in self.read_fleets() {
+            publish_fleet(&series);
+        }
     }
 }
 
@@ -57,6 +61,28 @@ fn describe() {
         "State changes that the circuit breaker's shadow would have made."
     );
     describe_gauge!(SHADOW_STATE, Unit::Count, "Shadows of circuit breakers with this name in this state.");
+    for instrument in &FLEET_INSTRUMENTS {
+        match instrument.kind {
+            Kind::Counter => describe_counter!(name_of(instrument), Unit::Count, instrument.description),
+            Kind::Sum | Kind::Largest => describe_gauge!(name_of(instrument), Unit::Count, instrument.description),
+        }
+    }
+}
+
+fn name_of(instrument: &FleetInstrument) -> String {
+    let name = instrument.name.replace('.', "_");
+    if instrument.kind == Kind::Counter { name + "_total" } else { name }
+}
+
+fn publish_fleet(series: &FleetSeries) {
+    let fleet = SharedString::from(series.name.clone());
+    for (instrument, count) in series.values() {
+        let name = name_of(instrument);
+        match instrument.kind {
+            Kind::Counter => counter!(name, "fleet" => fleet.clone()).absolute(count),
+            Kind::Sum | Kind::Largest => gauge!(name, "fleet" => fleet.clone()).set(value(count)),
+        }
+    }
 }
 
 fn publish(series: &Series) {

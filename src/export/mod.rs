@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod exporter;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod fleet;
 #[cfg(feature = "metrics")]
 mod metrics_facade;
 #[cfg(feature = "opentelemetry")]
@@ -15,3 +17,5 @@ pub mod tracing;
 
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 pub use exporter::Exporter;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+pub use fleet::FleetMetrics;

@@ -1,7 +1,8 @@
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::exporter::Exporter;
+use super::fleet::{FLEET_INSTRUMENTS, FleetInstrument, Kind};
 use super::series::{OUTCOMES, Series};
 
 /// Requires the feature `opentelemetry`.
@@ -86,6 +87,28 @@ impl Exporter {
             })
             .build();
         self.instrument_shadows(meter);
+        for instrument in &FLEET_INSTRUMENTS {
+            self.instrument_fleets(meter, instrument);
+        }
+    }
+
+    fn instrument_fleets(&self, meter: &Meter, of: &'static FleetInstrument) {
+        let exporter = self.clone();
+        let observe = move |instrument: &dyn AsyncInstrument<u64>| {
+            for series in exporter.read_fleets() {
+                let values = series.values().filter(|(instrument, _)| instrument.name == of.name);
+                for (_, value) in values {
+                    instrument.observe(value, &[KeyValue::new("fleet", series.name.clone())]);
+                }
+            }
+        };
+        if of.kind == Kind::Counter {
+            let counter = meter.u64_observable_counter(of.name).with_unit(of.unit).with_description(of.description);
+            counter.with_callback(observe).build();
+        } else {
+            let gauge = meter.u64_observable_gauge(of.name).with_unit(of.unit).with_description(of.description);
+            gauge.with_callback(observe).build();
+        }
     }
 
     fn instrument_shadows(&self, meter: &Meter) {

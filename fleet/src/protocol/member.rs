@@ -222,6 +222,11 @@ impl Member {
         self.is_forced
     }
 
+    /// Whether the store has its vote, as far as it knows.
+    pub(crate) fn is_voting(&self) -> bool {
+        self.evidence == Evidence::Sent
+    }
+
     /// Takes the fleet's size into account: the larger it is, the longer its members wait for each other.
     pub(crate) fn set_live(&mut self, live: u64) {
         self.spread = Duration::from_micros(live.saturating_sub(2).min(10_000) * 100);
