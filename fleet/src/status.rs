@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use crate::event::FleetOrder;
+use crate::fleet::BreakerName;
+use crate::protocol::Quorum;
 
 /// The status of a member, as [`Fleet::status`](crate::Fleet::status) returns it.
 ///
@@ -20,13 +22,18 @@ use crate::event::FleetOrder;
 /// | `circuit_breaker_fleet_store_errors_total` | counter: times that the store could not be reached |
 /// | `circuit_breaker_fleet_malformed_total` | counter: malformed messages, which were ignored |
 /// | `circuit_breaker_fleet_dropped_total` | counter: items dropped because a queue was full |
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
     /// Whether the store is connected and the member has read its state.
     pub is_connected: bool,
     /// The member's incarnation: its instance name and a unique suffix.
     pub member: String,
+    /// Why the store could not be reached the last time. `None` while it is connected, and before the first attempt has
+    /// failed.
+    pub store_error: Option<String>,
+    /// How many votes open the fleet, by the settings of this member.
+    pub quorum: Quorum,
     /// The number of live members, according to the store's last answer.
     pub members: u64,
     /// The number of published changes that this member has not received yet.
@@ -46,11 +53,15 @@ pub struct Status {
 pub struct BreakerStatus {
     /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub name: String,
+    /// The breaker's name, with its registry and its key apart.
+    pub id: BreakerName,
     /// What controls the breaker.
     pub standing: Standing,
     /// The number of votes in the store's last update. It includes votes of dead members for a while; they do not
     /// count towards the quorum.
     pub votes: u64,
+    /// The instance name of the member that probes for the fleet, if one does.
+    pub prober: Option<String>,
     /// The number of re-openings since the last close of the fleet.
     pub generation: u64,
     /// The duration of the fleet's first opening, by the settings of the deciding voter. Zero while the fleet is
