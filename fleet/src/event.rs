@@ -1,6 +1,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::fleet::BreakerName;
+use crate::protocol::StandingOrder;
+
 /// An event of the fleet, for logs and alerts. Its `Display` output is a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,6 +108,8 @@ impl fmt::Display for FleetEvent {
 pub struct FleetOrder {
     /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub breaker: String,
+    /// The breaker's name, with its registry and its key apart.
+    pub id: BreakerName,
     /// Whether the breaker is forced open. Otherwise it is forced closed.
     pub is_open: bool,
     /// The author of the order.
@@ -163,6 +168,27 @@ impl By {
     pub fn for_(self, lasts: Duration) -> Self {
         By { lasts: Some(lasts), ..self }
     }
+}
+
+impl StandingOrder {
+    pub(crate) fn checked(is_open: bool, by: By) -> Result<Self, OrderError> {
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        let By { name, because, lasts } = by;
+        check("the author of an order", &name, 1, 100, "1 to 100 bytes")?;
+        check("the reason of an order", &because, 0, 300, "up to 300 bytes")?;
+        if let Some(lasts) = lasts.filter(|lasts| lasts.is_zero() || *lasts > LONGEST) {
+            let (what, value, allowed) = ("the time of an order", format!("{lasts:?}"), "above zero, up to ten years");
+            return Err(OrderError::OutOfRange { what, value, allowed });
+        }
+        Ok(StandingOrder { is_open, by: name, because, remaining: lasts })
+    }
+}
+
+fn check(what: &'static str, text: &str, least: usize, most: usize, allowed: &'static str) -> Result<(), OrderError> {
+    if (least..=most).contains(&text.len()) {
+        return Ok(());
+    }
+    Err(OrderError::OutOfRange { what, value: format!("of {} bytes", text.len()), allowed })
 }
 
 /// The reason why an order failed.

@@ -28,8 +28,8 @@ impl Fleet {
     /// ```
     #[cfg_attr(docsrs, doc(cfg(any(feature = "metrics", feature = "opentelemetry"))))]
     pub fn export(&self, exporter: &Exporter) {
-        let shared = Arc::downgrade(&self.shared);
-        exporter.add_fleet(&self.shared.name, move || {
+        let shared = Arc::downgrade(&self.handle.shared);
+        exporter.add_fleet(&self.handle.shared.name, move || {
             let shared = shared.upgrade().filter(|shared| !shared.has_ended.load(Ordering::Acquire))?;
             let status = shared.status.lock().clone();
             Some(metrics(&status))

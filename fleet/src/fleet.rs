@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,7 +12,8 @@ use tripcoil::{CircuitBreaker, ObservingRegistry, Registry, RegistryChange, Tran
 use crate::breakers::Joined;
 use crate::builder::{FleetBuilder, Settings};
 use crate::event::{By, FleetEvent, FleetOrder, OrderError};
-use crate::protocol::{Op, StandingOrder, escape, is_name, registry_name, shown};
+use crate::handle::FleetHandle;
+use crate::protocol::{Op, escape, is_name, registry_name, shown, unescape};
 use crate::status::Status;
 use crate::store::Store;
 use crate::worker::{Worker, unique};
@@ -47,11 +49,10 @@ use crate::worker::{Worker, unique};
 /// their own. If the fleet was holding a breaker open, the breaker stays open for the rest of that time. An
 /// operator's order stays in force until you [release](CircuitBreaker::release) the breaker in this process.
 pub struct Fleet {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) handle: FleetHandle,
     /// Says so when a thread has ended.
     ended: Mutex<Receiver<()>>,
     worker: ThreadId,
-    timeout: Duration,
 }
 
 /// What the member's threads, its observers and its owner share.
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) changes: Mutex<Vec<Change>>,
     pub(crate) registries: Mutex<Vec<ObservingRegistry>>,
     pub(crate) status: Mutex<Arc<Status>>,
+    /// The escaped names of the breakers that have joined.
+    pub(crate) joined: Mutex<HashSet<String>>,
     pub(crate) observers: Mutex<Vec<EventObserver>>,
     pub(crate) dropped: AtomicU64,
     pub(crate) has_ended: AtomicBool,
@@ -108,13 +111,14 @@ impl Fleet {
         let instance = settings.instance.clone().unwrap_or_else(|| std::process::id().to_string());
         let member = format!("{}+{:016x}", escape(&instance), unique());
         let (sender, inbox) = sync_channel(BACKLOG);
-        let status = Status { member: member.clone(), ..Status::default() };
+        let status = Status { member: member.clone(), quorum: settings.quorum, ..Status::default() };
         let shared = Arc::new(Shared {
             name,
             inbox: sender,
             changes: Mutex::new(Vec::new()),
             registries: Mutex::new(Vec::new()),
             status: Mutex::new(Arc::new(status)),
+            joined: Mutex::default(),
             observers: Mutex::new(observers),
             dropped: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
@@ -124,11 +128,19 @@ impl Fleet {
         let name = format!("fleet {}", shared.name.chars().take(9).collect::<String>());
         let spawned = thread::Builder::new().name(name.replace('\0', "")).spawn(move || {
             worker.run(&inbox);
+            drop(inbox);
             let _ = says_so.send(());
         });
         // As `thread::spawn`: a process that can start no thread is beyond help.
         let worker = spawned.expect("the system has a thread left").thread().id();
-        Fleet { shared, ended: Mutex::new(ended), worker, timeout: settings.command_timeout }
+        let handle = FleetHandle { shared, timeout: settings.command_timeout };
+        Fleet { handle, ended: Mutex::new(ended), worker }
+    }
+
+    /// Returns a handle that reads and operates this member, for a console or another part of your program.
+    #[must_use]
+    pub fn handle(&self) -> FleetHandle {
+        self.handle.clone()
     }
 
     /// Adds a breaker to the fleet, under its own name. The fleet treats breakers with the same name as one.
@@ -141,7 +153,7 @@ impl Fleet {
     pub fn join(&self, breaker: impl Into<Joining>) {
         let Joining(breaker) = breaker.into();
         let Some(name) = breaker.with(|breaker| breaker.name().to_owned()) else { return };
-        self.shared.change(joining(&name, escape(&name), breaker));
+        self.handle.shared.change(joining(&name, escape(&name), breaker));
     }
 
     /// Adds all breakers of a registry to the fleet, under the name `registry/key`. Breakers that the registry
@@ -164,7 +176,7 @@ impl Fleet {
         S: std::hash::BuildHasher,
     {
         let registrys: Arc<str> = registry.name().into();
-        let (shared, name) = (Arc::downgrade(&self.shared), registrys.clone());
+        let (shared, name) = (Arc::downgrade(&self.handle.shared), registrys.clone());
         let observing = registry.observe(move |change| {
             let Some(shared) = shared.upgrade() else { return };
             match change {
@@ -176,9 +188,9 @@ impl Fleet {
                 _ => {}
             }
         });
-        self.shared.registries.lock().push(observing);
+        self.handle.shared.registries.lock().push(observing);
         for (_, breaker) in registry.iter() {
-            self.shared.change(joining_key(&registrys, &breaker));
+            self.handle.shared.change(joining_key(&registrys, &breaker));
         }
     }
 
@@ -188,13 +200,13 @@ impl Fleet {
     /// This method does not wait. The status may be up to 20 ms old.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::clone(&self.shared.status.lock())
+        self.handle.status()
     }
 
     /// Returns the orders that this member knows, including orders for breakers that have not joined here.
     #[must_use]
     pub fn orders(&self) -> Vec<FleetOrder> {
-        self.shared.status.lock().orders.clone()
+        self.handle.orders()
     }
 
     /// Adds an observer for all future events. To observe events from the start, use [`FleetBuilder::on_event`].
@@ -202,7 +214,7 @@ impl Fleet {
     /// The fleet's thread calls observers one at a time and in order, and waits for each. If your observer may be
     /// slow, send the event to a channel. Panics in observers are caught.
     pub fn on_event(&self, observer: impl Fn(&FleetEvent) + Send + Sync + 'static) {
-        self.shared.observers.lock().push(Arc::new(observer));
+        self.handle.on_event(observer);
     }
 
     /// Forces a breaker open in all current and future members, until you release it or the order expires.
@@ -218,7 +230,7 @@ impl Fleet {
     /// Returns an [`OrderError`] if the store cannot be reached or does not answer, or if a text or a time is out of
     /// range.
     pub fn force_open(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
-        self.force(breaker.into(), true, by)
+        self.handle.force_open(breaker, by)
     }
 
     /// Forces a breaker closed in all members. Otherwise it behaves like [`force_open`](Self::force_open).
@@ -227,7 +239,7 @@ impl Fleet {
     ///
     /// Returns the same errors as [`force_open`](Self::force_open).
     pub fn force_closed(&self, breaker: impl Into<BreakerName>, by: By) -> Result<(), OrderError> {
-        self.force(breaker.into(), false, by)
+        self.handle.force_closed(breaker, by)
     }
 
     /// Ends an order. The breaker closes in all members that applied it.
@@ -237,9 +249,7 @@ impl Fleet {
     /// Returns the same errors as [`force_open`](Self::force_open), and [`OrderError::NoOrder`] if the breaker has no
     /// order.
     pub fn release(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
-        let name = breaker.into().checked()?;
-        let is_released = self.order(Op::Release { name: name.clone() })?;
-        if is_released { Ok(()) } else { Err(OrderError::NoOrder(shown(&name))) }
+        self.handle.release(breaker)
     }
 
     /// Closes a breaker in all connected members, clears its counts there, and ends its order.
@@ -248,59 +258,28 @@ impl Fleet {
     ///
     /// Returns the same errors as [`force_open`](Self::force_open).
     pub fn reset(&self, breaker: impl Into<BreakerName>) -> Result<(), OrderError> {
-        self.order(Op::Reset { name: breaker.into().checked()? }).map(drop)
+        self.handle.reset(breaker)
     }
-
-    fn force(&self, breaker: BreakerName, is_open: bool, by: By) -> Result<(), OrderError> {
-        let By { name: author, because, lasts } = by;
-        check("the author of an order", &author, 1, 100, "1 to 100 bytes")?;
-        check("the reason of an order", &because, 0, 300, "up to 300 bytes")?;
-        let longest = Duration::from_secs(10 * 365 * 24 * 3600);
-        if let Some(lasts) = lasts.filter(|lasts| lasts.is_zero() || *lasts > longest) {
-            let (what, value, allowed) = ("the time of an order", format!("{lasts:?}"), "above zero, up to ten years");
-            return Err(OrderError::OutOfRange { what, value, allowed });
-        }
-        let order = StandingOrder { is_open, by: author, because, remaining: lasts };
-        self.order(Op::Order { name: breaker.checked()?, order }).map(drop)
-    }
-
-    fn order(&self, op: Op) -> Result<bool, OrderError> {
-        let (sender, answer) = sync_channel(1);
-        if self.shared.inbox.try_send(Input::Order(op, sender)).is_err() {
-            return Err(OrderError::NoAnswer("too much else is waiting".to_owned()));
-        }
-        match answer.recv_timeout(2 * self.timeout + Duration::from_secs(1)) {
-            Ok(answer) => answer,
-            Err(_) => Err(OrderError::NoAnswer("it took too long".to_owned())),
-        }
-    }
-}
-
-fn check(what: &'static str, text: &str, least: usize, most: usize, allowed: &'static str) -> Result<(), OrderError> {
-    if (least..=most).contains(&text.len()) {
-        return Ok(());
-    }
-    Err(OrderError::OutOfRange { what, value: format!("of {} bytes", text.len()), allowed })
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        self.shared.registries.lock().clear();
-        self.shared.has_ended.store(true, Ordering::Release);
-        let _ = self.shared.inbox.try_send(Input::Wake);
+        self.handle.shared.registries.lock().clear();
+        self.handle.shared.has_ended.store(true, Ordering::Release);
+        let _ = self.handle.shared.inbox.try_send(Input::Wake);
         // An observer on the fleet's own thread would wait for itself.
         if thread::current().id() != self.worker {
             // A store that hangs is left behind.
-            let _ = self.ended.lock().recv_timeout(3 * self.timeout + Duration::from_secs(1));
+            let _ = self.ended.lock().recv_timeout(3 * self.handle.timeout + Duration::from_secs(1));
         }
     }
 }
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self.shared.status.lock().clone();
+        let status = self.handle.shared.status.lock().clone();
         f.debug_struct("Fleet")
-            .field("name", &self.shared.name)
+            .field("name", &self.handle.shared.name)
             .field("member", &status.member)
             .field("is_connected", &status.is_connected)
             .finish_non_exhaustive()
@@ -378,12 +357,51 @@ impl From<&Arc<CircuitBreaker>> for Joining {
 pub struct BreakerName(String);
 
 impl BreakerName {
-    fn checked(self) -> Result<String, OrderError> {
+    pub(crate) fn of_escaped(name: &str) -> Self {
+        BreakerName(name.to_owned())
+    }
+
+    pub(crate) fn as_escaped(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the name of the registry, if this is the name of a registry's breaker.
+    ///
+    /// ```
+    /// use tripcoil_fleet::BreakerName;
+    ///
+    /// let name = BreakerName::from(("hosts", "down.example"));
+    /// assert_eq!(name.registry().as_deref(), Some("hosts"));
+    /// assert_eq!(name.breaker(), "down.example");
+    /// ```
+    #[must_use]
+    pub fn registry(&self) -> Option<String> {
+        self.0.split_once('/').map(|(registry, _)| readable(registry))
+    }
+
+    /// Returns the name of the breaker. For a breaker of a registry, this is the key.
+    #[must_use]
+    pub fn breaker(&self) -> String {
+        readable(self.0.split_once('/').map_or(&*self.0, |(_, key)| key))
+    }
+
+    pub(crate) fn checked(self) -> Result<String, OrderError> {
         if is_name(&self.0) {
             return Ok(self.0);
         }
         let value = format!("of {} bytes once escaped", self.0.len());
         Err(OrderError::OutOfRange { what: "the name of a breaker", value, allowed: "1 to 512 bytes once escaped" })
+    }
+}
+
+fn readable(part: &str) -> String {
+    unescape(part).unwrap_or_else(|| part.to_owned())
+}
+
+/// The name, or the registry's name, a slash and the key.
+impl fmt::Display for BreakerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
     }
 }
 

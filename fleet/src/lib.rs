@@ -7,6 +7,7 @@ mod event;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod export;
 mod fleet;
+mod handle;
 mod memory;
 pub mod protocol;
 #[cfg(feature = "redis")]
@@ -19,6 +20,7 @@ mod worker;
 pub use builder::{BuildError, FleetBuilder};
 pub use event::{By, FleetEvent, FleetOrder, OrderError};
 pub use fleet::{BreakerName, Fleet, Joining};
+pub use handle::FleetHandle;
 pub use memory::Memory;
 pub use protocol::Quorum;
 #[cfg(feature = "redis")]

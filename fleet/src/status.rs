@@ -1,15 +1,22 @@
 use std::time::Duration;
 
 use crate::event::FleetOrder;
+use crate::fleet::BreakerName;
+use crate::protocol::Quorum;
 
 /// The status of a member, as [`Fleet::status`](crate::Fleet::status) returns it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
     /// Whether the store is connected and the member has read its state.
     pub is_connected: bool,
     /// The member's incarnation: its instance name and a unique suffix.
     pub member: String,
+    /// Why the store could not be reached the last time. `None` while it is connected, and before the first attempt has
+    /// failed.
+    pub store_error: Option<String>,
+    /// How many votes open the fleet, by the settings of this member.
+    pub quorum: Quorum,
     /// The number of live members, according to the store's last answer.
     pub members: u64,
     /// The number of published changes that this member has not received yet.
@@ -29,6 +36,8 @@ pub struct Status {
 pub struct BreakerStatus {
     /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub name: String,
+    /// The breaker's name, with its registry and its key apart.
+    pub id: BreakerName,
     /// What controls the breaker.
     pub standing: Standing,
     /// The number of votes in the store's last update. It includes votes of dead members for a while; they do not
@@ -36,6 +45,8 @@ pub struct BreakerStatus {
     pub votes: u64,
     /// Whether this member votes: its breaker has opened by its own rules.
     pub is_voting: bool,
+    /// The instance name of the member that probes for the fleet, if one does.
+    pub prober: Option<String>,
     /// The number of re-openings since the last close of the fleet.
     pub generation: u64,
     /// The duration of the fleet's first opening, by the settings of the deciding voter. Zero while the fleet is

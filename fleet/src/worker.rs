@@ -15,8 +15,10 @@ use tripcoil::{CircuitBreaker, Config};
 use crate::breakers::{Joined, Joins};
 use crate::builder::Settings;
 use crate::event::{FleetEvent, FleetOrder, OrderError};
-use crate::fleet::{Change, Input, Shared};
-use crate::protocol::{Backoff, Mode, Node, Notice, Op, Pace, Quorum, Random, StandingOrder, Terms, Told, shown};
+use crate::fleet::{BreakerName, Change, Input, Shared};
+use crate::protocol::{
+    Backoff, Mode, Node, Notice, Op, Pace, Phase, Quorum, Random, StandingOrder, Terms, Told, shown, unescape,
+};
 use crate::status::{BreakerStatus, Counts, Standing, Status};
 use crate::store::{Connection, Listener, Store, StoreError};
 
@@ -107,6 +109,9 @@ impl Worker {
             let ops = self.node.farewell();
             let _ = contain(|| connection.run(&self.shared.name, &self.member, &ops));
         }
+        self.shared.joined.lock().clear();
+        let last = Status { is_connected: false, ..Status::clone(&self.shared.status.lock()) };
+        *self.shared.status.lock() = Arc::new(last);
     }
 
     /// Waits for something to happen, and does what follows from it.
@@ -233,11 +238,13 @@ impl Worker {
             (observing, self.terms(breaker))
         });
         let Some((observing, terms)) = observing else { return };
+        self.shared.joined.lock().insert(name.to_owned());
         self.joins.add(name, breaker, Some(observing));
         self.node.add(name, terms);
     }
 
     fn leave(&mut self, name: &str) {
+        self.shared.joined.lock().remove(name);
         self.node.remove(name);
         self.joins.remove(name);
     }
@@ -406,9 +413,11 @@ impl Worker {
             };
             breakers.push(BreakerStatus {
                 name: shown(name),
+                id: BreakerName::of_escaped(name),
                 standing,
                 votes: member.view().votes,
                 is_voting: member.is_voting(),
+                prober: prober(&member.view().phase),
                 generation: member.view().generation,
                 fleets_hold: member.view().hold,
                 own_hold: member.terms().backoff.hold,
@@ -419,6 +428,8 @@ impl Worker {
         let status = Status {
             is_connected: self.node.is_in_step(),
             member: self.member.clone(),
+            store_error: (!self.node.is_in_step() && !self.reason.is_empty()).then(|| self.reason.clone()),
+            quorum: self.quorum,
             members: self.node.live(),
             behind: self.node.behind(),
             joined,
@@ -433,10 +444,17 @@ impl Worker {
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The instance's name of a member that probes: without the part that makes it unique.
+fn prober(phase: &Phase) -> Option<String> {
+    let Phase::Probing(_, member) = phase else { return None };
+    let instance = member.rsplit_once('+').map_or(&**member, |(instance, _)| instance);
+    Some(unescape(instance).unwrap_or_else(|| instance.to_owned()))
+}
+
 fn listed(name: &str, order: &StandingOrder, ordered_at: u64) -> FleetOrder {
     let StandingOrder { is_open, by, because, remaining } = order.clone();
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(ordered_at);
-    FleetOrder { breaker: shown(name), is_open, by, because, at, remaining }
+    FleetOrder { breaker: shown(name), id: BreakerName::of_escaped(name), is_open, by, because, at, remaining }
 }
 
 /// A store that panics is one that cannot be reached.

@@ -292,3 +292,61 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     let error = member.fleet.release("x".repeat(513)).unwrap_err();
     assert!(matches!(error, OrderError::OutOfRange { .. }), "{error}");
 }
+
+#[test]
+fn a_handle_reads_and_operates_until_the_fleet_is_dropped() {
+    let store = Memory::new();
+    let Member { fleet, breaker, .. } = member(&store);
+    let hosts: Arc<Registry<String>> = Arc::new(Registry::new("eu/hosts"));
+    fleet.join_registry(&hosts);
+    hosts.get("a/b");
+    let handle = fleet.handle();
+    wait_for("it is connected", || handle.status().is_connected);
+    wait_for("both have joined", || handle.has_joined("db") && handle.has_joined(("eu/hosts", "a/b")));
+    assert!(!handle.has_joined("eu/hosts/a/b"), "that is a breaker of its own, of this name");
+    handle.force_open(("eu/hosts", "a/b"), By::new("ana")).unwrap();
+    let order = handle.orders().remove(0);
+    assert_eq!(order.breaker, "eu/hosts/a/b");
+    assert_eq!((order.id.registry().as_deref(), &*order.id.breaker()), (Some("eu/hosts"), "a/b"));
+    assert_eq!(hosts.get("a/b").state(), State::ForcedOpen);
+    drop(hosts);
+    handle.release(("eu/hosts", "a/b")).unwrap();
+    handle.reset("db").unwrap();
+    let status = handle.status();
+    assert_eq!((status.quorum, status.store_error.as_deref()), (Quorum::default(), None));
+
+    store.go_down();
+    wait_for("the error is told", || handle.status().store_error.is_some());
+    assert_eq!(handle.force_closed("db", By::new("ana")), Err(OrderError::NotConnected));
+    store.come_back();
+    wait_for("it is back", || handle.status().is_connected && handle.status().store_error.is_none());
+
+    drop(fleet);
+    assert!(!handle.status().is_connected && !handle.has_joined("db"));
+    assert_eq!(handle.force_open("db", By::new("ana")), Err(OrderError::NotConnected));
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_member_knows_who_probes() {
+    let store = Memory::new();
+    let named = |name: &str| {
+        let fleet = builder(&store).instance(name).quorum(Quorum::count(1)).build().unwrap();
+        let breaker = breaker();
+        fleet.join(&breaker);
+        (fleet, breaker)
+    };
+    let members = [named("pod 1"), named("pod 2")];
+    wait_for("all are connected", || members.iter().all(|(fleet, _)| fleet.status().members == 2));
+    members[0].1.try_acquire().unwrap().failure();
+    wait_for("all are open", || members.iter().all(|(_, breaker)| breaker.state() == State::Open));
+    let mut probe = None;
+    wait_for("one probes", || {
+        probe = members[0].1.try_acquire().ok();
+        let _ = probe.is_none() && members[1].1.try_acquire().is_ok();
+        members.iter().all(|(fleet, _)| fleet.status().breakers.iter().any(|breaker| breaker.prober.is_some()))
+    });
+    let probers: Vec<_> = members.iter().map(|(fleet, _)| fleet.status().breakers[0].prober.clone().unwrap()).collect();
+    assert_eq!(probers[0], probers[1]);
+    assert!(["pod 1", "pod 2"].contains(&&*probers[0]), "{probers:?}");
+}

@@ -24,7 +24,7 @@ pub(crate) use member::{Action, Local, Mode, Notice, Sight, Terms};
 pub(crate) use node::{Breakers, Node, Pace, Told};
 #[doc(hidden)]
 pub use random::Random;
-pub(crate) use text::{is_name, registry_name, shown};
+pub(crate) use text::{is_name, registry_name, shown, unescape};
 
 /// The version of the protocol, which is part of every key.
 pub const VERSION: u32 = 1;
