@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::{FleetConfig, Origins};
 use crate::event::FleetEvent;
 use crate::fleet::{EventObserver, Fleet};
 use crate::protocol::{LONGEST_NAME, Quorum, escape};
@@ -11,9 +12,27 @@ use crate::store::Store;
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct FleetBuilder {
     name: String,
-    store: Option<Arc<dyn Store>>,
+    store: Option<Source>,
     settings: Settings,
     observers: Vec<EventObserver>,
+}
+
+/// Where the store is.
+enum Source {
+    #[cfg(feature = "redis")]
+    Redis(Box<crate::redis::Redis>),
+    Store(Arc<dyn Store>),
+}
+
+impl Source {
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "a store of the user's keeps its own"))]
+    fn into_store(self, timeout: Duration) -> Arc<dyn Store> {
+        match self {
+            #[cfg(feature = "redis")]
+            Source::Redis(redis) => Arc::new(redis.command_timeout(timeout)),
+            Source::Store(store) => store,
+        }
+    }
 }
 
 /// All that can be set.
@@ -25,25 +44,78 @@ pub(crate) struct Settings {
     pub(crate) member_ttl: Option<Duration>,
     pub(crate) lease: Option<Duration>,
     pub(crate) command_timeout: Duration,
+    /// How settings are called where they were read, if not by their names.
+    pub(crate) origins: Origins,
 }
 
-/// The error returned by [`FleetBuilder::build`]: a setting is out of range or contradicts another setting.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} is {value}, allowed is {allowed}")]
+/// The error returned by [`FleetBuilder::build`] and by the functions that read a [`FleetConfig`]: a setting is unknown, out
+/// of range or contradicts another setting.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcoil_fleet::{Fleet, Memory};
+///
+/// let error = Fleet::builder("checkout").store(Memory::new()).beat(Duration::from_secs(3600)).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`beat` is 3600s, allowed is 100ms to 600s");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BuildError {
-    /// The name of the setting.
+    /// The name of the setting. For an unknown setting, the suggested one; empty if none is similar.
     pub setting: &'static str,
-    /// The value that was given. It is never an address, which may contain a password.
+    /// The value that was given. It is never an address, which may contain a password. For an unknown setting, the name as
+    /// written.
     pub value: String,
-    /// The allowed values.
+    /// The allowed values. For an unknown setting, the suggested name; empty if none is similar.
     pub allowed: String,
+    /// How the setting is called where it was read, if not by its name.
+    called: Option<String>,
+    is_unknown: bool,
 }
 
 impl BuildError {
-    fn new(setting: &'static str, value: impl fmt::Debug, allowed: impl Into<String>) -> Self {
-        BuildError { setting, value: format!("{value:?}"), allowed: allowed.into() }
+    pub(crate) fn new(setting: &'static str, value: impl fmt::Debug, allowed: impl Into<String>) -> Self {
+        let (value, allowed) = (format!("{value:?}"), allowed.into());
+        BuildError { setting, value, allowed, called: None, is_unknown: false }
     }
+
+    /// `called` is no setting; `nearest`, if there is one, was probably meant. `name` makes of a setting what it is called
+    /// where `called` was read.
+    pub(crate) fn unknown(called: &str, nearest: Option<&'static str>, name: impl FnOnce(&str) -> String) -> Self {
+        BuildError {
+            setting: nearest.unwrap_or_default(),
+            value: called.to_owned(),
+            allowed: nearest.map(name).unwrap_or_default(),
+            called: Some(called.to_owned()),
+            is_unknown: true,
+        }
+    }
+
+    /// The setting has this name where it was read.
+    pub(crate) fn called(self, name: &str) -> Self {
+        BuildError { called: Some(name.to_owned()), ..self }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BuildError { value, allowed, .. } = self;
+        let called = self.called.as_deref().unwrap_or(self.setting);
+        match self.is_unknown {
+            true if allowed.is_empty() => write!(f, "unknown setting `{called}`"),
+            true => write!(f, "unknown setting `{called}`; did you mean `{allowed}`?"),
+            false => write!(f, "`{called}` is {value}, allowed is {allowed}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// The store at an address, which no error shows.
+#[cfg(feature = "redis")]
+pub(crate) fn redis_at(url: &str) -> Result<crate::redis::Redis, BuildError> {
+    crate::redis::Redis::new(url)
+        .map_err(|error| BuildError::new("redis", format_args!("malformed"), error.to_string()))
 }
 
 impl FleetBuilder {
@@ -55,6 +127,7 @@ impl FleetBuilder {
             member_ttl: None,
             lease: None,
             command_timeout: Duration::from_millis(500),
+            origins: Origins::new(),
         };
         FleetBuilder { name, store: None, settings, observers: Vec::new() }
     }
@@ -68,19 +141,36 @@ impl FleetBuilder {
     /// password.
     #[cfg(feature = "redis")]
     #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
-    pub fn redis(self, url: &str) -> Result<Self, BuildError> {
-        let timeout = self.settings.command_timeout;
-        let store = crate::redis::Redis::new(url).map_err(|error| BuildError {
-            setting: "redis",
-            value: "malformed".to_owned(),
-            allowed: error.to_string(),
-        })?;
-        Ok(self.store(store.command_timeout(timeout)))
+    pub fn redis(mut self, url: &str) -> Result<Self, BuildError> {
+        self.store = Some(Source::Redis(Box::new(redis_at(url)?)));
+        Ok(self)
     }
 
     /// Uses this store. Every fleet needs a store.
     pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Some(Arc::new(store));
+        self.store = Some(Source::Store(Arc::new(store)));
+        self
+    }
+
+    /// Takes all settings that are set in `config`. They override earlier calls, and later calls override them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil_fleet::{Fleet, FleetConfig, Memory};
+    ///
+    /// let fleet = Fleet::builder("checkout")
+    ///     .beat(Duration::from_secs(2)) // overridden by CHECKOUT_FLEET_BEAT
+    ///     .store(Memory::new()) // overridden by CHECKOUT_FLEET_REDIS
+    ///     .config(FleetConfig::from_env("CHECKOUT_FLEET_")?)
+    ///     .build()?;
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    pub fn config(mut self, config: FleetConfig) -> Self {
+        #[cfg(feature = "redis")]
+        if let Some(redis) = config.redis.clone() {
+            self.store = Some(Source::Redis(Box::new(redis)));
+        }
+        config.over(&mut self.settings);
         self
     }
 
@@ -89,6 +179,7 @@ impl FleetBuilder {
     /// The name does not have to be unique, because each start of a member gets its own incarnation.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.settings.instance = Some(instance.into());
+        self.settings.origins.remove("instance");
         self
     }
 
@@ -97,6 +188,7 @@ impl FleetBuilder {
     /// A share must be above 0 and at most 1, with a minimum of at least 2 votes. A count must be at least 1.
     pub fn quorum(mut self, quorum: Quorum) -> Self {
         self.settings.quorum = quorum;
+        self.settings.origins.remove("quorum");
         self
     }
 
@@ -105,6 +197,7 @@ impl FleetBuilder {
     /// After a fault, members agree with the store again within one beat plus the command timeout.
     pub fn beat(mut self, beat: Duration) -> Self {
         self.settings.beat = beat;
+        self.settings.origins.remove("beat");
         self
     }
 
@@ -113,6 +206,7 @@ impl FleetBuilder {
     /// Votes of dead members do not count.
     pub fn member_ttl(mut self, ttl: Duration) -> Self {
         self.settings.member_ttl = Some(ttl);
+        self.settings.origins.remove("member_ttl");
         self
     }
 
@@ -122,14 +216,16 @@ impl FleetBuilder {
     /// If the prober dies, another member may probe after this time.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = Some(lease);
+        self.settings.origins.remove("lease");
         self
     }
 
     /// Sets how long the store may take to answer: 10 ms to one minute. Default: 500 ms.
     ///
-    /// Call this before [`redis`](Self::redis). A store that you pass to [`store`](Self::store) keeps its own timeout.
+    /// A store that you pass to [`store`](Self::store) keeps its own timeout.
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.settings.command_timeout = timeout;
+        self.settings.origins.remove("command_timeout");
         self
     }
 
@@ -153,15 +249,17 @@ impl FleetBuilder {
     /// Returns a [`BuildError`] if a setting is out of range or contradicts another setting, or if there is no store.
     /// The error names the setting, the value and the allowed range.
     pub fn build(self) -> Result<Fleet, BuildError> {
-        self.check()?;
-        let Some(store) = self.store else {
-            return Err(BuildError::new("store", "missing", "`redis(..)` or `store(..)`"));
-        };
+        self.check().map_err(|error| match self.settings.origins.get(error.setting) {
+            Some(called) => error.called(called),
+            None => error,
+        })?;
+        let missing = || BuildError::new("store", format_args!("missing"), "`redis(..)` or `store(..)`");
+        let store = self.store.ok_or_else(missing)?.into_store(self.settings.command_timeout);
         Ok(Fleet::start(self.name, store, &self.settings, self.observers))
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let Settings { instance, quorum, beat, member_ttl, lease, command_timeout } = &self.settings;
+        let Settings { instance, quorum, beat, member_ttl, lease, command_timeout, .. } = &self.settings;
         // A hash of 17 characters follows upon an instance's name.
         if self.name.is_empty() || escape(&self.name).len() > LONGEST_NAME {
             return Err(BuildError::new("name", &self.name, format!("1 to {LONGEST_NAME} bytes, once escaped")));

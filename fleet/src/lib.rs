@@ -3,6 +3,7 @@
 
 mod breakers;
 mod builder;
+mod config;
 mod event;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod export;
@@ -12,12 +13,15 @@ mod memory;
 pub mod protocol;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "serde")]
+mod serde;
 mod status;
 mod store;
 pub mod testing;
 mod worker;
 
 pub use builder::{BuildError, FleetBuilder};
+pub use config::FleetConfig;
 pub use event::{By, FleetEvent, FleetOrder, OrderError};
 pub use fleet::{BreakerName, Fleet, Joining};
 pub use handle::FleetHandle;
