@@ -211,6 +211,7 @@ impl ErrorLog {
         &self.places[index]
     }
 
+    #[inline]
     fn write(&self, epoch: Epoch, position: u64, present: &Cell) {
         let number = self.written.update(epoch, present, |written| self.next(written.unwrap_or(0)));
         // None: the epoch is over.

@@ -318,6 +318,7 @@ impl Rates {
     /// Which rule is met over the `settled` calls of a window and those that hang. The functions tell whether there are at least
     /// so many errors, and so many slow calls, among the settled ones, and so many drops among the `with_drops` calls that
     /// were settled or dropped.
+    #[inline]
     fn tripped_by(
         &self,
         settled: u64,
