@@ -60,6 +60,9 @@ macro_rules! pages {
             /// [`Permit::is_probe`]: crate::Permit::is_probe
             /// [`Cause::ErrorRate`]: crate::Cause::ErrorRate
             /// [`Cause::SlowCallRate`]: crate::Cause::SlowCallRate
+            /// [`Cause::Remote`]: crate::Cause::Remote
+            /// [`Order::SlowClose`]: crate::Order::SlowClose
+            /// [`release`]: crate::CircuitBreaker::release
             /// [`Cause::Recovered`]: crate::Cause::Recovered
             /// [`error_rate`]: crate::Builder::error_rate
             /// [`error_threshold`]: crate::Builder::error_threshold

@@ -76,12 +76,16 @@ impl Recovery {
     /// ```
     #[must_use]
     pub fn ramp(duration: Duration) -> Recovery {
-        let share = |step| (f64::from(step) + 0.5) / f64::from(Self::RAMP_STEPS);
         Recovery {
-            shares: (0..Self::RAMP_STEPS).map(share).collect(),
+            shares: (0..Self::RAMP_STEPS).map(Self::ramp_share).collect(),
             each: duration / Self::RAMP_STEPS,
             ramp: Some(duration),
         }
+    }
+
+    /// The share of the calls that this step of a ramp lets pass.
+    pub(crate) fn ramp_share(step: u32) -> f64 {
+        (f64::from(step) + 0.5) / f64::from(Self::RAMP_STEPS)
     }
 
     /// The whole duration of a ramp.

@@ -43,7 +43,8 @@ fn an_order_moves_the_breaker_from_any_state_to_any() {
 #[test]
 fn an_order_for_a_revision_that_is_gone_changes_nothing() {
     let clock = ManualClock::new();
-    for order in [Order::Hold(SECOND), Order::Close, Order::ForceClosed, Order::Reset] {
+    let slow_close = Order::SlowClose { ramp: SECOND };
+    for order in [Order::Hold(SECOND), slow_close, Order::Close, Order::ForceClosed, Order::Reset] {
         let breaker = breaker(&clock);
         let seen = breaker.revision();
         fail(&breaker);

@@ -358,8 +358,12 @@ impl CircuitBreaker {
         Ok(())
     }
 
-    /// Ends a forced state: the breaker closes. In any other state nothing happens, and a breaker that is not
+    /// Ends a forced state. In any other state nothing happens, and a breaker that is not
     /// [`enabled`](crate::Builder::enabled) stays as it is.
+    ///
+    /// A breaker that was forced open enters the first step of its [`recovery`](crate::Builder::recovery), without probes.
+    /// If it has no recovery, it closes at once; so does a breaker that was forced closed, because its calls pass anyway.
+    /// To let a breaker without a recovery close by steps, order a [`SlowClose`](crate::Order::SlowClose).
     ///
     /// ```
     /// use tripcoil::{CircuitBreaker, State};

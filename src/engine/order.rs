@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::machine::cell::Applied;
 use crate::machine::step::{self, Effect};
+use crate::machine::step_length::StepLength;
 use crate::machine::word::Epoch;
 use crate::state::State;
 use crate::transition::{Order, Revision};
@@ -20,12 +21,31 @@ impl Engine {
         let applied = match order {
             Order::Reset => self.reset_by(|settings| self.cell.operate_remotely(at, step::Command::Reset, settings)),
             Order::Hold(open_for) => self.order_at(at, step::Command::OpenFor { now: self.now(), open_for }),
+            Order::SlowClose { ramp } => return self.slow_close(at, ramp),
             Order::Probe => self.order_at(at, step::Command::HalfOpen),
             Order::Close => self.order_at(at, step::Command::Close),
             Order::ForceOpen => self.order_at(at, step::Command::ForceOpen),
             Order::ForceClosed => self.order_at(at, step::Command::ForceClosed),
         };
         if applied.effect.begins_epoch() { Ok(revision_after(&applied)) } else { Err(self.revision()) }
+    }
+
+    fn slow_close(&self, at: Option<Epoch>, ramp: Duration) -> Result<Revision, Revision> {
+        loop {
+            let now = self.now();
+            let applied = self.cell.slow_close(at, now, StepLength::of_ramp(ramp));
+            self.perform(&applied, Some(now));
+            if applied.effect.begins_epoch() {
+                return Ok(revision_after(&applied));
+            }
+            let found = self.revision();
+            match applied.effect {
+                Effect::Counted if found.epoch == applied.epoch.number_u32() => return Ok(found),
+                // It was closed, and has moved on since.
+                Effect::Counted => {}
+                _ => return Err(found),
+            }
+        }
     }
 
     fn order_at(&self, at: Option<Epoch>, order: step::Command) -> Applied {
@@ -48,9 +68,9 @@ impl Engine {
     }
 
     pub(crate) fn end_force(&self) {
-        let at = self.time_to_tell();
-        let applied = self.cell.end_force(self.settings().values());
-        self.perform(&applied, at);
+        let now = self.now();
+        let applied = self.cell.end_force(now, self.settings().values());
+        self.perform(&applied, Some(now));
     }
 }
 

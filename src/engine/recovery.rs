@@ -10,7 +10,7 @@ use super::totals::Kind;
 use super::{Engine, Ticket, draw_for};
 use crate::cause::Cause;
 use crate::error::Reason;
-use crate::machine::recovery::{Next, Schedule, passes};
+use crate::machine::recovery::{Next, Plan, Schedule, passes};
 use crate::machine::step::Effect;
 use crate::machine::word::{Head, Word};
 use crate::metrics::{RecoveryStep, WindowMetrics};
@@ -34,14 +34,13 @@ impl Engine {
         let now = self.look_for_hanging(word, now, settings)?;
         let steps = self.cold().steps_or_new();
         let stripe = self.totals().place().index;
-        let share = schedule.share(word.step())?;
+        let share = schedule.plan.share(word.step())?;
         let asked = steps.ask(stripe);
         if passes(asked, stripe, share) {
             steps.note_admission(epoch, &schedule, now, &self.cell);
         } else if !steps.take_turn(epoch, &schedule, now, &self.cell) {
             let wait = schedule.ask_again_after(word.step(), steps.last_admission(epoch), now);
-            let count = schedule.recovery.map_or(0, |recovery| recovery.shares().len());
-            return Some(Err(Rejection::for_now(Reason::at_step(word.step(), count), wait)));
+            return Some(Err(Rejection::for_now(Reason::at_step(word.step(), schedule.plan.count()), wait)));
         }
         let ticket = self.ticket_for(Head::of_step(epoch), true, now, settings);
         self.count_admission();
@@ -112,7 +111,7 @@ impl Engine {
             }
             // Else the word has moved on.
             let Some(entered) = self.cell.entered_at(word.head().epoch()) else { continue };
-            let schedule = Schedule { recovery: settings.values().recovery.as_ref(), entered };
+            let schedule = Schedule { plan: Plan::of(word, settings.values().recovery.as_ref()), entered };
             let _has_swapped = match schedule.next(word, now) {
                 None => return Some((word, schedule)),
                 Some(_) if !word.is_step_over() => self.cell.try_swap(word, word.with_step_over()),
@@ -165,13 +164,12 @@ impl Engine {
         Some(now)
     }
 
-    /// The step of `word`, if the settings have it.
+    /// The step of `word`, if its steps have not been withdrawn.
     #[cold]
     pub(super) fn recovery_step(&self, word: Word) -> Option<Box<RecoveryStep>> {
         let settings = self.settings();
-        let recovery = settings.values().recovery.as_ref()?;
-        let share = *recovery.shares().get(word.step() as usize)?;
-        Some(Box::new(RecoveryStep::new(word.step(), recovery.shares().len(), share)))
+        let plan = Plan::of(word, settings.values().recovery.as_ref());
+        Some(Box::new(RecoveryStep::new(word.step(), plan.count(), plan.share(word.step())?)))
     }
 
     /// What the step of `word` has seen by now.

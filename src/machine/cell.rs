@@ -4,6 +4,7 @@ use crate::machine::history::History;
 use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
 use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
+use crate::machine::step_length::StepLength;
 use crate::machine::word::{Epoch, Head, Word};
 use crate::settings::Settings;
 use crate::state::State;
@@ -258,12 +259,7 @@ impl Cell {
     /// The same, where the success may enter the steps of recovery.
     #[cold]
     pub(crate) fn succeed_into_steps(&self, call: Epoch, now: Duration, settings: &Settings) -> Applied {
-        self.swap(|word, context| {
-            let step = step::succeed(word, context, call, settings);
-            let enters = step.effect.begins_epoch() && step.next.is_recovering();
-            // Before the swap, so that a thread that sees the word finds when the steps were entered.
-            (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)
-        })
+        self.swap(|word, context| self.stamp_steps(word, context, now, step::succeed(word, context, call, settings)))
     }
 
     /// A call of the epoch `call` failed; the rest is as in [`step::fail`].
@@ -331,9 +327,19 @@ impl Cell {
         applied
     }
 
+    /// As [`operate_remotely`](Self::operate_remotely), into the steps of recovery; the rest is as in
+    /// [`step::slow_close`].
+    pub(crate) fn slow_close(&self, only_at: Option<Epoch>, now: Duration, steps: Option<StepLength>) -> Applied {
+        self.swap(|word, context| {
+            let is_wanted = only_at.is_none_or(|epoch| epoch == context.epoch);
+            let step = if is_wanted { step::slow_close(word, context, steps) } else { step::unmoved(word) };
+            self.stamp_steps(word, context, now, step)
+        })
+    }
+
     /// An operator ends a forced state.
-    pub(crate) fn end_force(&self, settings: &Settings) -> Applied {
-        self.swap(|word, context| Some(step::end_force(word, context, settings)))
+    pub(crate) fn end_force(&self, now: Duration, settings: &Settings) -> Applied {
+        self.swap(|word, context| self.stamp_steps(word, context, now, step::end_force(word, context, settings)))
     }
 
     /// Keeps the breaker open for `open_for` from `now` on, if it is open in this epoch still and not for longer already.
@@ -488,6 +494,13 @@ impl Cell {
     /// had to be looked at.
     fn stamp(&self, word: Word, epoch: Epoch, now: Duration) -> bool {
         self.newest_probe.stamp(epoch, now, || self.is_still(word))
+    }
+
+    /// Stamps when the steps of recovery are entered, if `step` does so. It is before the swap, so that a thread that sees
+    /// the word finds it. Returns `step`, if `word` still stands, where it had to be looked at.
+    fn stamp_steps(&self, word: Word, context: Context, now: Duration, step: Step) -> Option<Step> {
+        let enters = step.effect.begins_epoch() && step.next.is_recovering();
+        (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)
     }
 
     /// Before the second round of an episode begins: keeps `epoch`, that of `word`, as the first. Returns whether

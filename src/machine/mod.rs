@@ -8,4 +8,5 @@ pub(crate) mod millis;
 pub(crate) mod probe_stamp;
 pub(crate) mod recovery;
 pub(crate) mod step;
+pub(crate) mod step_length;
 pub(crate) mod word;

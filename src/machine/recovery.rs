@@ -3,15 +3,63 @@
 use std::time::Duration;
 
 use crate::machine::millis::{Millis, whole_nanos};
+use crate::machine::step_length::StepLength;
 use crate::machine::word::Word;
 use crate::recovery::Recovery;
 
 /// The steps of an episode, from the moment at which they were entered. Times within them are in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule<'a> {
-    /// `None` if the breaker was given settings without recovery since: the step that it is at is the last one.
-    pub(crate) recovery: Option<&'a Recovery>,
+    pub(crate) plan: Plan<'a>,
     pub(crate) entered: Millis,
+}
+
+/// Which steps they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plan<'a> {
+    /// Those of a ramp that an order began. They stay what they are, whatever settings the breaker is given.
+    Ramp(StepLength),
+    Settings(&'a Recovery),
+    /// The breaker was given settings without recovery since: the step that it is at is the last one.
+    Withdrawn,
+}
+
+impl<'a> Plan<'a> {
+    /// The steps of `word`. `recovery`: those of the settings.
+    pub(crate) fn of(word: Word, recovery: Option<&'a Recovery>) -> Self {
+        match (word.step_length(), recovery) {
+            (Some(length), _) => Plan::Ramp(length),
+            (None, Some(recovery)) => Plan::Settings(recovery),
+            (None, None) => Plan::Withdrawn,
+        }
+    }
+
+    /// The share of the calls that `step` lets pass; `None` if there is no such step.
+    pub(crate) fn share(self, step: u32) -> Option<f64> {
+        match self {
+            Plan::Ramp(_) => (step < Recovery::RAMP_STEPS).then(|| Recovery::ramp_share(step)),
+            Plan::Settings(recovery) => recovery.shares().get(step as usize).copied(),
+            Plan::Withdrawn => None,
+        }
+    }
+
+    /// How many steps there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Plan::Ramp(_) => Recovery::RAMP_STEPS as usize,
+            Plan::Settings(recovery) => recovery.shares().len(),
+            Plan::Withdrawn => 0,
+        }
+    }
+
+    /// How many milliseconds each of them lasts.
+    fn length(self) -> u64 {
+        match self {
+            Plan::Ramp(length) => length.millis(),
+            Plan::Settings(recovery) => Millis::not_before(recovery.duration()).bits().max(1),
+            Plan::Withdrawn => 1,
+        }
+    }
 }
 
 /// What follows upon a step that held.
@@ -27,16 +75,11 @@ impl Schedule<'_> {
         Millis::reached(now).bits().saturating_sub(self.entered.bits())
     }
 
-    /// The share of the calls that `step` lets pass; `None` if there is no such step.
-    pub(crate) fn share(&self, step: u32) -> Option<f64> {
-        self.recovery?.shares().get(step as usize).copied()
-    }
-
     /// What follows upon the step of `word`, if its time is over at `now`. A step that the clock has passed by altogether
     /// held, as no call ended in it.
     pub(crate) fn next(&self, word: Word, now: Duration) -> Option<Next> {
         let step = word.step();
-        if self.share(step).is_none() {
+        if self.plan.share(step).is_none() {
             return Some(Next::Close);
         }
         let reached = u32::try_from(self.elapsed(now) / self.length()).unwrap_or(u32::MAX);
@@ -44,7 +87,7 @@ impl Schedule<'_> {
             return None;
         }
         let next = reached.max(step + 1);
-        Some(if self.share(next).is_some() { Next::Step(next) } else { Next::Close })
+        Some(if self.plan.share(next).is_some() { Next::Step(next) } else { Next::Close })
     }
 
     /// Whether no call has been admitted for a tenth of a step, the last one at `last`. A clock that has stepped back by so
@@ -63,7 +106,7 @@ impl Schedule<'_> {
     }
 
     fn length(&self) -> u64 {
-        self.recovery.map_or(1, |recovery| Millis::not_before(recovery.duration()).bits().max(1))
+        self.plan.length()
     }
 
     fn tenth(&self) -> u64 {
@@ -102,7 +145,7 @@ mod tests {
     }
 
     fn entered_at(recovery: &Recovery, seconds: u64) -> Schedule<'_> {
-        Schedule { recovery: Some(recovery), entered: Millis::from_bits(seconds * 1_000) }
+        Schedule { plan: Plan::Settings(recovery), entered: Millis::from_bits(seconds * 1_000) }
     }
 
     #[test]
@@ -139,8 +182,29 @@ mod tests {
     fn a_step_that_the_settings_do_not_have_is_the_last_one() {
         let recovery = Recovery::steps([0.1]).each(SECOND);
         assert_eq!(entered_at(&recovery, 0).next(word(1), Duration::ZERO), Some(Next::Close));
-        let without = Schedule { recovery: None, entered: Millis::from_bits(0) };
+        let without = Schedule { plan: Plan::Withdrawn, entered: Millis::from_bits(0) };
         assert_eq!(without.next(word(0), Duration::ZERO), Some(Next::Close));
+    }
+
+    #[test]
+    fn a_ramp_that_was_ordered_has_the_steps_of_one_that_was_set_whatever_is_set() {
+        let (ramp, other) = (Recovery::ramp(40 * SECOND), Recovery::steps([0.1]).each(SECOND));
+        let ordered = word(3).with_step_length(StepLength::of_ramp(40 * SECOND).expect("it takes some time"));
+        for settings in [None, Some(&other)] {
+            let [ordered, set] = [Plan::of(ordered, settings), Plan::Settings(&ramp)];
+            assert_eq!((ordered.count(), ordered.length()), (set.count(), set.length()));
+            for step in 0..=Recovery::RAMP_STEPS {
+                assert_eq!(ordered.share(step), set.share(step));
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_ramp_has_an_end_that_no_clock_reaches() {
+        let length = StepLength::of_ramp(Duration::MAX).expect("it takes some time");
+        let schedule = Schedule { plan: Plan::Ramp(length), entered: Millis::MAX };
+        assert_eq!(schedule.next(word(0).with_step_length(length), Duration::MAX), None);
+        assert!(schedule.ask_again_after(19, u64::MAX, Duration::ZERO) > SECOND);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::machine::millis::Millis;
+use crate::machine::step_length::StepLength;
 use crate::machine::word::{Epoch, Word};
 use crate::settings::Settings;
 use crate::state::State;
@@ -349,11 +350,27 @@ fn move_to(word: Word, context: Context, order: Command, cause: Cause, settings:
     begin(next, word, cause)
 }
 
-/// Someone ends a forced state.
+/// Someone outside of the process closes the breaker by `steps`, or at once if there are none. A breaker that lets every
+/// call pass is not taken back to a share of them.
+pub(crate) fn slow_close(word: Word, context: Context, steps: Option<StepLength>) -> Step {
+    let epoch = context.epoch.next();
+    let next = match (word.state(), steps) {
+        (State::Closed, _) => return Step::stay(word, Effect::Counted),
+        (State::Open | State::HalfOpen | State::ForcedOpen, Some(steps)) => {
+            Word::recovering(epoch).with_step_length(steps)
+        }
+        _ => Word::closed(epoch),
+    };
+    begin(next, word, Cause::Remote)
+}
+
+/// Someone ends a forced state. Forced open leads into the recovery of the settings, if they have one.
 pub(crate) fn end_force(word: Word, context: Context, settings: &Settings) -> Step {
+    let epoch = context.epoch.next();
     match word.state() {
         State::ForcedClosed if !settings.enabled => unmoved(word),
-        State::ForcedOpen | State::ForcedClosed => begin(Word::closed(context.epoch.next()), word, Cause::Manual),
+        State::ForcedOpen if settings.recovery.is_some() => begin(Word::recovering(epoch), word, Cause::Manual),
+        State::ForcedOpen | State::ForcedClosed => begin(Word::closed(epoch), word, Cause::Manual),
         State::Closed | State::Open | State::HalfOpen => unmoved(word),
     }
 }

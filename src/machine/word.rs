@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::machine::millis::Millis;
+use crate::machine::step_length::StepLength;
 use crate::recovery::Recovery;
 use crate::state::State;
 
@@ -88,7 +89,10 @@ const _: () = assert!(EPOCH.end() == u32::BITS);
 const STEP: Field = Field::after(EPOCH, 6);
 /// Recovering: whether the time of the step is over, and its window is being judged.
 const STEP_IS_OVER: Field = Field::after(STEP, 1);
+/// Recovering: how long each step lasts, if an order said so; 0 where the settings do. Here it can belong to no other epoch.
+const STEP_LENGTH: Field = Field::after(STEP_IS_OVER, StepLength::BITS);
 
+const _: () = assert!(STEP_LENGTH.end() == u64::BITS);
 const _: () = assert!(Recovery::MOST_STEPS as u64 <= STEP.max() + 1);
 
 /// The most that `half_open_capacity` and the probe thresholds may be set to.
@@ -264,6 +268,16 @@ impl Word {
 
     pub(crate) const fn with_step_over(self) -> Self {
         Word(STEP_IS_OVER.set(self.0, 1))
+    }
+
+    /// With steps of this length instead of those of the settings.
+    pub(crate) fn with_step_length(self, length: StepLength) -> Self {
+        Word(STEP_LENGTH.set(self.0, length.bits()))
+    }
+
+    /// Recovering: how long each step lasts, if that is not up to the settings.
+    pub(crate) fn step_length(self) -> Option<StepLength> {
+        StepLength::from_bits(STEP_LENGTH.get(self.0))
     }
 
     /// At a later step.
@@ -442,7 +456,8 @@ impl fmt::Debug for Word {
             State::Closed => out.field("errors", &self.errors()),
             State::Open => out.field("deadline", &self.deadline()),
             State::HalfOpen if self.is_recovering() => {
-                out.field("step", &self.step()).field("is_step_over", &self.is_step_over())
+                out.field("step", &self.step()).field("is_step_over", &self.is_step_over());
+                out.field("step_millis", &self.step_length().map(StepLength::millis))
             }
             State::HalfOpen => out
                 .field("in_flight", &self.in_flight())

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
+use crate::machine::recovery::Plan;
 use crate::recovery::Recovery;
 
 /// Time stands here; what passes is taken off the deadlines instead, so that the walk has an end.
@@ -36,6 +37,7 @@ enum Event {
     Trip(Epoch),
     Release(Epoch),
     Operate(Command),
+    SlowClose,
     /// The time of the step of recovery is over.
     StepOver,
     /// The step held.
@@ -62,7 +64,8 @@ fn moved_here(word: Word) -> Word {
         State::ForcedOpen => Word::forced_open(HERE),
         State::ForcedClosed => Word::forced_closed(HERE),
         State::HalfOpen if word.is_recovering() => {
-            let at_step = Word::recovering(HERE).with_step(word.step());
+            let begun = Word::recovering(HERE).with_step(word.step());
+            let at_step = word.step_length().map_or(begun, |length| begun.with_step_length(length));
             if word.is_step_over() { at_step.with_step_over() } else { at_step }
         }
         State::HalfOpen => {
@@ -94,6 +97,7 @@ impl Walk {
             Event::Operate(Command::ForceOpen),
             Event::Operate(Command::ForceClosed),
             Event::Operate(Command::Reset),
+            Event::SlowClose,
         ];
         let mut settle = |epoch| {
             events.extend([
@@ -126,7 +130,7 @@ impl Walk {
     fn go(&self, from: WalkPlace, event: Event) -> WalkPlace {
         let (word, context, settings) = (from.word, from.context(), &self.settings);
         let stay = |next| Step { next, effect: Effect::Counted };
-        let steps = settings.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
+        let steps = Plan::of(word, settings.recovery.as_ref()).count();
         let Step { next, effect } = match event {
             Event::StepOver => stay(word.with_step_over()),
             Event::Hold if (word.step() as usize) + 1 < steps => stay(word.with_step(word.step() + 1)),
@@ -138,6 +142,7 @@ impl Walk {
             Event::Trip(call) => trip(word, context, call, now(), TICK),
             Event::Release(call) => release(word, context, call, settings),
             Event::Operate(order) => operate(word, context, order, settings),
+            Event::SlowClose => slow_close(word, context, StepLength::of_ramp(TICK)),
         };
         assert!(next.is_of(if effect.begins_epoch() { HERE.next() } else { HERE }), "{from:?} {event:?}");
         self.check_counts(next);
@@ -170,7 +175,7 @@ impl Walk {
         match word.state() {
             State::Closed => assert!(settings.error_threshold.is_some_and(|most| word.errors() < u64::from(most))),
             State::HalfOpen if word.is_recovering() => {
-                let steps = settings.recovery.as_ref().map_or(0, |recovery| recovery.shares().len());
+                let steps = Plan::of(word, settings.recovery.as_ref()).count();
                 assert!((word.step() as usize) < steps, "{word:?}");
             }
             State::HalfOpen => {
@@ -193,7 +198,7 @@ impl Walk {
     }
 
     fn check_effect(&self, from: WalkPlace, event: Event, next: Word, effect: Effect) {
-        let is_order = matches!(event, Event::Operate(_));
+        let is_order = matches!(event, Event::Operate(_) | Event::SlowClose);
         let is_forced = matches!(from.word.state(), State::ForcedOpen | State::ForcedClosed);
         assert!(is_order || !is_forced || next == from.word, "{from:?} {event:?} left a forced state");
         match effect {
@@ -248,7 +253,8 @@ impl Walk {
     fn recover(&self, mut place: WalkPlace, are_silent: bool) {
         let mut unanswered = if are_silent { place.probes } else { 0 };
         // One silence at most: the round that it begins has places that are given back.
-        let enough = 2 * place.probes + 2 * u64::from(self.settings.success_threshold) + 4 + 2 * STEPS as u64;
+        let enough =
+            2 * place.probes + 2 * u64::from(self.settings.success_threshold) + 4 + 2 * u64::from(Recovery::RAMP_STEPS);
         for _ in 0..enough {
             if place.word.admits_all() {
                 break;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const LAST: Epoch = Epoch::new(EPOCH.max());
@@ -5,7 +7,7 @@ const HALF_OPEN_FIELDS: [Field; 8] = [TAG, LOW_EPOCH, IN_FLIGHT, SUCCESSES, PROB
 
 #[test]
 fn the_fields_of_a_state_do_not_overlap() {
-    let recovering = [TAG, EPOCH, STEP, STEP_IS_OVER];
+    let recovering = [TAG, EPOCH, STEP, STEP_IS_OVER, STEP_LENGTH];
     for fields in [&[TAG, EPOCH, ERRORS][..], &[TAG, LOW_EPOCH, DEADLINE], &HALF_OPEN_FIELDS, &recovering] {
         let mut used = 0_u64;
         for field in fields {
@@ -33,6 +35,7 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
         ("half-open", "returns", RETURNS),
         ("recovering", "step", STEP),
         ("recovering", "step is over", STEP_IS_OVER),
+        ("recovering", "step length", STEP_LENGTH),
     ] {
         let (first, last) = (field.shift, field.end() - 1);
         let bits = if first == last { first.to_string() } else { format!("{first} to {last}") };
@@ -47,7 +50,7 @@ fn the_layout_in_the_docs_is_the_layout_of_the_word() {
 
 #[test]
 fn every_field_goes_round_at_its_bounds_and_leaves_the_others_alone() {
-    for field in HALF_OPEN_FIELDS.into_iter().chain([EPOCH, ERRORS, DEADLINE, STEP, STEP_IS_OVER]) {
+    for field in HALF_OPEN_FIELDS.into_iter().chain([EPOCH, ERRORS, DEADLINE, STEP, STEP_IS_OVER, STEP_LENGTH]) {
         for value in [0, 1.min(field.max()), field.max() / 2, field.max()] {
             for others in [0, u64::MAX] {
                 let bits = field.set(others, value);
@@ -134,14 +137,18 @@ fn a_further_round_has_one_probe_and_keeps_the_verdicts() {
 }
 
 #[test]
-fn the_steps_of_recovery_go_on_in_one_epoch() {
-    let mut word = Word::recovering(LAST);
-    for step in 0..=u32::try_from(STEP.max()).expect("few steps") {
-        word = word.with_step(step);
-        assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, false, LAST));
-        word = word.with_step_over();
-        assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, true, LAST));
-        assert!(word.is_recovering() && word.state() == State::HalfOpen);
+fn the_steps_of_recovery_go_on_in_one_epoch_and_keep_their_length() {
+    for length in [None, StepLength::of_ramp(Duration::from_nanos(1)), StepLength::of_ramp(Duration::MAX)] {
+        let begun = Word::recovering(LAST);
+        let mut word = length.map_or(begun, |length| begun.with_step_length(length));
+        for step in 0..=u32::try_from(STEP.max()).expect("few steps") {
+            word = word.with_step(step);
+            assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, false, LAST));
+            word = word.with_step_over();
+            assert_eq!((word.step(), word.is_step_over(), word.head().epoch()), (step, true, LAST));
+            assert!(word.is_recovering() && word.state() == State::HalfOpen);
+            assert_eq!(word.step_length(), length);
+        }
     }
 }
 
@@ -201,5 +208,5 @@ fn a_word_is_debugged_by_the_fields_of_its_state() {
     let counts = "in_flight: 0, successes: 1, probe_errors: 0, raise: 0, is_continued: false";
     assert_eq!(text, format!("Word {{ state: HalfOpen, epoch: 3, {counts} }}"));
     let text = format!("{:?}", Word::recovering(Epoch::new(3)).with_step(2));
-    assert_eq!(text, "Word { state: HalfOpen, epoch: 3, step: 2, is_step_over: false }");
+    assert_eq!(text, "Word { state: HalfOpen, epoch: 3, step: 2, is_step_over: false, step_millis: None }");
 }
