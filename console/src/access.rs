@@ -14,8 +14,7 @@ pub enum Action {
     /// Admit every call until the breaker is released:
     /// [`CircuitBreaker::force_closed`](tripcoil::CircuitBreaker::force_closed).
     ForceClosed,
-    /// End a forced state. A breaker that was forced open becomes half-open, so that probes decide whether it closes.
-    /// A breaker that was forced closed becomes closed.
+    /// End a forced state: [`CircuitBreaker::release`](tripcoil::CircuitBreaker::release).
     Release,
     /// Close the breaker and clear its counts: [`CircuitBreaker::reset`](tripcoil::CircuitBreaker::reset).
     Reset,
@@ -67,14 +66,22 @@ pub enum Access {
     Forbidden,
     /// Read-only access. This is the default.
     ReadOnly,
-    /// Read access, and the listed actions. The page does not offer other actions, and the server refuses them.
+    /// Read access, and the listed actions in this process. The page does not offer other actions, and the server
+    /// refuses them.
     Some {
         /// The name of the sender, for the audit.
         actor: String,
         /// The allowed actions.
         actions: Vec<Action>,
     },
-    /// Read access, and all actions.
+    /// Read access, and the listed actions, in this process and for the fleet that a breaker has joined.
+    Fleet {
+        /// The name of the sender, for the audit.
+        actor: String,
+        /// The allowed actions.
+        actions: Vec<Action>,
+    },
+    /// Read access, and all actions, in this process and for fleets.
     Full {
         /// The name of the sender, for the audit.
         actor: String,
@@ -85,7 +92,7 @@ impl Access {
     pub(crate) fn actions(&self) -> &[Action] {
         match self {
             Access::Forbidden | Access::ReadOnly => &[],
-            Access::Some { actions, .. } => actions,
+            Access::Some { actions, .. } | Access::Fleet { actions, .. } => actions,
             Access::Full { .. } => &Action::ALL,
         }
     }
@@ -94,10 +101,14 @@ impl Access {
         self.actions().contains(&action)
     }
 
+    pub(crate) fn allows_for_fleets(&self) -> bool {
+        matches!(self, Access::Fleet { .. } | Access::Full { .. })
+    }
+
     pub(crate) fn actor(&self) -> Option<&str> {
         match self {
             Access::Forbidden | Access::ReadOnly => None,
-            Access::Some { actor, .. } | Access::Full { actor } => Some(actor),
+            Access::Some { actor, .. } | Access::Fleet { actor, .. } | Access::Full { actor } => Some(actor),
         }
     }
 }

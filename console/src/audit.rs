@@ -1,5 +1,5 @@
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tripcoil::State;
 
@@ -21,6 +21,10 @@ pub struct Audit {
     pub actor: Option<String>,
     /// The requested action.
     pub action: Action,
+    /// Whether the action is for this process or for a fleet.
+    pub scope: Scope,
+    /// How long a forced state lasts. `None` means until it is released.
+    pub lasts: Option<Duration>,
     /// The registry, if the action is for a breaker of a registry or for a whole registry.
     pub registry: Option<String>,
     /// The breaker. `None` for a whole registry.
@@ -31,6 +35,32 @@ pub struct Audit {
     pub settings: Vec<(String, String)>,
     /// The result of the attempt.
     pub outcome: AuditOutcome,
+}
+
+/// Where an action takes effect.
+///
+/// ```
+/// assert_eq!(tripcoil_console::Scope::Fleet.as_str(), "fleet");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// In this process.
+    #[default]
+    Process,
+    /// In all members of the fleet that the breaker has joined.
+    Fleet,
+}
+
+impl Scope {
+    /// Returns the scope's name in the JSON interface.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Process => "process",
+            Scope::Fleet => "fleet",
+        }
+    }
 }
 
 /// The result of an attempt.
@@ -53,12 +83,18 @@ pub enum AuditOutcome {
 
 impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Audit { actor, action, registry, breaker, reason, outcome, .. } = self;
+        let Audit { actor, action, scope, lasts, registry, breaker, reason, outcome, .. } = self;
         write!(f, "{}: {action} ", actor.as_deref().unwrap_or("unknown"))?;
         match (registry, breaker) {
             (Some(registry), Some(breaker)) => write!(f, "`{breaker}` of `{registry}`")?,
             (Some(name), None) => write!(f, "registry `{name}`")?,
             (None, name) => write!(f, "`{}`", name.as_deref().unwrap_or_default())?,
+        }
+        if *scope == Scope::Fleet {
+            f.write_str(" in the whole fleet")?;
+        }
+        if let Some(lasts) = lasts {
+            write!(f, " for {lasts:?}")?;
         }
         write!(f, " because {reason:?}: ")?;
         match outcome {
@@ -77,6 +113,7 @@ pub(crate) fn trace(audit: &Audit) {
                 tracing::Level::$level,
                 actor = audit.actor.as_deref(),
                 action = audit.action.as_str(),
+                scope = audit.scope.as_str(),
                 registry = audit.registry.as_deref(),
                 breaker = audit.breaker.as_deref(),
                 reason = audit.reason.as_str(),

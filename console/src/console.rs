@@ -99,6 +99,32 @@ impl Console {
         self
     }
 
+    /// Adds a fleet, so that the page shows its members and its store, and for each breaker that has joined who votes,
+    /// who probes and which order stands. With [`Access::Full`] or [`Access::Fleet`], the page offers acts for the whole
+    /// fleet too. You can add several fleets.
+    ///
+    /// The console keeps a [handle](tripcoil_fleet::Fleet::handle), not the fleet: drop the `Fleet` when you want to
+    /// leave.
+    ///
+    /// ```
+    /// use tripcoil::CircuitBreaker;
+    /// use tripcoil_console::Console;
+    /// use tripcoil_fleet::{Fleet, Memory};
+    ///
+    /// static PAYMENTS: CircuitBreaker = CircuitBreaker::new("payments");
+    ///
+    /// let fleet = Fleet::builder("checkout").store(Memory::new()).build()?;
+    /// fleet.join(&PAYMENTS);
+    /// let console = Console::new().breaker(&PAYMENTS).fleet(&fleet);
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    #[cfg(feature = "fleet")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "fleet")))]
+    pub fn fleet(mut self, fleet: &tripcoil_fleet::Fleet) -> Self {
+        self.0.sources.fleets.push(Arc::new(crate::fleet::Member::new(fleet.handle())));
+        self
+    }
+
     /// Adds a [`Journal`], so that the page shows the causes and counts of transitions. You can add several journals.
     pub fn journal(mut self, journal: &Journal) -> Self {
         self.0.journals.push(journal.clone());

@@ -3,17 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use tokio::sync::watch;
 use tripcoil::{CircuitBreaker, Config, RegistryMetrics};
 
-use crate::access::Access;
-use crate::audit::Audit;
-use crate::clock::now_ms;
+use crate::access::{Access, Action};
+use crate::audit::{Audit, AuditOutcome, Scope};
+use crate::clock::{millis, now_ms};
+use crate::fleet::FleetSeen;
+use crate::holds::{Hold, Holds};
 use crate::journal::Journal;
-use crate::record::{Observation, Recorder, Sample};
+use crate::record::{Act, Observation, Recorder, Sample};
 use crate::source::Sources;
 
 pub(crate) type AccessOf = Box<dyn Fn(&Parts) -> Access + Send + Sync>;
@@ -31,7 +33,10 @@ pub(crate) struct Core {
     /// The console of this process: a browser that comes back sees that another one answers.
     pub(crate) instance: String,
     pub(crate) streams: Arc<AtomicUsize>,
+    /// The acts that wait for the store of a fleet.
+    pub(crate) fleet_acts: AtomicUsize,
     pub(crate) closing: Arc<Closing>,
+    pub(crate) holds: Holds,
     recorder: Mutex<Recorder>,
     /// Held for the time of a sample.
     sampling: Mutex<Sampling>,
@@ -54,8 +59,9 @@ impl Core {
     pub(crate) fn new(parts: crate::console::Settings) -> Arc<Core> {
         let crate::console::Settings { sources, access, audit, journals, origins, history_limit, closing, .. } = parts;
         let registries: Vec<_> = sources.registries.iter().map(|registry| Arc::from(registry.name())).collect();
+        let fleets = sources.fleets.iter().map(|fleet| FleetSeen::new(fleet.clone(), now_ms())).collect();
         let core = Core {
-            recorder: Mutex::new(Recorder::new(registries.into_iter(), history_limit)),
+            recorder: Mutex::new(Recorder::new(registries.into_iter(), fleets, history_limit)),
             sources,
             access,
             audit,
@@ -63,7 +69,9 @@ impl Core {
             origins,
             instance: format!("{:x}-{:x}", now_ms(), std::process::id()),
             streams: Arc::default(),
+            fleet_acts: AtomicUsize::new(0),
             closing,
+            holds: Holds::default(),
             sampling: Mutex::default(),
         };
         core.sample(true);
@@ -87,6 +95,7 @@ impl Core {
         let with_sums = counts && sampling.count.is_multiple_of(REGISTRY_METRICS);
         sampling.count += u64::from(counts);
 
+        self.end_holds();
         // None of it under the lock of the recorder: hashing and comparing keys is the user's code.
         let (mut observations, mut unreadable) = (Vec::new(), Vec::new());
         let mut config = Arc::default();
@@ -108,12 +117,38 @@ impl Core {
             }));
         }
         let journal = self.journals.iter().flat_map(Journal::take).collect();
-        let sample = Sample { now_ms: now_ms(), elapsed, observations, journal, unreadable, registries };
+        let fleets = self.sources.fleets.iter().map(|fleet| (fleet.look(), fleet.take_events())).collect();
+        let holds = self.holds.ends(&self.sources);
+        let sample = Sample { now_ms: now_ms(), elapsed, observations, journal, unreadable, registries, fleets, holds };
         self.recorder().merge(sample);
         let took = begun.elapsed();
         drop(sampling);
         self.closing.samples.send_modify(|samples| *samples += 1);
         took
+    }
+
+    /// Ends the timed holds that are due, and says so as if whoever began them had released them.
+    fn end_holds(&self) {
+        for hold in self.holds.end_due(&self.sources) {
+            let Hold { registry, name, actor, reason, .. } = hold;
+            let at = SystemTime::now();
+            let reason = format!("the hold has ended: {reason}");
+            let act = Act { actor, action: Action::Release, scope: Scope::Process, lasts: None, reason };
+            let act = Arc::new(act);
+            self.recorder().acted(registry.as_deref(), &name, millis(at), &act, None);
+            self.audit(&Audit {
+                at,
+                actor: Some(act.actor.clone()),
+                action: Action::Release,
+                scope: Scope::Process,
+                lasts: None,
+                registry,
+                breaker: Some(name),
+                reason: act.reason.clone(),
+                settings: Vec::new(),
+                outcome: AuditOutcome::Done { states: None },
+            });
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -127,6 +162,12 @@ impl Core {
             // A panic in one hook does not affect the others.
             let _ = catch_unwind(AssertUnwindSafe(|| hook(audit)));
         }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.holds.end_all(&self.sources);
     }
 }
 

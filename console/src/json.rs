@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 use tripcoil::State;
 
 use crate::access::Access;
+use crate::audit::Scope;
+use crate::fleet::{FleetSeen, StandingOrder};
 use crate::record::{Change, Event, Group, Rates, Recorder, Rule, SECONDS, Series, Sparkline, Tracked, What, rules};
 
 pub(crate) type Object = Map<String, Value>;
@@ -15,7 +17,7 @@ pub(crate) const STATES: [State; 5] =
     [State::Closed, State::Open, State::HalfOpen, State::ForcedOpen, State::ForcedClosed];
 
 /// The facts of one breaker that change from second to second, and its name.
-pub(crate) fn breaker(registry: Option<&str>, tracked: &Tracked) -> Object {
+pub(crate) fn breaker(recorder: &Recorder, registry: Option<&str>, tracked: &Tracked) -> Object {
     let metrics = &tracked.metrics;
     let mut object = Object::new();
     let mut put = |name: &str, value: Value| drop(object.insert(name.into(), value));
@@ -32,6 +34,9 @@ pub(crate) fn breaker(registry: Option<&str>, tracked: &Tracked) -> Object {
     }
     if let Some(retry_at) = tracked.retry_at_ms {
         put("retry_at", retry_at.into());
+    }
+    if let Some(ends_at) = tracked.hold_ends_ms {
+        put("hold_ends_at", ends_at.into());
     }
     for (name, rate) in per_second(&tracked.rates) {
         put(name, rate);
@@ -59,7 +64,85 @@ pub(crate) fn breaker(registry: Option<&str>, tracked: &Tracked) -> Object {
         }
         put("last_error", last.into());
     }
+    if let Some(fleet) = in_fleet(recorder, registry, &metrics.name) {
+        put("fleet", fleet);
+    }
     object
+}
+
+/// How a breaker stands in the fleet that it has joined.
+fn in_fleet(recorder: &Recorder, registry: Option<&str>, name: &str) -> Option<Value> {
+    let (fleet, (standing, order)) =
+        recorder.fleets.iter().find_map(|fleet| Some((fleet, fleet.of(registry, name)?)))?;
+    let mut object = Object::new();
+    let mut put = |name: &str, value: Value| drop(object.insert(name.into(), value));
+    put("name", fleet.source.name().into());
+    put("standing", standing.map_or("local", |standing| standing.kind).into());
+    put("votes", standing.map_or(0, |standing| standing.votes).into());
+    put("votes_needed", fleet.look.votes_needed.into());
+    if let Some(standing) = standing {
+        put("generation", standing.generation.into());
+        if let Some(prober) = &standing.prober {
+            put("prober", prober.as_str().into());
+        }
+        if standing.fleets_hold_ms > 0 && standing.fleets_hold_ms != standing.own_hold_ms {
+            put("fleets_hold_ms", standing.fleets_hold_ms.into());
+            put("own_hold_ms", standing.own_hold_ms.into());
+        }
+    }
+    if let Some(of) = order {
+        put("order", Value::from(self::order(of)));
+    }
+    Some(object.into())
+}
+
+fn order(order: &StandingOrder) -> Object {
+    let mut object = Object::new();
+    object.insert("action".into(), if order.is_open { "force_open" } else { "force_closed" }.into());
+    object.insert("by".into(), order.by.as_str().into());
+    object.insert("because".into(), order.because.as_str().into());
+    object.insert("at".into(), order.at_ms.into());
+    if let Some(ends) = order.ends_ms {
+        object.insert("ends_at".into(), ends.into());
+    }
+    object
+}
+
+/// How many orders of a fleet are listed.
+const ORDERS: usize = 20;
+
+fn fleet(seen: &FleetSeen) -> Value {
+    let look = &seen.look;
+    let mut object = Object::new();
+    let mut put = |name: &str, value: Value| drop(object.insert(name.into(), value));
+    put("name", seen.source.name().into());
+    put("is_connected", look.is_connected.into());
+    put("since", seen.since_ms.into());
+    if let Some(error) = &look.store_error {
+        put("store_error", shortened(error, LONGEST_MESSAGE).into());
+    }
+    put("member", look.member.as_str().into());
+    put("members", look.members.into());
+    put("behind", look.behind.into());
+    put("joined", look.joined.into());
+    put("quorum", look.quorum.as_str().into());
+    put("votes_needed", look.votes_needed.into());
+    let count = |standing: &str| seen.standings.values().filter(|of| of.kind == standing).count();
+    put("held", count("held").into());
+    put("probing", count("probing").into());
+    let mut orders: Vec<_> = seen.orders.iter().collect();
+    orders.sort_unstable_by(|(place, order), (other, newer)| (newer.at_ms, place).cmp(&(order.at_ms, other)));
+    put("order_count", orders.len().into());
+    let listed = orders.into_iter().take(ORDERS).map(|((registry, name), of)| {
+        let mut object = order(of);
+        object.insert("name".into(), name.as_str().into());
+        if let Some(registry) = registry {
+            object.insert("registry".into(), registry.as_str().into());
+        }
+        Value::from(object)
+    });
+    put("orders", listed.collect());
+    object.into()
 }
 
 fn rule(rule: &Rule) -> Value {
@@ -157,6 +240,9 @@ pub(crate) fn summary(recorder: &Recorder) -> Object {
     object.insert("states".into(), states(sums));
     let registries = recorder.groups.iter().enumerate().skip(1);
     object.insert("registries".into(), registries.map(|(index, group)| registry(recorder, index, group)).collect());
+    if !recorder.fleets.is_empty() {
+        object.insert("fleets".into(), recorder.fleets.iter().map(fleet).collect());
+    }
     object
 }
 
@@ -192,9 +278,12 @@ fn is_bad(tracked: &Tracked) -> bool {
     tracked.metrics.state != State::Closed || tracked.rates.errors > 0.0
 }
 
-pub(crate) fn access(access: &Access) -> Value {
+pub(crate) fn access(access: &Access, has_fleets: bool) -> Value {
     let actions: Vec<_> = access.actions().iter().map(|action| action.as_str()).collect();
-    json!({"actor": access.actor(), "actions": actions})
+    let is_for_fleets = has_fleets && access.allows_for_fleets();
+    let scopes = [Scope::Process, Scope::Fleet].into_iter().filter(|scope| *scope == Scope::Process || is_for_fleets);
+    let scopes: Vec<_> = scopes.filter(|_| !actions.is_empty()).map(Scope::as_str).collect();
+    json!({"actor": access.actor(), "actions": actions, "scopes": scopes})
 }
 
 pub(crate) fn events(series: &Series, after: u64) -> impl Iterator<Item = Value> {
@@ -210,6 +299,17 @@ fn event(event: &Event) -> Value {
             object.insert("action".into(), act.action.as_str().into());
             object.insert("actor".into(), act.actor.as_str().into());
             object.insert("reason".into(), act.reason.as_str().into());
+            object.insert("scope".into(), act.scope.as_str().into());
+            if let Some(lasts) = act.lasts {
+                object.insert("for_ms".into(), u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX).into());
+            }
+            object
+        }
+        What::Fleet(note) => {
+            let mut object = Object::new();
+            object.insert("kind".into(), "fleet".into());
+            object.insert("event".into(), note.kind.into());
+            object.insert("text".into(), note.text.as_str().into());
             object
         }
     };

@@ -6,6 +6,8 @@ mod audit;
 mod clock;
 mod console;
 mod core;
+mod fleet;
+mod holds;
 mod http;
 mod journal;
 mod json;
@@ -24,7 +26,7 @@ mod source;
 mod guide {}
 
 pub use access::{Access, Action};
-pub use audit::{Audit, AuditOutcome};
+pub use audit::{Audit, AuditOutcome, Scope};
 pub use console::{Closer, Console};
 pub use http::Body;
 pub use journal::Journal;

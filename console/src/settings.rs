@@ -1,5 +1,7 @@
 //! The settings of a breaker, as texts that people read and write.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tripcoil::{Config, ConfigError};
 
@@ -57,6 +59,12 @@ pub(crate) fn read(given: &[(String, String)]) -> Result<Config, ConfigError> {
     Config::from_vars("", names.map(|(name, text)| (name.to_ascii_uppercase(), text)))
 }
 
+/// Reads a time in the format of the settings: `30m`, `1h 30m`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let config = Config::from_vars("", [("RESET_TIMEOUT", text)]).ok()?;
+    config.reset_timeout
+}
+
 /// The words of the validation, with the name as the page has it.
 pub(crate) fn explain(error: &ConfigError) -> String {
     error.to_string().replace(&error.setting().to_ascii_uppercase(), error.setting())
@@ -83,8 +91,8 @@ mod tests {
             .error_threshold(3)
             .error_rate(0.5)
             .slow_call_rate(0.5)
-            .slow_call_duration(std::time::Duration::from_secs(2))
-            .reset_backoff(2.0, std::time::Duration::from_secs(300))
+            .slow_call_duration(Duration::from_secs(2))
+            .reset_backoff(2.0, Duration::from_secs(300))
             .build()
             .unwrap();
         let config = serde_json::to_value(breaker.config()).unwrap();

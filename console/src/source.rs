@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use tripcoil::{CircuitBreaker, Config, ConfigError, Registry, RegistryMetrics};
 
+use crate::fleet::FleetSource;
+
 /// Something that outlives the console: a reference to a `static`, a reference to a `static` [`LazyLock`], or an
 /// [`Arc`].
 pub trait Shared<T>: private::Sealed + Send + Sync + 'static {
@@ -43,6 +45,7 @@ impl<T: Send + Sync + 'static> Shared<T> for Arc<T> {
 pub(crate) struct Sources {
     pub(crate) breakers: Vec<Box<dyn Shared<CircuitBreaker>>>,
     pub(crate) registries: Vec<Box<dyn Group>>,
+    pub(crate) fleets: Vec<Arc<dyn FleetSource>>,
 }
 
 /// A registry, whatever its keys are.
@@ -105,7 +108,8 @@ where
 
 /// The breaker that a request is about.
 pub(crate) enum Target<'a> {
-    Standing(&'a CircuitBreaker),
+    /// With its place among the breakers that are in no registry.
+    Standing(usize, &'a CircuitBreaker),
     /// It is not evicted while this is held.
     Listed(Arc<CircuitBreaker>),
 }
@@ -115,7 +119,7 @@ impl Deref for Target<'_> {
 
     fn deref(&self) -> &CircuitBreaker {
         match self {
-            Target::Standing(breaker) => breaker,
+            Target::Standing(_, breaker) => breaker,
             Target::Listed(breaker) => breaker,
         }
     }
@@ -140,11 +144,17 @@ impl Sources {
         }
     }
 
+    /// The fleet that a breaker has joined.
+    pub(crate) fn fleet_of(&self, registry: Option<&str>, name: &str) -> Option<&dyn FleetSource> {
+        self.fleets.iter().find(|fleet| fleet.has_joined(registry, name)).map(|fleet| &**fleet)
+    }
+
     pub(crate) fn find(&self, registry: Option<&str>, name: &str) -> Result<Target<'_>, NotFound> {
         let mut found: Vec<_> = match registry {
             None => {
-                let standing = self.breakers.iter().map(|breaker| (**breaker).shared());
-                standing.filter(|breaker| breaker.name() == name).map(Target::Standing).collect()
+                let standing = self.breakers.iter().map(|breaker| (**breaker).shared()).enumerate();
+                let named = standing.filter(|(_, breaker)| breaker.name() == name);
+                named.map(|(index, breaker)| Target::Standing(index, breaker)).collect()
             }
             Some(registry) => {
                 let registry = self.registry(registry)?;

@@ -76,7 +76,7 @@ async fn every_breaker_is_in_the_overview_with_its_facts() {
     let all = json_of(&service, "/api/breakers").await;
     assert_eq!(all["matched"], 3);
     assert_eq!(all["states"], json!({"closed": 2, "open": 1, "half_open": 0, "forced_open": 0, "forced_closed": 0}));
-    assert_eq!(all["access"], json!({"actor": null, "actions": []}));
+    assert_eq!(all["access"], json!({"actor": null, "actions": [], "scopes": []}));
 
     let worst = &all["breakers"][0];
     assert_eq!((&worst["name"], &worst["registry"], &worst["state"]), (&json!("a"), &json!("hosts"), &json!("open")));
@@ -189,7 +189,7 @@ async fn every_act_is_done_and_audited() {
         .service();
     let steps = [
         ("force_open", State::ForcedOpen),
-        ("release", State::HalfOpen),
+        ("release", State::Closed),
         ("force_closed", State::ForcedClosed),
         ("release", State::Closed),
         ("reset", State::Closed),
@@ -228,6 +228,47 @@ async fn every_act_is_done_and_audited() {
     let changes: Vec<_> =
         events.iter().filter(|event| event["kind"] == "transition").map(|event| event["cause"].as_str()).collect();
     assert_eq!(changes, [Some("manual"); 4]);
+}
+
+#[tokio::test]
+async fn a_hold_with_an_end_ends_unless_something_else_did() {
+    let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+    let (payments, other) = (breaker("payments"), breaker("other"));
+    let audits: Arc<Mutex<Vec<Audit>>> = Arc::default();
+    let heard = audits.clone();
+    let service = Console::new()
+        .breaker(payments.clone())
+        .breaker(other.clone())
+        .registry(hosts.clone())
+        .access(full("ana"))
+        .on_audit(move |audit| heard.lock().unwrap().push(audit.clone()))
+        .service();
+    hosts.get("a");
+    for (name, registry, lasts) in [("payments", None, "1s"), ("other", None, "1s"), ("a", Some("hosts"), "1h 30m")] {
+        let order =
+            json!({"action": "force_open", "name": name, "registry": registry, "reason": "moving", "for": lasts});
+        assert_eq!(answer(&service, act(&order)).await.0, StatusCode::OK, "{order}");
+    }
+    let one = json_of(&service, "/api/breaker?name=a&registry=hosts").await;
+    let left = one["breaker"]["hold_ends_at"].as_u64().unwrap() - one["at"].as_u64().unwrap();
+    assert!((5_340_000..=5_400_000).contains(&left), "{left}");
+    assert_eq!(one["events"][0]["for_ms"], 5_400_000);
+    // Somebody else forces it again, and means it.
+    other.force_open();
+    let one = until(&service, "/api/breaker?name=payments", |one| one["breaker"]["state"] == "closed").await;
+    assert_eq!(one["breaker"]["hold_ends_at"], json!(null));
+    let released = one["events"].as_array().unwrap().iter().find(|event| event["action"] == "release").unwrap();
+    assert_eq!((&released["actor"], &released["reason"]), (&json!("ana"), &json!("the hold has ended: moving")));
+    assert_eq!((other.state(), hosts.get("a").state()), (State::ForcedOpen, State::ForcedOpen));
+    assert_eq!(json_of(&service, "/api/breaker?name=other").await["breaker"]["hold_ends_at"], json!(null));
+    let told: Vec<_> = audits.lock().unwrap().iter().map(|audit| (audit.action, audit.lasts)).collect();
+    let second = Some(Duration::from_secs(1));
+    let day = Some(Duration::from_secs(5_400));
+    let forced = |lasts| (Action::ForceOpen, lasts);
+    assert_eq!(told, [forced(second), forced(second), forced(day), (Action::Release, None)]);
+    // Nobody ends it later.
+    drop(service);
+    assert_eq!((other.state(), hosts.get("a").state()), (State::ForcedOpen, State::Closed));
 }
 
 #[tokio::test]
@@ -356,7 +397,7 @@ async fn what_access_does_not_give_is_refused_by_the_server() {
     assert_eq!(audits.lock().unwrap().len(), 2);
     assert!(audits.lock().unwrap().iter().all(|audit| matches!(audit.outcome, AuditOutcome::Refused { .. })));
     let may = answer(&service, as_user("ana", get("/api/breakers"))).await.1;
-    assert_eq!(may["access"], json!({"actor": "ana", "actions": ["release"]}));
+    assert_eq!(may["access"], json!({"actor": "ana", "actions": ["release"], "scopes": ["process"]}));
 
     payments.force_open();
     let release = json!({"action": "release", "name": "payments", "reason": "x"});

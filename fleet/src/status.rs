@@ -74,6 +74,20 @@ pub enum Standing {
     ForcedHere,
 }
 
+impl Standing {
+    /// Returns the name in `snake_case`, such as `forced_here`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Standing::Local => "local",
+            Standing::Held => "held",
+            Standing::Probing => "probing",
+            Standing::Ordered => "ordered",
+            Standing::ForcedHere => "forced_here",
+        }
+    }
+}
+
 /// Counts of the traffic between a member and its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,18 +1,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use ::http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value, json};
-use tripcoil::{Cause, CircuitBreaker, ConfigError, State};
+use tokio::sync::oneshot;
+use tripcoil::{Cause, CircuitBreaker, Config, ConfigError, State};
 
 use super::answer::{self, Refusal};
 use super::body::Body;
 use crate::access::{Access, Action};
-use crate::audit::{Audit, AuditOutcome};
+use crate::audit::{Audit, AuditOutcome, Scope};
 use crate::clock::millis;
 use crate::core::Core;
+use crate::fleet::{FleetAct, FleetError};
+use crate::holds::{self, Terms};
 use crate::record::Act;
 use crate::settings;
 use crate::source::NotFound;
@@ -21,17 +26,28 @@ use crate::source::NotFound;
 const LONGEST: usize = 256 * 1024;
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 500;
+/// The limits of a timed hold.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How many acts wait for the stores of fleets at the same time.
+const MOST_FLEET_ACTS: usize = 8;
 
 /// What a request asks for.
 struct ActRequest {
     action: Action,
+    scope: Scope,
+    lasts: Option<Duration>,
     registry: Option<String>,
     name: Option<String>,
     reason: String,
     settings: Vec<(String, String)>,
 }
 
-pub(super) async fn act<B>(core: &Core, access: &Access, body: B) -> Result<Response<Body>, Refusal>
+/// The state before and after. `None` for a whole registry.
+type States = Option<(State, State)>;
+
+pub(super) async fn act<B>(core: &Arc<Core>, access: Access, body: B) -> Result<Response<Body>, Refusal>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,6 +60,44 @@ where
         Refusal::new(StatusCode::BAD_REQUEST, "the body could not be read")
     })?;
     let request = ActRequest::read(&bytes.to_bytes())?;
+    let states = match request.scope {
+        Scope::Process => complete(core, &access, request)?,
+        Scope::Fleet => aside(core, access, request).await?,
+    };
+    let answer = states.map_or(json!({}), |(from, to)| json!({"from": from.as_str(), "to": to.as_str()}));
+    Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Acts on a thread of its own: a fleet waits for its store, and a runtime of the host must not.
+async fn aside(core: &Arc<Core>, access: Access, request: ActRequest) -> Result<States, Refusal> {
+    let unavailable = |why: &str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    let place = Place::take(core).ok_or_else(|| unavailable("too many acts wait for the fleet's store already"))?;
+    let (done, result) = oneshot::channel();
+    let spawned = thread::Builder::new().name("tripcoil-console-act".into()).spawn(move || {
+        let _ = done.send(complete(&place.0, &access, request));
+    });
+    spawned.map_err(|_| unavailable("the operating system can start no thread"))?;
+    result.await.unwrap_or_else(|_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the act panicked")))
+}
+
+/// A place among the acts that wait for a store, given back when it is dropped.
+struct Place(Arc<Core>);
+
+impl Place {
+    fn take(core: &Arc<Core>) -> Option<Place> {
+        let is_free = |taken: usize| (taken < MOST_FLEET_ACTS).then_some(taken + 1);
+        core.fleet_acts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_free).ok().map(|_| Place(core.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fleet_acts.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Performs what a request asks for, and tells the audit of it.
+fn complete(core: &Core, access: &Access, request: ActRequest) -> Result<States, Refusal> {
     let at = SystemTime::now();
     let performed = perform(core, access, &request, at);
     let outcome = match &performed {
@@ -54,78 +108,96 @@ where
         at,
         actor: access.actor().map(str::to_owned),
         action: request.action,
+        scope: request.scope,
+        lasts: request.lasts,
         registry: request.registry,
         breaker: request.name,
         reason: request.reason,
         settings: request.settings,
         outcome,
     });
-    let states = performed?;
-    let answer = states.map_or(json!({}), |(from, to)| json!({"from": from.as_str(), "to": to.as_str()}));
-    Ok(answer::json(StatusCode::OK, &answer))
+    performed
 }
 
-fn perform(
-    core: &Core,
-    access: &Access,
-    request: &ActRequest,
-    at: SystemTime,
-) -> Result<Option<(State, State)>, Refusal> {
-    let ActRequest { action, registry, name, reason, settings } = request;
+fn perform(core: &Core, access: &Access, request: &ActRequest, at: SystemTime) -> Result<States, Refusal> {
+    let ActRequest { action, scope, lasts, registry, name, reason, settings } = request;
+    let registry = registry.as_deref();
     let actor = access.actor().filter(|_| access.allows(*action));
     let actor = actor.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, format!("you may not {action}")))?;
+    if *scope == Scope::Fleet && !access.allows_for_fleets() {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, format!("you may not {action} for a fleet")));
+    }
     let config = settings::read(settings).map_err(|error| invalid(&error))?;
     let Some(name) = name else {
-        let registry = registry.as_deref().ok_or_else(|| bad("`name` is missing"))?;
-        if *action != Action::Reconfigure {
-            return Err(bad("a whole registry can be reconfigured only"));
+        let registry = registry.ok_or_else(|| bad("`name` is missing"))?;
+        if *action != Action::Reconfigure || *scope == Scope::Fleet {
+            return Err(bad("a whole registry can be reconfigured only, in this process"));
         }
         let registry = core.sources.registry(registry)?;
         let done = catch_unwind(AssertUnwindSafe(|| registry.reconfigure(config)));
         done.map_err(|_| Refusal::from(NotFound::Panicked))?.map_err(|error| invalid(&error))?;
         return Ok(None);
     };
-    let breaker = core.sources.find(registry.as_deref(), name)?;
+    let breaker = core.sources.find(registry, name)?;
     let before = breaker.state();
-    let cause = match action {
-        Action::ForceOpen => {
-            breaker.force_open();
-            Some(Cause::Manual)
+    let cause = match scope {
+        Scope::Fleet => {
+            let act = FleetAct { action: *action, registry, name, actor, reason, lasts: *lasts };
+            perform_in_fleet(core, &act)?;
+            Some(Cause::Remote)
         }
-        Action::ForceClosed => {
-            breaker.force_closed();
-            Some(Cause::Manual)
-        }
-        Action::Release => {
-            release(&breaker, before)?;
-            Some(Cause::Manual)
-        }
-        Action::Reset => {
-            breaker.reset();
-            Some(Cause::Reset)
-        }
-        Action::Reconfigure => {
-            breaker.reconfigure(config).map_err(|error| invalid(&error))?;
-            None
+        Scope::Process => {
+            if lasts.is_some() && core.holds.are_full() {
+                let error = format!("{} timed holds stand already", holds::MOST);
+                return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error));
+            }
+            perform_here(&breaker, *action, config)?
         }
     };
+    if let (Scope::Process, Some(lasts)) = (scope, *lasts) {
+        core.holds.add(&breaker, &Terms { registry, name, actor, reason, lasts, now_ms: millis(at) });
+    }
     let after = breaker.state();
-    let act = Arc::new(Act { actor: actor.to_owned(), action: *action, reason: reason.clone() });
-    core.recorder().acted(registry.as_deref(), name, millis(at), &act, cause.filter(|_| before != after));
+    let act = Act { actor: actor.to_owned(), action: *action, scope: *scope, lasts: *lasts, reason: reason.clone() };
+    core.recorder().acted(registry, name, millis(at), &Arc::new(act), cause.filter(|_| before != after));
     core.sample(false);
     Ok(Some((before, after)))
 }
 
-fn release(breaker: &CircuitBreaker, state: State) -> Result<(), Refusal> {
-    match state {
-        State::ForcedOpen => breaker.transition_to(State::HalfOpen),
-        State::ForcedClosed => breaker.transition_to(State::Closed),
-        State::Closed | State::Open | State::HalfOpen => {
-            let error = format!("the breaker is {state}, and only a forced state can be released");
-            return Err(Refusal::new(StatusCode::CONFLICT, error));
+/// Returns the cause of the transition that this makes, if it makes one.
+fn perform_here(breaker: &CircuitBreaker, action: Action, config: Config) -> Result<Option<Cause>, Refusal> {
+    match action {
+        Action::ForceOpen => breaker.force_open(),
+        Action::ForceClosed => breaker.force_closed(),
+        Action::Release => {
+            let state = breaker.state();
+            if !matches!(state, State::ForcedOpen | State::ForcedClosed) {
+                let error = format!("the breaker is {state}, and only a forced state can be released");
+                return Err(Refusal::new(StatusCode::CONFLICT, error));
+            }
+            breaker.release();
+        }
+        Action::Reset => {
+            breaker.reset();
+            return Ok(Some(Cause::Reset));
+        }
+        Action::Reconfigure => {
+            breaker.reconfigure(config).map_err(|error| invalid(&error))?;
+            return Ok(None);
         }
     }
-    Ok(())
+    Ok(Some(Cause::Manual))
+}
+
+fn perform_in_fleet(core: &Core, act: &FleetAct<'_>) -> Result<(), Refusal> {
+    let fleet = core.sources.fleet_of(act.registry, act.name);
+    let error = "this breaker has joined no fleet of the console";
+    let fleet = fleet.ok_or_else(|| Refusal::new(StatusCode::CONFLICT, error))?;
+    fleet.perform(act).map_err(|error| match error {
+        FleetError::Invalid(error) => bad(error),
+        FleetError::NoOrder(error) => Refusal::new(StatusCode::CONFLICT, error),
+        FleetError::Unreachable(error) => Refusal::new(StatusCode::BAD_GATEWAY, error),
+    })
 }
 
 impl ActRequest {
@@ -142,6 +214,13 @@ impl ActRequest {
             let error = format!("a reason is needed, of at most {LONGEST_REASON} bytes");
             return Err(Refusal { field: Some("reason"), ..bad(error) });
         }
+        let scope = match take_text(&mut object, "scope")?.as_deref() {
+            None | Some("process") => Scope::Process,
+            Some("fleet") => Scope::Fleet,
+            Some(scope) => return Err(bad(format!("`scope` is {scope:?}, allowed are process, fleet"))),
+        };
+        let lasts = take_text(&mut object, "for")?.filter(|text| !text.trim().is_empty());
+        let lasts = lasts.map(|text| read_lasts(action, &text)).transpose()?;
         let (registry, name) = (take_text(&mut object, "registry")?, take_text(&mut object, "name")?);
         let settings = match object.remove("settings") {
             None | Some(Value::Null) => Vec::new(),
@@ -152,8 +231,20 @@ impl ActRequest {
         };
         match object.keys().next() {
             Some(unknown) => Err(bad(format!("unknown member {unknown:?}"))),
-            None => Ok(ActRequest { action, registry, name, reason, settings }),
+            None => Ok(ActRequest { action, scope, lasts, registry, name, reason, settings }),
         }
+    }
+}
+
+/// How long a forced state lasts.
+fn read_lasts(action: Action, text: &str) -> Result<Duration, Refusal> {
+    let refuse = |error: String| Err(Refusal { field: Some("for"), ..bad(error) });
+    if !matches!(action, Action::ForceOpen | Action::ForceClosed) {
+        return refuse("`for` goes with force_open and force_closed only".into());
+    }
+    match settings::duration(text) {
+        Some(lasts) if (SHORTEST_HOLD..=LONGEST_HOLD).contains(&lasts) => Ok(lasts),
+        _ => refuse(format!("`for` is {text:?}, allowed is 1s to 30d, such as 30m or 1h 30m")),
     }
 }
 

@@ -52,7 +52,7 @@ where
     if path == "api/act" {
         method_is(parts, &[Method::POST])?;
         guard::write(parts, &core.origins)?;
-        return act::act(core, &access, body).await;
+        return act::act(core, access, body).await;
     }
     method_is(parts, &[Method::GET, Method::HEAD])?;
     if let Some(asset) = assets::find(path) {

@@ -168,7 +168,7 @@ impl Sent {
         let mut former = std::mem::take(&mut self.rows);
         let mut changed = Vec::new();
         for (group, tracked) in rows {
-            let row = json::breaker(group.registry.as_deref(), tracked);
+            let row = json::breaker(recorder, group.registry.as_deref(), tracked);
             let mut difference = if let Some(former) = former.remove(&tracked.id) {
                 json::difference(&former, &row)
             } else {
@@ -207,7 +207,7 @@ impl Sent {
             *self = Sent { breaker, ..Sent::default() };
             object = view::whole(core, recorder, access, group, tracked, namesakes);
         }
-        let facts = view::facts(group, tracked, namesakes);
+        let facts = view::facts(recorder, group, tracked, namesakes);
         let former = self.rows.insert(tracked.id, facts.clone());
         if let Some(former) = former {
             object.insert("breaker".into(), json::difference(&former, &facts).into());

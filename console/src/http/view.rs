@@ -46,7 +46,7 @@ pub(super) fn head(core: &Core, recorder: &Recorder, access: &Access) -> Object 
     head.insert("tick".into(), recorder.tick.into());
     head.insert("instance".into(), core.instance.as_str().into());
     head.insert("version".into(), env!("CARGO_PKG_VERSION").into());
-    head.insert("access".into(), json::access(access));
+    head.insert("access".into(), json::access(access, !core.sources.fleets.is_empty()));
     head
 }
 
@@ -57,13 +57,16 @@ pub(super) fn overview(core: &Core, access: &Access, query: &Query) -> Value {
     let Rows { matched, rows } = rows(&recorder, query);
     object.insert("matched".into(), matched.into());
     object.insert("offset".into(), query.offset.into());
-    object.insert("breakers".into(), rows.iter().map(|(group, tracked)| Value::from(row(group, tracked))).collect());
+    object.insert(
+        "breakers".into(),
+        rows.iter().map(|(group, tracked)| Value::from(row(&recorder, group, tracked))).collect(),
+    );
     object.into()
 }
 
 /// A breaker with the sparklines of its last minute.
-fn row(group: &Group, tracked: &Tracked) -> Object {
-    let mut row = json::breaker(group.registry.as_deref(), tracked);
+fn row(recorder: &Recorder, group: &Group, tracked: &Tracked) -> Object {
+    let mut row = json::breaker(recorder, group.registry.as_deref(), tracked);
     row.extend(sparkline(tracked).map(|sparkline| ("sparkline".to_owned(), sparkline)));
     row
 }
@@ -81,8 +84,8 @@ pub(super) fn one<'a>(recorder: &'a Recorder, query: &'a Query) -> Option<(&'a G
 }
 
 /// A breaker with all that is known of it, but for its history.
-pub(super) fn facts(group: &Group, tracked: &Tracked, namesakes: usize) -> Object {
-    let mut object = json::breaker(group.registry.as_deref(), tracked);
+pub(super) fn facts(recorder: &Recorder, group: &Group, tracked: &Tracked, namesakes: usize) -> Object {
+    let mut object = json::breaker(recorder, group.registry.as_deref(), tracked);
     object.insert("totals".into(), json::totals(tracked));
     object.extend(json::shadow(tracked).map(|shadow| ("shadow".to_owned(), shadow)));
     object.insert("namesakes".into(), (namesakes - 1).into());
@@ -117,7 +120,7 @@ pub(super) fn whole(
     namesakes: usize,
 ) -> Object {
     let mut object = head(core, recorder, access);
-    let mut facts = facts(group, tracked, namesakes);
+    let mut facts = facts(recorder, group, tracked, namesakes);
     facts.extend(sparkline(tracked).map(|sparkline| ("sparkline".to_owned(), sparkline)));
     object.insert("breaker".into(), facts.into());
     if let Some(series) = &tracked.series {

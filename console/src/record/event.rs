@@ -1,8 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tripcoil::{Cause, State, Transition, WindowMetrics};
 
 use crate::access::Action;
+use crate::audit::Scope;
+use crate::fleet::FleetNote;
 
 /// What happened to a breaker.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Event {
 pub(crate) enum What {
     Changed(Change),
     Acted(Arc<Act>),
+    /// What the breaker's fleet says.
+    Fleet(Arc<FleetNote>),
 }
 
 /// A change of state, or several that lay between two samples.
@@ -68,5 +73,7 @@ impl Change {
 pub(crate) struct Act {
     pub(crate) actor: String,
     pub(crate) action: Action,
+    pub(crate) scope: Scope,
+    pub(crate) lasts: Option<Duration>,
     pub(crate) reason: String,
 }

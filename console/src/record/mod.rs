@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tripcoil::{Cause, Config, Metrics, Name, RegistryMetrics, State};
 
 use crate::clock::millis;
+use crate::fleet::{FleetNews, FleetSeen, Look};
 use crate::journal::Entry;
 pub(crate) use event::{Act, Change, Event, What};
 pub(crate) use rules::{Rule, rules};
@@ -45,6 +46,10 @@ pub(crate) struct Sample {
     /// The groups that could not be read.
     pub(crate) unreadable: Vec<usize>,
     pub(crate) registries: Vec<Option<RegistryMetrics>>,
+    /// Of each fleet what it shows, and what has happened to its breakers.
+    pub(crate) fleets: Vec<(Look, Vec<FleetNews>)>,
+    /// The addresses of the breakers that are forced until a time, and that time.
+    pub(crate) holds: Vec<(usize, u64)>,
 }
 
 /// The breakers of a registry, or those that are in none.
@@ -92,6 +97,7 @@ impl Group {
 
 pub(crate) struct Recorder {
     pub(crate) groups: Vec<Group>,
+    pub(crate) fleets: Vec<FleetSeen>,
     /// Every breaker by group and address, the worst first.
     pub(crate) order: Vec<(usize, usize)>,
     /// The samples that looked at the counts.
@@ -124,10 +130,15 @@ impl Numbers {
 
 impl Recorder {
     /// The series take at most `history_limit` bytes.
-    pub(crate) fn new(registries: impl Iterator<Item = Arc<str>>, history_limit: usize) -> Self {
+    pub(crate) fn new(
+        registries: impl Iterator<Item = Arc<str>>,
+        fleets: Vec<FleetSeen>,
+        history_limit: usize,
+    ) -> Self {
         let groups = std::iter::once(None).chain(registries.map(Some)).map(Group::new).collect();
         Recorder {
             groups,
+            fleets,
             order: Vec::new(),
             tick: 0,
             now_ms: 0,
@@ -162,7 +173,9 @@ impl Recorder {
             sum.rejected += delta.rejected;
         }
         self.forget(&sample.unreadable);
+        self.note_holds(&sample.holds);
         self.read_journal(sample.journal);
+        self.read_fleets(sample.fleets);
         self.record_unobserved_changes();
         self.share_series();
         if let Some(elapsed) = sample.elapsed {
@@ -207,6 +220,19 @@ impl Recorder {
         delta
     }
 
+    fn note_holds(&mut self, holds: &[(usize, u64)]) {
+        for group in &mut self.groups {
+            for tracked in group.tracked.values_mut() {
+                tracked.hold_ends_ms = None;
+            }
+            for (address, ends_ms) in holds {
+                if let Some(tracked) = group.tracked.get_mut(address) {
+                    tracked.hold_ends_ms = Some(*ends_ms);
+                }
+            }
+        }
+    }
+
     /// Drops what is no longer there.
     fn forget(&mut self, unreadable: &[usize]) {
         for (index, group) in self.groups.iter_mut().enumerate() {
@@ -233,6 +259,32 @@ impl Recorder {
             let Some(tracked) = group.tracked.get_mut(&address) else { continue };
             let number = self.numbers.event();
             self.series += tracked.record_transition(&transition, millis(at), number, self.series < self.most_series);
+        }
+    }
+
+    /// Takes over what the fleets show, and records what has happened to their breakers.
+    fn read_fleets(&mut self, fleets: Vec<(Look, Vec<FleetNews>)>) {
+        for (index, (look, news)) in fleets.into_iter().enumerate() {
+            self.fleets[index].take(look, self.now_ms);
+            for news in news {
+                self.record_news(index, &news);
+            }
+        }
+    }
+
+    fn record_news(&mut self, fleet: usize, news: &FleetNews) {
+        let fleet = &self.fleets[fleet];
+        for group in &mut self.groups {
+            let registry = group.registry.clone();
+            let Some(name) = news.name_in(registry.as_deref()) else { continue };
+            if !fleet.source.has_joined(registry.as_deref(), name) {
+                continue;
+            }
+            for tracked in group.tracked.values_mut().filter(|tracked| *tracked.metrics.name == *name) {
+                let number = self.numbers.event();
+                let event = Event { number, at_ms: news.at_ms, what: What::Fleet(news.note.clone()) };
+                self.series += tracked.push(event, self.series < self.most_series);
+            }
         }
     }
 

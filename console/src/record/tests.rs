@@ -22,7 +22,7 @@ impl Watched {
         let journal = Journal::new();
         let breaker = |name: &&'static str| CircuitBreaker::builder(*name).error_threshold(2).build().unwrap();
         Watched {
-            recorder: Recorder::new([Arc::from("hosts")].into_iter(), history_limit),
+            recorder: Recorder::new([Arc::from("hosts")].into_iter(), Vec::new(), history_limit),
             breakers: names.iter().map(breaker).collect(),
             journal,
             now_ms: START,
@@ -63,6 +63,8 @@ impl Watched {
             journal: journal.collect(),
             unreadable: Vec::new(),
             registries: vec![None],
+            fleets: Vec::new(),
+            holds: Vec::new(),
         });
     }
 
@@ -74,7 +76,7 @@ impl Watched {
         let events = self.of(name).series.as_ref().unwrap().events();
         let change = |event: &Event| match &event.what {
             What::Changed(change) => Some((change.from, change.to, change.cause, change.changes)),
-            What::Acted(_) => None,
+            What::Acted(_) | What::Fleet(_) => None,
         };
         events.filter_map(change).collect()
     }
@@ -259,6 +261,8 @@ fn a_breaker_that_is_gone_is_forgotten_and_an_unreadable_registry_keeps_what_was
         journal: Vec::new(),
         unreadable,
         registries: vec![None],
+        fleets: Vec::new(),
+        holds: Vec::new(),
     };
     watched.recorder.merge(sample(vec![1]));
     watched.recorder.merge(sample(vec![1]));

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tripcoil::{Cause, Config, Metrics, State, Transition};
+use tripcoil::{Cause, Config, LastError, Metrics, State, Transition};
 
 use super::event::{Change, Event, What};
 use super::rules::Thresholds;
@@ -41,6 +41,8 @@ pub(crate) struct Tracked {
     pub(crate) cause: Option<Cause>,
     pub(crate) retry_at_ms: Option<u64>,
     pub(crate) error_seen_ms: Option<u64>,
+    /// When an operator's hold ends by itself.
+    pub(crate) hold_ends_ms: Option<u64>,
     /// The changes of state that have been recorded, and the state they ended in.
     pub(super) sequence: u64,
     recorded_state: State,
@@ -49,6 +51,11 @@ pub(crate) struct Tracked {
     /// The tick of its last call.
     pub(super) active: u64,
     pub(crate) series: Option<Box<Series>>,
+}
+
+/// Whether it is the same error, seen later.
+fn is_same_error(one: &LastError, other: &LastError) -> bool {
+    (one.type_name, one.at, &one.message) == (other.type_name, other.at, &other.message)
 }
 
 impl Tracked {
@@ -67,6 +74,7 @@ impl Tracked {
             cause: None,
             retry_at_ms: None,
             error_seen_ms: metrics.last_error.as_ref().filter(|_| is_new).map(|_| now_ms),
+            hold_ends_ms: None,
             sequence: if is_new { 0 } else { metrics.transition_count },
             recorded_state: if is_new { State::Closed } else { metrics.state },
             manual: None,
@@ -90,9 +98,13 @@ impl Tracked {
 
     /// Takes over what a sample found.
     pub(super) fn take(&mut self, metrics: &Metrics, now_ms: u64) {
-        if metrics.last_error != self.metrics.last_error {
-            self.error_seen_ms = metrics.last_error.as_ref().map(|_| now_ms);
-        }
+        self.error_seen_ms = metrics.last_error.as_ref().and_then(|error| {
+            let is_known = self.metrics.last_error.as_ref().is_some_and(|known| is_same_error(known, error));
+            let by_clock =
+                error.ago.map(|ago| now_ms.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));
+            // A clock that is asked anew with each sample would flicker.
+            self.error_seen_ms.filter(|_| is_known).or(by_clock).or((!is_known).then_some(now_ms))
+        });
         self.retry_at_ms = metrics.retry_after.map(|left| {
             let retry_at = now_ms.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
             // It is computed anew from two clocks with each sample, and should not flicker.
@@ -170,7 +182,7 @@ impl Tracked {
         if is_first {
             let before = match &event.what {
                 What::Changed(change) => change.from,
-                What::Acted(_) => self.metrics.state,
+                What::Acted(_) | What::Fleet(_) => self.metrics.state,
             };
             self.series = Some(Box::new(Series::new(event.at_ms, before)));
         }

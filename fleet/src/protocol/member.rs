@@ -348,6 +348,9 @@ impl Member {
         if view.version > self.view.version {
             self.know(now, view);
             self.settle(now, sight, out);
+        } else if view.version == self.view.version {
+            // A vote below the quorum changes nothing else; people are shown it.
+            self.view.votes = view.votes;
         }
     }
 
