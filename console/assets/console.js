@@ -5,16 +5,19 @@ const ORDER = ["open", "half_open", "forced_open", "forced_closed", "closed"];
 const CAUSES = {
 	error_threshold: "too many errors in a row", error_rate: "error rate too high", slow_call_rate: "too many slow calls",
 	tripped: "the dependency asked for a pause", probe_failed: "a probe failed", success_threshold: "probes succeeded",
-	reset_timeout: "reset timeout over", manual: "by hand", reset: "reset",
+	reset_timeout: "reset timeout over", manual: "by hand", reset: "reset", drop_rate: "too many dropped calls",
+	recovered: "all steps of the recovery passed", disabled: "switched off", enabled: "switched on", remote: "by its fleet or a control plane",
 };
-const RULES = { error_threshold: "errors in a row", error_rate: "errors", slow_call_rate: "slow calls" };
+const RULES = { error_threshold: "errors in a row", error_rate: "errors", slow_call_rate: "slow calls", drop_rate: "drops" };
 const ACTIONS = {
-	force_open: ["Force open", "Rejects every call until somebody releases it."],
-	force_closed: ["Force closed", "Admits every call, whatever fails, until somebody releases it."],
-	release: ["Release", "Forced open becomes half-open, and probes decide. Forced closed becomes closed."],
+	force_open: ["Force open", "Rejects every call until somebody releases it, or its time is over."],
+	force_closed: ["Force closed", "Admits every call, whatever fails, until somebody releases it, or its time is over."],
+	release: ["Release", "Ends the forced state. With a recovery, a growing share of the calls passes; without one, all do."],
 	reset: ["Reset", "Closes the breaker now and clears its counts."],
 	reconfigure: ["Reconfigure", "Changes the settings from now on. State and counts stay."],
 };
+
+const STANDINGS = { local: "Its own rules decide", held: "Held open by the fleet", probing: "This process probes for the fleet", ordered: "An order for the fleet holds it", forced_here: "Forced in this process only, which comes before the fleet" };
 
 const $ = (id) => document.getElementById(id);
 const api = (path, query = {}) => {
@@ -59,6 +62,15 @@ let ahead = 0;
 const now = () => Date.now() + ahead;
 const since = (row) => `${row.since_is_known ? "" : "at least "}${span(now() - row.since)}`;
 const retry = (row) => (row.retry_at === undefined ? "" : row.retry_at > now() ? span(row.retry_at - now()) : "now");
+const left = (ends) => (ends === undefined ? "until released" : `for ${span(ends - now())} more`);
+const given = (order) => `${order.by}: ${order.because || "no reason given"}, ${left(order.ends_at)}`;
+const fleeting = ({ fleet, hold_ends_at: ends }) => {
+	if (ends !== undefined) return left(ends);
+	if (!fleet) return "";
+	if (fleet.standing === "ordered" && fleet.order) return `fleet: ${given(fleet.order)}`;
+	if (fleet.standing === "local") return fleet.votes ? `fleet: ${fleet.votes} of ${fleet.votes_needed} votes` : "";
+	return fleet.prober ? `fleet: ${fleet.prober} probes` : STANDINGS[fleet.standing].toLowerCase();
+};
 const told = ({ type, message }) => (message ? (type === "failure" ? message : `${type}: ${message}`) : type);
 const failure = ({ state, last_error: error }) => error && `${state === "closed" && error.seen_at ? `last error ${span(now() - error.seen_at)} ago: ` : ""}${told(error).replace(/[\w$]+::/g, "")}`;
 
@@ -87,7 +99,7 @@ let access = { actor: null, actions: [] };
 
 // Live
 
-let source, heard = 0, lost = 0, waiting, version, instance, wanted;
+let source, heard = 0, failures = 0, waiting, version, instance, wanted;
 
 function subscribe(query) {
 	clearTimeout(waiting);
@@ -100,7 +112,7 @@ function subscribe(query) {
 			if (mine !== source) return;
 			const message = JSON.parse(event.data);
 			heard = Date.now();
-			lost = 0;
+			failures = 0;
 			ahead = message.at - heard;
 			if (message.instance) {
 				if (version && version !== message.version) return location.reload();
@@ -125,7 +137,7 @@ async function again() {
 	const answer = await fetch(api("breakers", { limit: 1 })).catch(() => null);
 	if (mine !== source) return;
 	if (answer?.status === 403) banner("You may no longer see this console.");
-	waiting = setTimeout(() => subscribe(wanted), Math.min(15000, 1000 * 2 ** lost++));
+	waiting = setTimeout(() => subscribe(wanted), Math.min(15000, 1000 * 2 ** failures++));
 }
 
 function live(is) {
@@ -261,7 +273,8 @@ function chips(states, sum) {
 function registries(list) {
 	const shown = here.q || here.state ? [] : list.filter(({ name }) => here.registry === undefined || here.registry === name);
 	if ($("registries").contains(document.activeElement)) return;
-	$("registries").replaceChildren(...shown.map((registry) => {
+	const fleets = here.q || here.state || here.registry !== undefined ? [] : summary.fleets ?? [];
+	$("registries").replaceChildren(...fleets.map(fleetCard), ...shown.map((registry) => {
 		const parts = ORDER.filter((state) => registry.states[state]);
 		const stack = parts.map((state) => {
 			const part = h(`i.${state}`);
@@ -281,6 +294,19 @@ function registries(list) {
 			registry.worst.length > 0 && h("ul.worst", { "aria-label": "Worst" }, ...registry.worst.map(({ name, state }) =>
 				h("li", h(`span.st.${state}`, { title: STATES[state] }, glyph(state)), h("a", { href: link({ registry: registry.name, name }) }, short(name))))));
 	}));
+}
+
+const lost = ({ is_connected: is, since }) => (is ? "" : `store lost for ${span(now() - since)}`);
+function fleetCard(fleet) {
+	const { name, members, held, probing, store_error: error, order_count: count, orders } = fleet;
+	const gone = lost(fleet);
+	return h("section.card.fleet", { "aria-label": `Fleet ${short(name)}` },
+		h("header", h("b", `Fleet ${short(name)}`), h(`span.${gone ? "open" : "closed"}`, gone || "connected")),
+		h("p", `${plural(members, "member")} · ${held} held open · ${probing} probed here · ${plural(count, "order")}`),
+		gone && h("p.error", `Each process decides by itself. ${short(error ?? "", 300)}`),
+		count > 0 && h("ul.worst", { "aria-label": "Orders" }, ...orders.slice(0, 4).map((order) => h("li",
+			h(`span.st.${order.action.replace("force_", "forced_")}`, glyph(order.action.replace("force_", "forced_"))),
+			h("a", { href: link(order) }, short(order.name, 60)), h("span.soft", short(given(order), 120))))));
 }
 
 function scope() {
@@ -359,7 +385,7 @@ function rowOf(row) {
 		element.style.transform = `translateY(${index * height}px)`;
 		put(element, { "aria-rowindex": index + 2 });
 		if (shown !== row.state) state.replaceChildren(status((shown = row.state)));
-		const facts = [row.registry && short(row.registry, 40), row.state !== "closed" || row.cause ? since(row) : "", CAUSES[row.cause], failure(row)];
+		const facts = [row.registry && short(row.registry, 40), row.state !== "closed" || row.cause ? since(row) : "", CAUSES[row.cause], fleeting(row), failure(row)];
 		write(sub, short(facts.filter(Boolean).join(" · "), 240));
 		const worst = row.rules?.reduce((one, other) => (other.pressure > one.pressure ? other : one));
 		bar.hidden = !worst;
@@ -425,7 +451,7 @@ function frame() {
 	timeline = new Timeline((text) => write(readout, text));
 	parts = {
 		state: h("div"), lead: h("p.lead"), error: h("p.lead.soft"), acts: h("div.acts"),
-		tiles: h("div.grid"), near: h("section.card"), shadow: h("p.card"), events: h("tbody"), none: h("p.soft"),
+		tiles: h("div.grid"), near: h("section.card"), shadow: h("p.card"), fleet: h("section.card.fleet"), events: h("tbody"), none: h("p.soft"),
 	};
 	const legend = Object.entries({ ok: "succeeded", bad: "failed", meh: "ignored or dropped", rej: "rejected" }).map(([kind, text]) => h("span", h(`i.c-${kind}`), text));
 	const rows = settings.map(({ name, value, default: usual }) => h("tr", { class: value !== undefined && value !== usual.split(/[,;]/)[0] ? "differs" : "" }, h("td", h("code", name)), h("td", value ?? "–"), h("td.soft", usual)));
@@ -437,7 +463,7 @@ function frame() {
 			readout, h("div.legend", ...legend)),
 		h("div.two",
 			h("section.card", h("h2", "Events"), h("div.scroll", { tabindex: "0", "aria-label": "Events" }, h("table", parts.events)), parts.none),
-			h("div", parts.shadow, parts.near, h("section.card", h("h2", "Settings"), h("table",
+			h("div", parts.fleet, parts.shadow, parts.near, h("section.card", h("h2", "Settings"), h("table",
 				h("thead", h("tr", h("th", "Setting"), h("th", "In force"), h("th", "Default"))), h("tbody", ...rows))))));
 }
 
@@ -459,6 +485,7 @@ function show() {
 		succeeded: rate(totals.success), failed: rate(totals.error), rejected: rate(totals.rejected), slow: rate(totals.slow), "ignored, dropped": rate(totals.ignored + totals.dropped),
 	});
 	rules(breaker);
+	inFleet(breaker);
 	events();
 	const { shadow } = breaker;
 	parts.shadow.hidden = !shadow;
@@ -471,10 +498,11 @@ function countdown() {
 	const { breaker } = detail;
 	const act = breaker.cause === "manual" && detail.events?.findLast(({ kind }) => kind === "act");
 	const cause = CAUSES[breaker.cause] ? `, because of: ${act ? `${act.actor}, ${act.reason}` : CAUSES[breaker.cause]}` : "";
-	const left = retry(breaker);
-	const next = left === "now" ? " The next call is a probe." : left ? ` Probes again in ${left}.` : "";
+	const wait = retry(breaker);
+	const next = wait === "now" ? " The next call is a probe." : wait ? ` Probes again in ${wait}.` : "";
 	const twins = breaker.namesakes ? ` ${plural(breaker.namesakes, "more breaker")} of this name: none can be acted on.` : "";
-	write(parts.lead, `${STATES[breaker.state]} for ${since(breaker)}${cause}.${next}${twins}`);
+	const ends = breaker.hold_ends_at === undefined ? "" : ` Held ${left(breaker.hold_ends_at)}.`;
+	write(parts.lead, `${STATES[breaker.state]} for ${since(breaker)}${cause}.${next}${ends}${twins}`);
 }
 setInterval(() => {
 	countdown();
@@ -498,6 +526,19 @@ function rules({ rules: list = [] }) {
 	}));
 }
 
+function inFleet({ fleet }) {
+	parts.fleet.hidden = !fleet;
+	if (!fleet) return;
+	const { name, standing, votes, votes_needed: needed, prober, generation, order, fleets_hold_ms: fleets, own_hold_ms: own } = fleet;
+	const state = detail.fleets?.find((one) => one.name === name);
+	const gone = state && lost(state);
+	parts.fleet.replaceChildren(h("h2", `Fleet ${short(name)}`), h("p", h("b", STANDINGS[standing]), order && `. ${given(order)}`),
+		prober !== undefined && h("p", `${prober} probes for all.`),
+		h("p.soft", `${plural(votes, "vote")}, ${needed} open it${generation ? `; re-opened ${generation} times` : ""}${state ? `; ${plural(state.members, "member")}` : ""}`),
+		own && h("p.soft", `It opens for ${span(fleets)} at first; this process would for ${span(own)}.`),
+		gone && h("p.error", `The ${gone}: this process decides by itself.`));
+}
+
 function events() {
 	const list = [...(detail.events ?? [])].sort((one, other) => other.at - one.at || other.number - one.number);
 	parts.none.hidden = list.length > 0;
@@ -505,9 +546,9 @@ function events() {
 	const key = list.map(({ number }) => number).join();
 	if (parts.key === key) return;
 	parts.key = key;
-	parts.events.replaceChildren(...list.map((event) => h("tr", h("td.when.soft", clock(event.at)), h("td", ...(event.kind === "act" ? acted(event) : changed(event))))));
+	parts.events.replaceChildren(...list.map((event) => h("tr", h("td.when.soft", clock(event.at)), h("td", ...(event.kind === "act" ? acted(event) : event.kind === "fleet" ? [event.text] : changed(event))))));
 }
-const acted = ({ action, actor, reason }) => [h("b", ACTIONS[action][0]), ` by ${actor}: ${reason}`];
+const acted = ({ action, actor, reason, scope, for_ms: ms }) => [h("b", ACTIONS[action][0]), ` by ${actor}${scope === "fleet" ? ", for the fleet" : ""}${ms ? `, for ${span(ms)}` : ""}: ${reason}`];
 function changed(event) {
 	const counts = [];
 	if (event.cause === undefined) counts.push(event.changes > 1 ? `${event.changes} changes between two looks` : "cause not observed");
@@ -520,7 +561,7 @@ function changed(event) {
 
 // Act
 
-async function ask(action, { registry, name }) {
+async function ask(action, { registry, name, fleet }) {
 	const [title, effect] = ACTIONS[action];
 	const dialog = $("dialog");
 	const error = h("p.error", { role: "alert" });
@@ -538,13 +579,25 @@ async function ask(action, { registry, name }) {
 			return h("div", h("label", { for: `set-${name}` }, h("code", name)), input, wrong);
 		}));
 	}
+	let lasts = "", where = "";
+	if (action.startsWith("force_")) {
+		const input = h("input", { id: "for", placeholder: "30m, 1h 30m; empty: until released", autocomplete: "off", "aria-describedby": "err-for" });
+		const wrong = h("p.error", { id: "err-for" });
+		fields.set("for", { input, wrong });
+		lasts = h("div", h("label", { for: "for" }, "For how long"), input, wrong);
+	}
+	if (fleet && action !== "reconfigure" && detail?.access.scopes.includes("fleet")) {
+		const pick = (value, text, checked) => h("label", h("input", { type: "radio", name: "scope", value, ...(checked && { checked: "" }) }), text);
+		const isOrders = action === "release" && fleet.standing === "ordered";
+		where = h("fieldset.pick", h("legend", "Where"), pick("process", "This process", !isOrders), pick("fleet", `All of the fleet ${short(fleet.name, 60)}`, isOrders));
+	}
 	const whom = name === undefined ? `all breakers of ${short(registry)}` : short(name, 300);
 	const note = action === "reconfigure" ? h("p.soft", "A field that is empty gets its default.") : "";
 	const form = h("form", { onsubmit: send }, h("h2", { id: "dialog-title" }, `${title}: ${whom}`), h("p", effect), note, grid,
-		h("label", { for: "reason" }, "Reason"), reason, error, h("div.end", button("Cancel", () => dialog.close()), submit));
+		where, h("label", { for: "reason" }, "Reason"), reason, lasts, error, h("div.end", button("Cancel", () => dialog.close()), submit));
 	dialog.replaceChildren(form);
 	dialog.showModal();
-	(fields.values().next().value?.input ?? reason).focus();
+	(grid ? fields.values().next().value.input : reason).focus();
 
 	async function send(event) {
 		event.preventDefault();
@@ -558,7 +611,7 @@ async function ask(action, { registry, name }) {
 		const answer = await fetch(api("act"), {
 			method: "POST",
 			headers: { "content-type": "application/json", "x-tripcoil-console": "1" },
-			body: JSON.stringify({ action, registry, name, reason: reason.value, settings: values }),
+			body: JSON.stringify({ action, registry, name, reason: reason.value, settings: values, for: fields.get("for")?.input.value, scope: form.querySelector(":checked")?.value }),
 		}).catch(() => null);
 		const said = await answer?.json().catch(() => ({}));
 		submit.disabled = false;

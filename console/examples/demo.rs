@@ -1,7 +1,7 @@
 //! A console over breakers that have a bad day.
 //!
 //! ```text
-//! cargo run -p tripcoil-console --example demo [-- [--port N] [--keys N] [--read-only] [--empty]]
+//! cargo run -p tripcoil-console --example demo [--features fleet] [-- [--port N] [--keys N] [--read-only] [--empty]]
 //! ```
 //!
 //! It prints an address to open, and runs until it is stopped. Nothing is called in truth: threads make up the outcomes.
@@ -70,6 +70,13 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         }
         let hosts = hosts(options.keys)?;
         console = console.breaker(&MAIL).registry(hosts.clone()).journal(&JOURNAL);
+        #[cfg(feature = "fleet")]
+        {
+            let fleet = fleet::members(&breakers)?;
+            console = console.fleet(&fleet[0]);
+            // They stay for as long as the process.
+            std::mem::forget(fleet);
+        }
         thread::spawn(move || call_services(&breakers));
         thread::spawn(move || call_hosts(&hosts));
     }
@@ -163,6 +170,58 @@ fn call_hosts(hosts: &Registry<String>) {
             let _ = hosts.call_sync(&host(key), || result);
         }
         thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A fleet of three processes, of which two are made up.
+#[cfg(feature = "fleet")]
+mod fleet {
+    use std::error::Error;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use tripcoil::{CircuitBreaker, Window};
+    use tripcoil_fleet::{By, Fleet, FleetBuilder, Memory};
+
+    /// The first is this process.
+    pub(super) fn members(breakers: &[Arc<CircuitBreaker>]) -> Result<Vec<Fleet>, Box<dyn Error>> {
+        let store = Memory::new();
+        let member = |pod: &str| -> FleetBuilder { Fleet::builder("shop").store(store.clone()).instance(pod) };
+        let here = member("pod-1").build()?;
+        for breaker in breakers {
+            here.join(breaker);
+        }
+        let mut fleet = vec![here];
+        for (number, pod) in (1_u8..).zip(["pod-2", "pod-3"]) {
+            let payments = CircuitBreaker::builder("payments")
+                .error_rate(0.5)
+                .window(Window::time(Duration::from_secs(20)))
+                .reset_timeout(Duration::from_secs(25));
+            let payments = Arc::new(payments.build()?);
+            let other = member(pod).build()?;
+            other.join(&payments);
+            fleet.push(other);
+            thread::spawn(move || call(&payments, number));
+        }
+        while !fleet[0].status().is_connected {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let by = By::new("ana").because("the provider counts its stock").for_(Duration::from_secs(7200));
+        fleet[0].force_closed("inventory", by)?;
+        Ok(fleet)
+    }
+
+    fn call(payments: &CircuitBreaker, number: u8) {
+        let (begun, mut random) = (Instant::now(), super::Random(u64::from(number)));
+        loop {
+            let second = begun.elapsed().as_secs();
+            for _ in 0..10 {
+                let Ok(permit) = payments.try_acquire() else { continue };
+                if random.share() < super::failing(0, second) { permit.failure() } else { permit.success() }
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 

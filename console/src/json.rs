@@ -47,7 +47,9 @@ pub(crate) fn breaker(recorder: &Recorder, registry: Option<&str>, tracked: &Tra
     if let Some(window) = metrics.window {
         let [calls, errors] = [window.calls, window.errors];
         let [slow, hanging] = [window.slow_calls, window.hanging_calls];
-        put("window", json!({"calls": calls, "errors": errors, "slow_calls": slow, "hanging_calls": hanging}));
+        let counts = json!({"calls": calls, "errors": errors, "slow_calls": slow, "hanging_calls": hanging,
+            "dropped_calls": window.dropped_calls});
+        put("window", counts);
     }
     let rules = rules(metrics, &tracked.thresholds);
     if !rules.is_empty() {

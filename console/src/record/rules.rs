@@ -8,18 +8,21 @@ pub(crate) struct Thresholds {
     pub(crate) errors: Option<u32>,
     pub(crate) error_rate: Option<f64>,
     pub(crate) slow_call_rate: Option<f64>,
+    pub(crate) drop_rate: Option<f64>,
     pub(crate) minimum_calls: u64,
 }
 
 impl Thresholds {
     /// Of the settings in force. What was not given follows from the others, as [`Builder`](tripcoil::Builder) says.
     pub(crate) fn of(config: &Config) -> Self {
+        // A drop rate stands beside the rule about errors.
         let has_rates = config.error_rate.is_some() || config.slow_call_rate.is_some();
         let fewest = config.window.and_then(calls_of).map_or(20, |calls| calls.min(20));
         Thresholds {
             errors: config.error_threshold.unwrap_or((!has_rates).then_some(5)),
             error_rate: config.error_rate,
             slow_call_rate: config.slow_call_rate,
+            drop_rate: config.drop_rate,
             minimum_calls: config.minimum_calls.map_or(fewest, u64::from),
         }
     }
@@ -67,6 +70,12 @@ pub(crate) fn rules(metrics: &Metrics, thresholds: &Thresholds) -> Vec<Rule> {
         let is_judged = window.calls + window.hanging_calls >= thresholds.minimum_calls.max(1);
         rules.push(Rule { name: "slow_call_rate", value: window.slow_call_rate(), threshold, is_judged });
     }
+    if let Some(threshold) = thresholds.drop_rate {
+        let with_drops = window.calls + window.dropped_calls;
+        let is_judged = with_drops >= thresholds.minimum_calls.max(1);
+        let value = if with_drops == 0 { 0.0 } else { window.dropped_calls as f64 / with_drops as f64 };
+        rules.push(Rule { name: "drop_rate", value, threshold, is_judged });
+    }
     rules
 }
 
@@ -106,5 +115,24 @@ mod tests {
         assert_eq!(pressures(), [0.0, 0.5]);
         breaker.force_open();
         assert!(pressures().is_empty());
+    }
+
+    #[test]
+    fn drops_count_beside_the_calls_that_settled() {
+        let breaker = CircuitBreaker::builder("replica")
+            .drop_rate(0.8)
+            .window(Window::calls(20))
+            .minimum_calls(4)
+            .build()
+            .unwrap();
+        let thresholds = Thresholds::of(&breaker.config());
+        for _ in 0..3 {
+            drop(breaker.try_acquire().unwrap());
+        }
+        breaker.try_acquire().unwrap().success();
+        breaker.try_acquire().unwrap().success();
+        let rules = rules(&breaker.metrics(), &thresholds);
+        assert_eq!(rules[0].name, "error_threshold");
+        assert_eq!(rules[1..], [Rule { name: "drop_rate", value: 0.6, threshold: 0.8, is_judged: true }]);
     }
 }

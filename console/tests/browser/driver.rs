@@ -115,10 +115,20 @@ pub(crate) async fn click(client: &Client, css: &str) {
     }
 }
 
+/// Writes into a field. As with [`click`], a stale one is searched again.
 pub(crate) async fn fill(client: &Client, css: &str, text: &str) {
-    let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap();
-    element.clear().await.unwrap();
-    element.send_keys(text).await.unwrap();
+    let begun = Instant::now();
+    loop {
+        let element = client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap();
+        let filled = match element.clear().await {
+            Ok(()) => element.send_keys(text).await,
+            Err(error) => Err(error),
+        };
+        match filled {
+            Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
+            filled => return filled.unwrap_or_else(|error| panic!("{css}: {error}")),
+        }
+    }
 }
 
 pub(crate) async fn text(client: &Client, css: &str) -> String {

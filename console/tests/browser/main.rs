@@ -11,7 +11,8 @@ use driver::{Screen, click, fill, script, text, until, until_here, until_row, wi
 use fantoccini::key::Key;
 use serde_json::json;
 use tripcoil::{CircuitBreaker, Registry, State};
-use tripcoil_console::{Access, Action, Audit, AuditOutcome, Console, Journal};
+use tripcoil_console::{Access, Action, Audit, AuditOutcome, Console, Journal, Scope};
+use tripcoil_fleet::{Fleet, Memory, Quorum};
 
 fn breaker(name: &str) -> Arc<CircuitBreaker> {
     Arc::new(CircuitBreaker::builder(name.to_owned()).build().unwrap())
@@ -85,7 +86,7 @@ async fn every_act_is_done_from_the_page_with_its_reason() {
         client.goto(&url).await.unwrap();
         for (action, state, shown) in [
             ("force_open", State::ForcedOpen, "Forced open"),
-            ("release", State::HalfOpen, "Half-open"),
+            ("release", State::Closed, "Closed"),
             ("force_closed", State::ForcedClosed, "Forced closed"),
             ("reset", State::Closed, "Closed"),
         ] {
@@ -145,6 +146,93 @@ async fn every_act_is_done_from_the_page_with_its_reason() {
         ]
     );
     serving.stop();
+}
+
+#[tokio::test]
+async fn a_fleet_is_shown_and_acted_on_from_the_page() {
+    let store = Memory::new();
+    let member = |name: &str| {
+        let builder = Fleet::builder("checkout").store(store.clone()).instance(name);
+        let fleet = builder.beat(Duration::from_millis(200)).quorum(Quorum::count(2)).build().unwrap();
+        let payments = breaker("payments");
+        fleet.join(&payments);
+        (fleet, payments)
+    };
+    let (fleet, payments) = member("pod-7");
+    let (_other, others) = member("pod-8");
+    let alone = breaker("alone");
+    let console = Console::new().breaker(payments.clone()).breaker(alone.clone()).fleet(&fleet);
+    let (console, audits) = audited(full(console));
+    let serving = console.serve("127.0.0.1:0").unwrap();
+    let url = serving.url();
+    let (here, memory) = (payments.clone(), store.clone());
+    with_browser(Screen::default(), |client| async move {
+        client.goto(&url).await.unwrap();
+        until(&client, "document.querySelector('.fleet')?.textContent.includes('2 members · 0 held open')").await;
+        assert!(text(&client, ".fleet header").await.contains("connected"));
+
+        client.goto(&format!("{url}#/breaker/payments")).await.unwrap();
+        click(&client, "[data-action=force_open]").await;
+        let scopes = "return [...document.querySelectorAll('.pick label')].map((label) => label.textContent).join()";
+        assert_eq!(script(&client, scopes).await, "This process,All of the fleet checkout");
+        assert_eq!(script(&client, "return document.querySelector('.pick :checked').value").await, "process");
+        click(&client, "[value=fleet]").await;
+        fill(&client, "#reason", "moving house").await;
+        fill(&client, "#for", "soon").await;
+        click(&client, "dialog [type=submit]").await;
+        until(&client, "document.getElementById('err-for')?.textContent.includes('allowed is 1s to 30d')").await;
+        fill(&client, "#for", "30m").await;
+        click(&client, "dialog [type=submit]").await;
+        until_here(|| here.state() == State::ForcedOpen && others.state() == State::ForcedOpen).await;
+        until(&client, "document.querySelector('#detail .fleet')?.textContent.includes('ana: moving house, for ')").await;
+        until(&client, "document.querySelector('tbody')?.textContent.includes('by ana, for the fleet, for 30 min')").await;
+
+        client.goto(&format!("{url}#/")).await.unwrap();
+        until(&client, "document.querySelector('.fleet .worst')?.textContent.includes('ana: moving house')").await;
+        let row = "[...document.querySelectorAll('.rows .row')].some((row) => row.textContent.includes('fleet: ana: moving house'))";
+        until(&client, row).await;
+        client.goto(&format!("{url}#/breaker/payments")).await.unwrap();
+        click(&client, "[data-action=release]").await;
+        assert_eq!(script(&client, "return document.querySelector('.pick :checked').value").await, "fleet");
+        fill(&client, "#reason", "moved").await;
+        click(&client, "dialog [type=submit]").await;
+        until_here(|| here.state() == State::Closed && others.state() == State::Closed).await;
+        until(&client, "!document.getElementById('dialog').open").await;
+
+        // A breaker that has not joined is of this process.
+        client.goto(&format!("{url}#/breaker/alone")).await.unwrap();
+        until(&client, "document.querySelector('h1')?.textContent === 'alone'").await;
+        click(&client, "[data-action=force_open]").await;
+        assert_eq!(script(&client, "return document.querySelectorAll('.pick').length").await, 0);
+        fill(&client, "#reason", "a short one").await;
+        fill(&client, "#for", "2s").await;
+        click(&client, "dialog [type=submit]").await;
+        until_here(|| alone.state() == State::ForcedOpen).await;
+        until(&client, "document.querySelector('.lead')?.textContent.includes('Held for ')").await;
+        until_here(|| alone.state() == State::Closed).await;
+        until(&client, "document.querySelector('tbody')?.textContent.includes('the hold has ended: a short one')").await;
+
+        // The outage of the fleet, and of its store.
+        client.goto(&format!("{url}#/breaker/payments")).await.unwrap();
+        let fail = |breaker: &CircuitBreaker| (0..5).for_each(|_| breaker.try_acquire().unwrap().failure());
+        fail(&here);
+        until(&client, "document.querySelector('#detail .fleet')?.textContent.includes('1 vote, 2 open it')").await;
+        fail(&others);
+        until(&client, "document.querySelector('#detail .fleet')?.textContent.includes('Held open by the fleet')").await;
+        until(&client, "document.querySelector('tbody')?.textContent.includes('the fleet holds `payments` open')").await;
+        memory.go_down();
+        client.goto(&format!("{url}#/")).await.unwrap();
+        until(&client, "document.querySelector('.fleet')?.textContent.includes('store lost for')").await;
+        until(&client, "document.querySelector('.fleet')?.textContent.includes('Each process decides by itself')").await;
+        memory.come_back();
+        until(&client, "document.querySelector('.fleet header')?.textContent.includes('connected')").await;
+    })
+    .await;
+    let audits = audits.lock().unwrap();
+    assert_eq!(audits[0].scope, Scope::Fleet);
+    assert!(matches!(audits[0].outcome, AuditOutcome::Done { .. }), "{}", audits[0]);
+    serving.stop();
+    drop(fleet);
 }
 
 #[tokio::test]
@@ -564,11 +652,17 @@ async fn pictures() {
         ("breaker", "#/breaker/payments", Screen::default()),
         ("breaker-dark", "#/breaker/payments", Screen { is_dark: true, ..Screen::default() }),
         ("breaker-phone", "#/breaker/payments", Screen { is_phone: true, ..Screen::default() }),
+        ("hold", "#/breaker/search", Screen::default()),
     ] {
         let (url, file) = (format!("{url}{place}"), format!("{folder}/{name}.png"));
         with_browser(screen, |client| async move {
             client.goto(&url).await.unwrap();
             until(&client, "document.querySelector('.rows .row, .chart .band')").await;
+            if name == "hold" {
+                click(&client, "[data-action=force_open]").await;
+                fill(&client, "#reason", "the provider moves house").await;
+                fill(&client, "#for", "30m").await;
+            }
             tokio::time::sleep(Duration::from_secs(2)).await;
             std::fs::write(file, client.screenshot().await.unwrap()).unwrap();
         })
