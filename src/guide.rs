@@ -12,6 +12,7 @@
 //! | [`testing`] | clocks that you move, paused time, injected breakers |
 //! | [`observability`] | observers, counts, metrics, tracing |
 //! | [`recovery`] | a growing share of the calls between the probes and the close |
+//! | [`operating`] | an outage from the first alert to the release, and what to do about each alert |
 //! | [`reconfiguration`] | new settings at run time, shadows, manual control |
 //! | [`proof`] | what is checked, and how to check it yourself |
 //! | [`design`] | the atomic word, memory ordering, costs, limits |
@@ -23,11 +24,13 @@ macro_rules! pages {
         $(
             $(#[doc = include_str!(concat!("guide/", $picture, ".md"))])*
             /// [choosing rules]: crate::guide::choosing_rules
+            /// [console]: https://docs.rs/tripcoil-console
             /// [compare]: crate::guide::compare
             /// [design]: crate::guide::design
             /// [errors]: crate::guide::errors
             /// [fleet]: crate::guide::fleet
             /// [observability]: crate::guide::observability
+            /// [operating]: crate::guide::operating
             /// [proof]: crate::guide::proof
             /// [recipes]: crate::guide::recipes
             /// [reconfiguration]: crate::guide::reconfiguration
@@ -42,6 +45,7 @@ macro_rules! pages {
             /// [`ConfigError`]: crate::ConfigError
             /// [`Dropped`]: crate::Dropped
             /// [`Dropped::FailureAfter`]: crate::Dropped::FailureAfter
+            /// [`Exporter`]: https://docs.rs/tripcoil/latest/tripcoil/struct.Exporter.html
             /// [`Metrics`]: crate::Metrics
             /// [`Outcome`]: crate::Outcome
             /// [`Outcome::Trip`]: crate::Outcome::Trip
@@ -91,6 +95,7 @@ pages! {
     recipes: "recipes.md";
     testing: "testing.md";
     observability: "observability.md";
+    operating: "operating.md", "operating/after.png", "operating/alert.png", "operating/breaker.png", "operating/hold.png", "operating/overview.png";
     reconfiguration: "reconfiguration.md";
     recovery: "recovery.md";
     proof: "proof.md";

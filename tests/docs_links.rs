@@ -23,6 +23,11 @@ fn is_a_package() -> bool {
     !root().join(".ci").exists()
 }
 
+/// A page that `.ci/embed-pictures` writes.
+fn is_embedded(name: &str) -> bool {
+    name.ends_with(".svg.md") || name.ends_with(".png.md")
+}
+
 /// Every Markdown page but those of built things, by its path below the root.
 fn pages() -> Vec<PathBuf> {
     fn walk(folder: &Path, pages: &mut Vec<PathBuf>) {
@@ -32,7 +37,7 @@ fn pages() -> Vec<PathBuf> {
             let is_hidden = name.starts_with('.') && name != ".github";
             if path.is_dir() && !is_hidden && !name.starts_with("target") {
                 walk(&path, pages);
-            } else if path.extension().is_some_and(|extension| extension == "md") && !name.ends_with(".svg.md") {
+            } else if path.extension().is_some_and(|extension| extension == "md") && !is_embedded(name) {
                 pages.push(path);
             }
         }
@@ -178,15 +183,17 @@ fn the_documentation_embeds_the_pictures_as_they_are() {
     assert!(pictures.len() >= 2, "{pictures:?}");
     for name in pictures {
         let embedded = read(format!("src/guide/{name}.md"));
-        let picture = base64(read(format!("docs/{name}")).as_bytes());
-        let expected = format!("[{name}]: data:image/svg+xml;base64,{picture}\n");
+        let picture = base64(&fs::read(root().join(format!("docs/{name}"))).unwrap());
+        let media_type = if name.ends_with("svg") { "image/svg+xml" } else { "image/png" };
+        let expected = format!("[{name}]: data:{media_type};base64,{picture}\n");
         assert!(embedded == expected, "docs/{name} has changed: run .ci/embed-pictures");
     }
 }
 
 /// The names of pictures in a source.
 fn pictures(source: &str) -> impl Iterator<Item = &str> {
-    source.split('"').filter(|part| Path::new(part).extension().is_some_and(|extension| extension == "svg"))
+    let is_picture = |part: &&str| Path::new(part).extension().is_some_and(|kind| kind == "svg" || kind == "png");
+    source.split('"').filter(is_picture)
 }
 
 fn base64(bytes: &[u8]) -> String {

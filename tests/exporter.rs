@@ -140,6 +140,7 @@ fn everything_that_was_counted_is_published() {
         ("calls_total{name=db,outcome=ignored}", 1),
         ("calls_total{name=db,outcome=rejected}", 2),
         ("calls_total{name=db,outcome=success}", 2),
+        ("hanging_calls{name=db}", 0),
         ("slow_calls_total{name=db}", 1),
         ("state{name=db,state=closed}", 0),
         ("state{name=db,state=forced_closed}", 0),
@@ -192,10 +193,12 @@ fn every_metric_is_described_whenever_the_recorder_came() {
     let page = Page::default();
     metrics::with_local_recorder(&page, || exporter.publish());
     let mut described = page.described.lock().unwrap().clone();
+    described.retain(|name| !name.starts_with("circuit_breaker_registry_"));
     described.sort();
     let expected = [
         "active_calls",
         "calls_total",
+        "hanging_calls",
         "shadow_rejections_total",
         "shadow_state",
         "shadow_transitions_total",
@@ -492,4 +495,68 @@ mod registries {
         assert_eq!(successes, 50);
         assert!(series.keys().any(|text| text.contains("other")));
     }
+
+    /// The series of registries.
+    fn registries(exporter: &Exporter) -> Vec<(String, u64)> {
+        let page = published(exporter).into_iter();
+        page.filter_map(|(series, value)| Some((series.strip_prefix("registry_")?.to_owned(), value))).collect()
+    }
+
+    #[test]
+    fn a_registry_has_series_of_its_own_which_go_on_when_another_one_of_its_name_begins() {
+        let exporter = Exporter::new();
+        for round in 1..=2 {
+            let template = CircuitBreaker::builder("hosts").error_threshold(1);
+            let hosts: Registry<u32> = Registry::builder(template).capacity(2).max_open_share(0.5).build().unwrap();
+            let hosts = Arc::new(hosts);
+            exporter.add_registry(&hosts);
+            hosts.call_sync(&1, || Err::<(), _>("down")).unwrap_err();
+            hosts.call_sync(&2, || Err::<(), _>("down")).unwrap_err(); // is suppressed: one of two is open already
+            hosts.call_sync(&3, || Ok::<_, ()>(())).unwrap(); // evicts 2, which is closed
+            let held = [hosts.get(&3), hosts.get(&1)];
+            hosts.call_sync(&4, || Ok::<_, ()>(())).unwrap(); // finds no room
+            drop(held);
+            hosts.get(&3).force_closed();
+            hosts.call_sync(&5, || Ok::<_, ()>(())).unwrap(); // evicts 1, which is open
+            let expected = [
+                ("breakers{registry=hosts}", 2),
+                ("evictions_total{registry=hosts,state=closed}", round),
+                ("evictions_total{registry=hosts,state=open}", round),
+                ("suppressed_openings_total{registry=hosts}", round),
+                ("unlisted_total{registry=hosts}", round),
+            ];
+            for _ in 0..2 {
+                assert_eq!(registries(&exporter), expected.map(|(series, value)| (series.to_owned(), value)));
+            }
+        }
+        assert_eq!(registries(&exporter)[0], ("breakers{registry=hosts}".to_owned(), 0));
+    }
+
+    #[test]
+    fn names_of_registries_are_bounded_too() {
+        let exporter = Exporter::with_max_names(1);
+        let registries_of = ["a", "b", "c"].map(|name| Arc::new(Registry::<u32>::new(name)));
+        for registry in &registries_of {
+            exporter.add_registry(registry);
+            registry.get(&7);
+        }
+        let breakers: Vec<_> =
+            registries(&exporter).into_iter().filter(|(series, _)| series.starts_with("breakers")).collect();
+        let expected = [("breakers{registry=a}", 1), ("breakers{registry=other}", 2)];
+        assert_eq!(breakers, expected.map(|(series, value)| (series.to_owned(), value)));
+    }
+}
+
+#[test]
+fn calls_that_hang_are_published() {
+    let clock = tripcoil::clock::ManualClock::new();
+    let exporter = Exporter::new();
+    let builder = CircuitBreaker::builder("db").slow_call_rate(1.0).slow_call_duration(SECOND).clock(clock.clone());
+    let breaker = Arc::new(builder.build().unwrap());
+    exporter.add(&breaker);
+    let hangs = admitted(&breaker);
+    clock.advance(SECOND * 2);
+    assert_eq!(published(&exporter)["hanging_calls{name=db}"], 1);
+    hangs.success();
+    assert_eq!(published(&exporter)["hanging_calls{name=db}"], 0);
 }

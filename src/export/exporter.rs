@@ -6,6 +6,8 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use super::fleet::{FleetMetrics, FleetSeries, FleetTable};
+#[cfg(feature = "registry")]
+use super::registry_series::RegistrySeries;
 use super::series::{Series, SeriesTable};
 use super::source::Source;
 
@@ -29,11 +31,17 @@ use crate::transition::Transition;
 /// | `circuit_breaker_transitions_total` | `circuit_breaker.transitions` | `name`, `from`, `to` | counter: changes of state that an [`observer`](Self::observer) received |
 /// | `circuit_breaker_state` | `circuit_breaker.state` | `name`, `state` | 1 for the current state and 0 for the others; if several breakers have the same name, how many are in each state |
 /// | `circuit_breaker_active_calls` | `circuit_breaker.active_calls` | `name` | calls in flight |
+/// | `circuit_breaker_hanging_calls` | `circuit_breaker.hanging_calls` | `name` | [hanging calls](crate::WindowMetrics::hanging_calls) |
 /// | `circuit_breaker_shadow_rejections_total` | `circuit_breaker.shadow.rejections` | `name`, `outcome` | counter: calls that a [shadow](CircuitBreaker::shadow) would have rejected, by how they ended |
 /// | `circuit_breaker_shadow_transitions_total` | `circuit_breaker.shadow.transitions` | `name`, `cause` | counter: changes of state that a shadow would have made |
 /// | `circuit_breaker_shadow_state` | `circuit_breaker.shadow.state` | `name`, `state` | 1 for the state of a shadow and 0 for the others |
+/// | `circuit_breaker_registry_breakers` | `circuit_breaker.registry.breakers` | `registry` | listed breakers |
+/// | `circuit_breaker_registry_evictions_total` | `circuit_breaker.registry.evictions` | `registry`, `state` | counter: evicted breakers, by the state that they were in: `closed`, or `open` for half-open ones too |
+/// | `circuit_breaker_registry_unlisted_total` | `circuit_breaker.registry.unlisted` | `registry` | counter: breakers that were not listed because no other could be evicted |
+/// | `circuit_breaker_registry_suppressed_openings_total` | `circuit_breaker.registry.suppressed_openings` | `registry` | counter: openings that `max_open_share` prevented |
 ///
-/// The series of shadows exist only for names that have had a shadow.
+/// The series of shadows exist only for names that have had a shadow, those of hanging calls for names that
+/// have had rate rules, and those of registries with the feature `registry`.
 ///
 /// A fleet of the crate `tripcoil-fleet` that was [added](Self::add_fleet) has these, with the label `fleet`:
 ///
@@ -57,7 +65,7 @@ use crate::transition::Transition;
 ///
 /// # Number of series
 ///
-/// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have their own series, 16 to 32
+/// The first [`with_max_names`](Self::with_max_names) names, 100 by default, have their own series, 16 to 33
 /// each, and keep them permanently. The breakers of all further names are summed under the name `other`. So a
 /// breaker for each host or tenant cannot flood your metrics database, however many come and go. A breaker
 /// added by itself gets its name's series at once; those of a registry and of [`add_each`](Self::add_each) when
@@ -89,6 +97,8 @@ struct Inner {
     /// Apart from the sources: an observer may be notified of a transition while they are read.
     table: Mutex<SeriesTable>,
     fleets: Mutex<FleetTable>,
+    #[cfg(feature = "registry")]
+    registries: Mutex<SeriesTable<RegistrySeries>>,
 }
 
 impl Exporter {
@@ -106,6 +116,8 @@ impl Exporter {
             sources: Mutex::new(Vec::new()),
             table: Mutex::new(SeriesTable::new(names)),
             fleets: Mutex::new(FleetTable::new(names)),
+            #[cfg(feature = "registry")]
+            registries: Mutex::new(SeriesTable::new(names)),
         }))
     }
 
@@ -254,6 +266,18 @@ impl Exporter {
     /// Likewise of fleets.
     pub(super) fn read_fleets(&self) -> Vec<FleetSeries> {
         self.0.fleets.lock().read()
+    }
+
+    /// What is to be exported now of the registries themselves.
+    #[cfg(feature = "registry")]
+    pub(super) fn read_registries(&self) -> Vec<RegistrySeries> {
+        let mut sources = self.0.sources.lock();
+        let mut registries = self.0.registries.lock();
+        registries.clear_gauges();
+        for source in sources.iter_mut() {
+            source.enter_registry(&mut registries);
+        }
+        registries.all().to_vec()
     }
 }
 

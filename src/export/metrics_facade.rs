@@ -2,6 +2,8 @@ use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gau
 
 use super::exporter::Exporter;
 use super::fleet::{FLEET_INSTRUMENTS, FleetInstrument, FleetSeries, Kind};
+#[cfg(feature = "registry")]
+use super::registry_series::RegistrySeries;
 use super::series::{OUTCOMES, Series};
 
 const CALLS: &str = "circuit_breaker_calls_total";
@@ -9,9 +11,18 @@ const SLOW_CALLS: &str = "circuit_breaker_slow_calls_total";
 const TRANSITIONS: &str = "circuit_breaker_transitions_total";
 const STATE: &str = "circuit_breaker_state";
 const ACTIVE_CALLS: &str = "circuit_breaker_active_calls";
+const HANGING_CALLS: &str = "circuit_breaker_hanging_calls";
 const SHADOW_REJECTIONS: &str = "circuit_breaker_shadow_rejections_total";
 const SHADOW_TRANSITIONS: &str = "circuit_breaker_shadow_transitions_total";
 const SHADOW_STATE: &str = "circuit_breaker_shadow_state";
+#[cfg(feature = "registry")]
+const REGISTRY_BREAKERS: &str = "circuit_breaker_registry_breakers";
+#[cfg(feature = "registry")]
+const REGISTRY_EVICTIONS: &str = "circuit_breaker_registry_evictions_total";
+#[cfg(feature = "registry")]
+const REGISTRY_UNLISTED: &str = "circuit_breaker_registry_unlisted_total";
+#[cfg(feature = "registry")]
+const REGISTRY_SUPPRESSED_OPENINGS: &str = "circuit_breaker_registry_suppressed_openings_total";
 
 /// Requires the feature `metrics`.
 impl Exporter {
@@ -37,6 +48,11 @@ impl Exporter {
         for series in self.read_fleets() {
             publish_fleet(&series);
         }
+        #[cfg(feature = "registry")]
+        {
+            describe_registries();
+            self.read_registries().iter().for_each(publish_registry);
+        }
     }
 }
 
@@ -50,6 +66,7 @@ fn describe() {
     describe_counter!(TRANSITIONS, Unit::Count, "State changes of the circuit breaker.");
     describe_gauge!(STATE, Unit::Count, "Circuit breakers with this name in this state; 1 or 0 for a single one.");
     describe_gauge!(ACTIVE_CALLS, Unit::Count, "Calls of the circuit breaker in flight.");
+    describe_gauge!(HANGING_CALLS, Unit::Count, "Calls of the circuit breaker that hang.");
     describe_counter!(
         SHADOW_REJECTIONS,
         Unit::Count,
@@ -106,7 +123,41 @@ fn publish(series: &Series) {
     for (state, shadows) in series.shadow_states() {
         gauge!(SHADOW_STATE, "name" => name.clone(), "state" => state.as_str()).set(value(shadows));
     }
+    if let Some(hanging) = series.hanging {
+        gauge!(HANGING_CALLS, "name" => name.clone()).set(value(hanging));
+    }
     gauge!(ACTIVE_CALLS, "name" => name).set(value(series.active));
+}
+
+#[cfg(feature = "registry")]
+fn describe_registries() {
+    describe_gauge!(REGISTRY_BREAKERS, Unit::Count, "Circuit breakers that the registry lists.");
+    describe_counter!(
+        REGISTRY_EVICTIONS,
+        Unit::Count,
+        "Circuit breakers that the registry evicted, by the state that they were in."
+    );
+    describe_counter!(
+        REGISTRY_UNLISTED,
+        Unit::Count,
+        "Circuit breakers that the registry could not list, because it could evict none."
+    );
+    describe_counter!(
+        REGISTRY_SUPPRESSED_OPENINGS,
+        Unit::Count,
+        "Openings that the registry's maximum share of open circuit breakers prevented."
+    );
+}
+
+#[cfg(feature = "registry")]
+fn publish_registry(series: &RegistrySeries) {
+    let name = SharedString::from(series.name.clone());
+    gauge!(REGISTRY_BREAKERS, "registry" => name.clone()).set(value(series.breakers));
+    for (state, count) in series.evictions() {
+        counter!(REGISTRY_EVICTIONS, "registry" => name.clone(), "state" => state).absolute(count);
+    }
+    counter!(REGISTRY_UNLISTED, "registry" => name.clone()).absolute(series.events.unlisted);
+    counter!(REGISTRY_SUPPRESSED_OPENINGS, "registry" => name).absolute(series.events.suppressed_openings);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "calls in flight are far below 2^52")]

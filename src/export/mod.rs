@@ -8,6 +8,8 @@ mod fleet;
 mod metrics_facade;
 #[cfg(feature = "opentelemetry")]
 mod opentelemetry;
+#[cfg(all(feature = "registry", any(feature = "metrics", feature = "opentelemetry")))]
+mod registry_series;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 mod series;
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]

@@ -3,6 +3,8 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::exporter::Exporter;
 use super::fleet::{FLEET_INSTRUMENTS, FleetInstrument, Kind};
+#[cfg(feature = "registry")]
+use super::registry_series::RegistrySeries;
 use super::series::{OUTCOMES, Series};
 
 /// Requires the feature `opentelemetry`.
@@ -86,7 +88,22 @@ impl Exporter {
                 }
             })
             .build();
+        let exporter = self.clone();
+        meter
+            .i64_observable_up_down_counter("circuit_breaker.hanging_calls")
+            .with_unit("{call}")
+            .with_description("Calls of the circuit breaker that hang.")
+            .with_callback(move |instrument| {
+                for series in exporter.read() {
+                    if let Some(hanging) = series.hanging {
+                        instrument.observe(signed(hanging), &[name(&series)]);
+                    }
+                }
+            })
+            .build();
         self.instrument_shadows(meter);
+        #[cfg(feature = "registry")]
+        self.instrument_registries(meter);
         for instrument in &FLEET_INSTRUMENTS {
             self.instrument_fleets(meter, instrument);
         }
@@ -109,6 +126,57 @@ impl Exporter {
             let gauge = meter.u64_observable_gauge(of.name).with_unit(of.unit).with_description(of.description);
             gauge.with_callback(observe).build();
         }
+    }
+
+    #[cfg(feature = "registry")]
+    fn instrument_registries(&self, meter: &Meter) {
+        let registry = |series: &RegistrySeries| KeyValue::new("registry", series.name.clone());
+        let exporter = self.clone();
+        meter
+            .i64_observable_up_down_counter("circuit_breaker.registry.breakers")
+            .with_unit("{circuit_breaker}")
+            .with_description("Circuit breakers that the registry lists.")
+            .with_callback(move |instrument| {
+                for series in exporter.read_registries() {
+                    instrument.observe(signed(series.breakers), &[registry(&series)]);
+                }
+            })
+            .build();
+        let exporter = self.clone();
+        meter
+            .u64_observable_counter("circuit_breaker.registry.evictions")
+            .with_unit("{circuit_breaker}")
+            .with_description("Circuit breakers that the registry evicted, by the state that they were in.")
+            .with_callback(move |instrument| {
+                for series in exporter.read_registries() {
+                    for (state, count) in series.evictions() {
+                        instrument.observe(count, &[registry(&series), KeyValue::new("state", state)]);
+                    }
+                }
+            })
+            .build();
+        let exporter = self.clone();
+        meter
+            .u64_observable_counter("circuit_breaker.registry.unlisted")
+            .with_unit("{circuit_breaker}")
+            .with_description("Circuit breakers that the registry could not list, because it could evict none.")
+            .with_callback(move |instrument| {
+                for series in exporter.read_registries() {
+                    instrument.observe(series.events.unlisted, &[registry(&series)]);
+                }
+            })
+            .build();
+        let exporter = self.clone();
+        meter
+            .u64_observable_counter("circuit_breaker.registry.suppressed_openings")
+            .with_unit("{opening}")
+            .with_description("Openings that the registry's maximum share of open circuit breakers prevented.")
+            .with_callback(move |instrument| {
+                for series in exporter.read_registries() {
+                    instrument.observe(series.events.suppressed_openings, &[registry(&series)]);
+                }
+            })
+            .build();
     }
 
     fn instrument_shadows(&self, meter: &Meter) {

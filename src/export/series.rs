@@ -113,6 +113,8 @@ pub(super) struct Series {
     /// Likewise of their shadows; `None` if there never was one.
     shadow_states: Option<[u64; 5]>,
     pub(super) active: u64,
+    /// Calls that hang; `None` if there never was a window to see them in.
+    pub(super) hanging: Option<u64>,
     transitions: [[u64; 5]; 5],
 }
 
@@ -123,9 +125,12 @@ fn index(state: State) -> usize {
 }
 
 impl Series {
-    pub(super) fn enter(&mut self, state: State, shadow: Option<State>, active: u64) {
+    pub(super) fn enter(&mut self, state: State, shadow: Option<State>, active: u64, hanging: Option<u64>) {
         self.states[index(state)] += 1;
         self.active += active;
+        if let Some(hanging) = hanging {
+            *self.hanging.get_or_insert(0) += hanging;
+        }
         if let Some(shadow) = shadow {
             self.shadow_states.get_or_insert([0; 5])[index(shadow)] += 1;
         }
@@ -168,22 +173,23 @@ impl Series {
     }
 }
 
+/// A name beyond the maximum.
+const OTHER: &str = "other";
+
 /// The series, each of which has its name for good.
-pub(super) struct SeriesTable {
-    series: Vec<Series>,
+pub(super) struct SeriesTable<S = Series> {
+    series: Vec<S>,
     places: HashMap<Arc<str>, usize>,
     max_names: usize,
     other: Option<usize>,
 }
 
-impl SeriesTable {
-    const OTHER: &str = "other";
-
+impl<S: From<Arc<str>>> SeriesTable<S> {
     pub(super) fn new(max_names: usize) -> Self {
         SeriesTable { series: Vec::new(), places: HashMap::new(), max_names, other: None }
     }
 
-    pub(super) fn series_of(&mut self, name: &str) -> &mut Series {
+    pub(super) fn series_of(&mut self, name: &str) -> &mut S {
         let place = match self.places.get(name) {
             Some(place) => *place,
             None => self.find_a_place(name),
@@ -192,38 +198,52 @@ impl SeriesTable {
     }
 
     fn find_a_place(&mut self, name: &str) -> usize {
-        if self.places.len() < self.max_names && name != Self::OTHER {
-            let place = self.make(name);
-            self.places.insert(self.series[place].name.clone(), place);
+        if self.places.len() < self.max_names && name != OTHER {
+            let name: Arc<str> = Arc::from(name);
+            let place = self.make(name.clone());
+            self.places.insert(name, place);
             return place;
         }
-        let place = self.other.unwrap_or_else(|| self.make(Self::OTHER));
+        let place = self.other.unwrap_or_else(|| self.make(OTHER.into()));
         self.other = Some(place);
         place
     }
 
-    fn make(&mut self, name: &str) -> usize {
-        let name = Arc::from(name);
-        self.series.push(Series {
+    fn make(&mut self, name: Arc<str>) -> usize {
+        self.series.push(S::from(name));
+        self.series.len() - 1
+    }
+
+    pub(super) fn all(&self) -> &[S] {
+        &self.series
+    }
+
+    pub(super) fn all_mut(&mut self) -> &mut [S] {
+        &mut self.series
+    }
+}
+
+impl From<Arc<str>> for Series {
+    fn from(name: Arc<str>) -> Self {
+        Series {
             name,
             counts: SeriesCounts::ZERO,
             states: [0; 5],
             shadow_states: None,
             active: 0,
+            hanging: None,
             transitions: [[0; 5]; 5],
-        });
-        self.series.len() - 1
+        }
     }
+}
 
-    pub(super) fn all(&self) -> &[Series] {
-        &self.series
-    }
-
+impl SeriesTable {
     /// Takes out what holds for one moment only.
     pub(super) fn clear_gauges(&mut self) {
-        for series in &mut self.series {
+        for series in self.all_mut() {
             (series.states, series.active) = ([0; 5], 0);
             series.shadow_states = series.shadow_states.map(|_| [0; 5]);
+            series.hanging = series.hanging.map(|_| 0);
         }
     }
 }

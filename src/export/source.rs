@@ -3,11 +3,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Weak};
 
+#[cfg(feature = "registry")]
+use super::registry_series::RegistrySeries;
 use super::series::{SeriesCounts, SeriesTable};
 use crate::breaker::CircuitBreaker;
 use crate::metrics::Metrics;
 #[cfg(feature = "registry")]
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryEvents};
 use crate::state::State;
 
 /// Hands out the name and a snapshot of each breaker.
@@ -17,6 +19,8 @@ type Walk = dyn Fn(&mut dyn FnMut(&str, &Metrics)) + Send + Sync;
 pub(super) struct Source {
     breakers: Breakers,
     seen: HashMap<Box<str>, SeriesCounts>,
+    #[cfg(feature = "registry")]
+    seen_events: RegistryEvents,
 }
 
 enum Breakers {
@@ -33,6 +37,15 @@ enum Breakers {
 #[cfg(feature = "registry")]
 trait Listing: Send + Sync {
     fn look(&self) -> Vec<Sight>;
+    fn look_at_registry(&self) -> RegistrySight;
+}
+
+/// What was seen of a registry itself.
+#[cfg(feature = "registry")]
+struct RegistrySight {
+    name: Box<str>,
+    breakers: u64,
+    events: RegistryEvents,
 }
 
 #[cfg(feature = "registry")]
@@ -44,6 +57,10 @@ where
     fn look(&self) -> Vec<Sight> {
         self.iter().map(|(_, breaker)| Sight::of(&breaker)).collect()
     }
+
+    fn look_at_registry(&self) -> RegistrySight {
+        RegistrySight { name: self.name().into(), breakers: self.len() as u64, events: self.events() }
+    }
 }
 
 /// What was seen of one breaker.
@@ -53,6 +70,7 @@ pub(super) struct Sight {
     state: State,
     shadow: Option<State>,
     active: u64,
+    hanging: Option<u64>,
 }
 
 impl Sight {
@@ -63,6 +81,7 @@ impl Sight {
             state: metrics.state,
             shadow: metrics.shadow.as_deref().map(|shadow| shadow.state),
             active: metrics.active_calls,
+            hanging: metrics.window.map(|window| window.hanging_calls),
         }
     }
 
@@ -73,7 +92,12 @@ impl Sight {
 
 impl Source {
     fn new(breakers: Breakers) -> Self {
-        Source { breakers, seen: HashMap::new() }
+        Source {
+            breakers,
+            seen: HashMap::new(),
+            #[cfg(feature = "registry")]
+            seen_events: RegistryEvents::default(),
+        }
     }
 
     pub(super) fn lasting(breaker: &'static CircuitBreaker) -> Self {
@@ -151,8 +175,8 @@ impl Source {
     /// Enters what was seen, and what has been counted since the look before.
     pub(super) fn enter(&mut self, sights: Vec<Sight>, table: &mut SeriesTable) {
         let mut seen: HashMap<Box<str>, SeriesCounts> = HashMap::with_capacity(sights.len());
-        for Sight { name, counts, state, shadow, active } in sights {
-            table.series_of(&name).enter(state, shadow, active);
+        for Sight { name, counts, state, shadow, active, hanging } in sights {
+            table.series_of(&name).enter(state, shadow, active, hanging);
             seen.entry(name).or_insert(SeriesCounts::ZERO).add(counts);
         }
         for (name, counts) in &seen {
@@ -160,5 +184,18 @@ impl Source {
             table.series_of(name).counts.add(counts.since(before));
         }
         self.seen = seen;
+    }
+
+    /// Looks at the registry itself, if it is one, and enters that.
+    #[cfg(feature = "registry")]
+    pub(super) fn enter_registry(&mut self, table: &mut SeriesTable<RegistrySeries>) {
+        let sight = match &self.breakers {
+            Breakers::Registry(registry) => registry.upgrade().map(|registry| registry.look_at_registry()),
+            Breakers::StaticRegistry(registry) => Some(registry.look_at_registry()),
+            Breakers::Static(_) | Breakers::Shared(_) | Breakers::Each(_) => None,
+        };
+        let Some(RegistrySight { name, breakers, events }) = sight else { return };
+        table.series_of(&name).enter(breakers, events, self.seen_events);
+        self.seen_events = events;
     }
 }

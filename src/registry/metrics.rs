@@ -65,6 +65,16 @@ pub struct RegistryMetrics {
     pub transition_count: u64,
 }
 
+/// How often breakers did not become, or did not stay, what their keys needed. The counts only grow.
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RegistryEvents {
+    pub(crate) evicted_closed: u64,
+    pub(crate) evicted_open: u64,
+    pub(crate) unlisted: u64,
+    pub(crate) suppressed_openings: u64,
+}
+
 impl RegistryMetrics {
     pub(super) fn none(name: Name) -> Self {
         RegistryMetrics {

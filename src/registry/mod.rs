@@ -36,6 +36,8 @@ use hooks::Hooks;
 pub use hooks::{ObservingRegistry, RegistryChange};
 use listed::Map;
 pub use listed::{DefaultHashBuilder, KeyHasher};
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+pub(crate) use metrics::RegistryEvents;
 pub use metrics::RegistryMetrics;
 pub use own_handle::BreakerHandle;
 use ring::EvictionRing;
@@ -366,6 +368,12 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Registry<K, S> {
         drop(ring);
         drop(departed);
         metrics
+    }
+
+    /// Returns the counts of the registry itself, without reading its breakers.
+    #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+    pub(crate) fn events(&self) -> RegistryEvents {
+        self.totals.events()
     }
 
     /// Returns the metrics of the `most` breakers in the worst state: first those that are not closed, then

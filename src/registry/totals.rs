@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 
 use super::RegistryMetrics;
 use super::listed::DefaultHashBuilder;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+use super::metrics::RegistryEvents;
 use super::open_share::{Observer, OpenShare, tell};
 use crate::breaker::CircuitBreaker;
 use crate::engine::membership::{Group, MemberCounts};
@@ -111,6 +113,17 @@ impl RegistryTotals {
         metrics.gone = departed.removed + departed.evicted_closed + departed.evicted_open;
         metrics.add_counts(departed.counts);
         held
+    }
+
+    #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+    pub(super) fn events(&self) -> RegistryEvents {
+        let departed = self.departed.lock();
+        RegistryEvents {
+            evicted_closed: departed.evicted_closed,
+            evicted_open: departed.evicted_open,
+            unlisted: departed.unlisted,
+            suppressed_openings: departed.open.as_ref().map_or(0, OpenShare::suppressed),
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
-use tripcoil::{CircuitBreaker, Exporter};
+use tripcoil::{CircuitBreaker, Exporter, Registry};
 
 /// The kind and unit of each instrument, and the value of each of its series.
 #[derive(Debug, Default, PartialEq)]
@@ -105,4 +106,40 @@ fn every_collection_reads_what_the_breakers_have_counted() {
     assert_eq!(later["circuit_breaker.state name=payments state=closed"], 1);
     assert_eq!(later["circuit_breaker.state name=payments state=open"], 0);
     assert_eq!(later["circuit_breaker.transitions from=open name=payments to=closed"], 1);
+}
+
+#[test]
+fn registries_and_calls_that_hang_have_instruments_of_their_own() {
+    let memory = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(memory.clone()).build()).build();
+    let exporter = Exporter::new();
+    exporter.instrument(&provider.meter("tripcoil"));
+    let template = CircuitBreaker::builder("hosts").slow_call_rate(0.5).slow_call_duration(Duration::from_millis(1));
+    let hosts: Arc<Registry<u32>> = Arc::new(Registry::builder(template).capacity(1).build().unwrap());
+    exporter.add_registry(&hosts);
+    hosts.call_sync(&1, || Ok::<_, ()>(())).unwrap();
+    let _in_flight = hosts.try_acquire(&2).unwrap(); // evicts 1, and is not evicted by 3
+    hosts.call_sync(&3, || Ok::<_, ()>(())).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+
+    let collected = collect(&provider, &memory);
+    for (instrument, kind) in [
+        ("circuit_breaker.hanging_calls", "up-down counter of {call}"),
+        ("circuit_breaker.registry.breakers", "up-down counter of {circuit_breaker}"),
+        ("circuit_breaker.registry.evictions", "counter of {circuit_breaker}"),
+        ("circuit_breaker.registry.suppressed_openings", "counter of {opening}"),
+        ("circuit_breaker.registry.unlisted", "counter of {circuit_breaker}"),
+    ] {
+        assert_eq!(collected.instruments[instrument], kind, "{instrument}");
+    }
+    for (series, value) in [
+        ("circuit_breaker.hanging_calls name=2", 1),
+        ("circuit_breaker.registry.breakers registry=hosts", 1),
+        ("circuit_breaker.registry.evictions registry=hosts state=closed", 1),
+        ("circuit_breaker.registry.evictions registry=hosts state=open", 0),
+        ("circuit_breaker.registry.suppressed_openings registry=hosts", 0),
+        ("circuit_breaker.registry.unlisted registry=hosts", 1),
+    ] {
+        assert_eq!(collected.series[series], value, "{series}");
+    }
 }

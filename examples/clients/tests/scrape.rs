@@ -1,4 +1,5 @@
-//! What Prometheus sees over the lives of breakers, scraped over HTTP, and that the dashboard asks for nothing else.
+//! What Prometheus sees over the lives of breakers, scraped over HTTP, and that the dashboard and the alerts ask for nothing
+//! else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use clients::serve;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
-use tripcoil::{CircuitBreaker, Exporter};
+use tripcoil::{CircuitBreaker, Exporter, FleetMetrics, Registry};
 
 /// The samples of a page: series and value.
 fn scrape(page: SocketAddr) -> BTreeMap<String, f64> {
@@ -112,7 +113,18 @@ fn counters_never_fall_and_series_are_bounded_and_the_dashboard_finds_them() {
     assert_eq!(names, BTreeSet::from(["mail", "other", "payments"].map(String::from)));
     assert_eq!(lines(&all, r#"circuit_breaker_calls_total{name="other",outcome="success"}"#), [" 2"]);
 
+    // What exists only with rate rules, shadows, registries and fleets.
+    let rates = CircuitBreaker::builder("payments").error_rate(0.5).build().unwrap();
+    rates.shadow(CircuitBreaker::builder("strict").error_threshold(1).build().unwrap().config()).unwrap();
+    let rates = Arc::new(rates);
+    exporter.add(&rates);
+    settle(&rates, 1, 1);
+    let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
+    exporter.add_registry(&hosts);
+    exporter.add_fleet("shop", || Some(FleetMetrics::default()));
+    let all = scrape(page);
     dashboard_asks_only_for(&all);
+    alerts_ask_only_for(&all);
 }
 
 /// The value of a label in a series, or in a selector of a query.
@@ -129,9 +141,46 @@ fn dashboard_asks_only_for(page: &BTreeMap<String, f64>) {
     collect(&dashboard, &mut queries);
     assert!(queries.len() >= 10, "{queries:#?}");
 
-    let metrics: BTreeSet<_> = page.keys().map(|series| series.split('{').next().unwrap().to_owned()).collect();
+    let used = queries_ask_only_for(page, queries.iter().map(String::as_str));
+    assert_eq!(used, metrics_of(page), "the dashboard shows every metric");
+    let variables: Vec<_> =
+        dashboard["templating"]["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(variables, ["datasource", "name"]);
+}
+
+fn alerts_ask_only_for(page: &BTreeMap<String, f64>) {
+    let text = include_str!("../../../docs/alerts.yml");
+    let guide = include_str!("../../../docs/operating.md");
+    let tests = include_str!("../../../docs/alerts_test.yml");
+    let alerts: Vec<_> = text.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() >= 10);
+    for alert in alerts {
+        let name = alert.lines().next().unwrap();
+        let (_, expr) = alert.split_once("expr: ").unwrap();
+        let (expr, _) = expr.split_once("labels:").unwrap();
+        queries_ask_only_for(page, [expr]);
+        let severity = alert.split_once("severity: ").unwrap().1.lines().next().unwrap();
+        assert!(["critical", "warning", "info"].contains(&severity), "{name}: {severity}");
+        let section = alert.split_once("runbook_url: ").unwrap().1.lines().next().unwrap();
+        let expected = format!("https://docs.rs/tripcoil/latest/tripcoil/guide/operating/#{}", name.to_lowercase());
+        assert_eq!(section, expected);
+        assert!(guide.lines().any(|line| line.strip_prefix("## ") == Some(name)), "the guide has no section {name}");
+        assert!(tests.contains(&format!("- alertname: {name}\n")), "no test shows that {name} fires");
+    }
+}
+
+fn metrics_of(page: &BTreeMap<String, f64>) -> BTreeSet<String> {
+    page.keys().map(|series| series.split('{').next().unwrap().to_owned()).collect()
+}
+
+/// The metrics that the queries ask for: all are on the page, with the labels and values that are selected.
+fn queries_ask_only_for<'q>(
+    page: &BTreeMap<String, f64>,
+    queries: impl IntoIterator<Item = &'q str>,
+) -> BTreeSet<String> {
+    let metrics = metrics_of(page);
     let mut used = BTreeSet::new();
-    for query in &queries {
+    for query in queries {
         let (asked, selectors) = parts(query);
         assert!(!asked.is_empty(), "{query} asks for nothing");
         for metric in &asked {
@@ -147,10 +196,7 @@ fn dashboard_asks_only_for(page: &BTreeMap<String, f64>) {
         }
         used.extend(asked);
     }
-    assert_eq!(used, metrics, "the dashboard shows every metric");
-    let variables: Vec<_> =
-        dashboard["templating"]["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    assert_eq!(variables, ["datasource", "name"]);
+    used
 }
 
 /// Every query, wherever it stands.
