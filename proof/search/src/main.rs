@@ -28,7 +28,9 @@ mod library {
     pub(crate) mod machine {
         pub(crate) mod history;
         pub(crate) mod millis;
+        pub(crate) mod recovery;
         pub(crate) mod step;
+        pub(crate) mod step_length;
         pub(crate) mod word;
     }
     pub(crate) mod metrics;
