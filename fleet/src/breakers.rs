@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tripcoil::{Cause, CircuitBreaker, Observing, Order, Revision, State, Transition};
 
@@ -40,33 +41,41 @@ struct Entry {
 }
 
 /// All breakers of a member, by their escaped names.
-#[derive(Debug, Default)]
-pub(crate) struct Joins(BTreeMap<String, Entry>);
+#[derive(Debug)]
+pub(crate) struct Joins {
+    entries: BTreeMap<String, Entry>,
+    /// How long a slow close takes.
+    slow_close: Duration,
+}
 
 impl Joins {
+    pub(crate) fn new(slow_close: Duration) -> Self {
+        Joins { entries: BTreeMap::new(), slow_close }
+    }
+
     pub(crate) fn add(&mut self, name: &str, breaker: Joined, observing: Option<Observing>) {
         let entry = Entry { breaker, seen: None, ordered: None, _observing: observing };
-        self.0.insert(name.to_owned(), entry);
+        self.entries.insert(name.to_owned(), entry);
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.entries.remove(name);
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Joined> {
-        self.0.get(name).map(|entry| &entry.breaker)
+        self.entries.get(name).map(|entry| &entry.breaker)
     }
 
     /// Names of breakers that are gone.
     pub(crate) fn gone(&self) -> Vec<String> {
         let is_gone = |entry: &Entry| entry.breaker.with(|_| ()).is_none();
-        self.0.iter().filter(|(_, entry)| is_gone(entry)).map(|(name, _)| name.clone()).collect()
+        self.entries.iter().filter(|(_, entry)| is_gone(entry)).map(|(name, _)| name.clone()).collect()
     }
 
     /// What a transition of the breaker is to the protocol; `None` if the protocol made it itself, or if a later order of
     /// its own has made it void.
     pub(crate) fn local(&self, name: &str, transition: &Transition) -> Option<Local> {
-        let entry = self.0.get(name)?;
+        let entry = self.entries.get(name)?;
         let local = local(transition)?;
         let is_operators = matches!(local, Local::Forced | Local::Moved);
         let is_void = entry.ordered.is_some_and(|ordered| transition.revision().is_before(ordered));
@@ -91,16 +100,19 @@ fn local(transition: &Transition) -> Option<Local> {
 
 impl Breakers for Joins {
     fn sight(&mut self, name: &str) -> Option<Sight> {
-        let entry = self.0.get_mut(name)?;
+        let entry = self.entries.get_mut(name)?;
         let (revision, metrics) = entry.breaker.with(|breaker| (breaker.revision(), breaker.lifetime_metrics()))?;
         entry.seen = Some(revision);
         let (rejected, active) = (metrics.total_rejected_count, metrics.active_calls);
-        Some(Sight { state: revision.state(), rejected, active })
+        let is_closing = revision.state() == State::HalfOpen && metrics.recovery.is_some();
+        let state = if is_closing { State::Closed } else { revision.state() };
+        Some(Sight { state, rejected, active })
     }
 
     fn perform(&mut self, name: &str, action: Action) -> bool {
-        let Some(entry) = self.0.get_mut(name) else { return true };
+        let Some(entry) = self.entries.get_mut(name) else { return true };
         let (seen, ordered) = (entry.seen, entry.ordered);
+        let slow_close = Order::SlowClose { ramp: self.slow_close };
         let done = entry.breaker.with(|breaker| match action {
             Action::Hold(hold) => breaker.order(Order::Hold(hold), seen).map(Some),
             Action::Extend(hold) => {
@@ -109,12 +121,12 @@ impl Breakers for Joins {
                 Ok(None)
             }
             Action::Probe => breaker.order(Order::Probe, seen).map(Some),
-            Action::SlowClose => breaker.order(Order::Close, seen).map(Some),
+            Action::SlowClose => breaker.order(slow_close, seen).map(Some),
             Action::Force { is_open: true } => breaker.order(Order::ForceOpen, seen).map(Some),
             Action::Force { is_open: false } => breaker.order(Order::ForceClosed, seen).map(Some),
             // If an operator has touched it since, it stays as it is.
             Action::Release => match ordered {
-                Some(at) => breaker.order(Order::Close, Some(at)).map_or(Ok(None), |after| Ok(Some(after))),
+                Some(at) => breaker.order(slow_close, Some(at)).map_or(Ok(None), |after| Ok(Some(after))),
                 None => Ok(None),
             },
             Action::Reset => breaker.order(Order::Reset, seen).map(Some),

@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) member_ttl: Option<Duration>,
     pub(crate) lease: Option<Duration>,
     pub(crate) command_timeout: Duration,
+    pub(crate) slow_close: Duration,
     /// How settings are called where they were read, if not by their names.
     pub(crate) origins: Origins,
 }
@@ -127,6 +128,7 @@ impl FleetBuilder {
             member_ttl: None,
             lease: None,
             command_timeout: Duration::from_millis(500),
+            slow_close: Duration::from_secs(30),
             origins: Origins::new(),
         };
         FleetBuilder { name, store: None, settings, observers: Vec::new() }
@@ -229,6 +231,30 @@ impl FleetBuilder {
         self
     }
 
+    /// Sets how long breakers take to close when the fleet closes and when an operator's order ends: 200 ms to one hour, or
+    /// zero to close at once. Default: 30 s.
+    ///
+    /// A successful verdict rests on a few calls of a single member. Without a slow close, all members would send all of
+    /// their calls at the same moment. Each breaker lets a growing share of its calls pass instead, in twenty steps, as by
+    /// [`Order::SlowClose`](tripcoil::Order::SlowClose), and opens again if a step fails. With the default, a step lasts
+    /// 1.5 s, longer than most calls, and the whole takes as long as the default reset timeout.
+    ///
+    /// The prober has closed by its own probes. All its calls pass, unless its breaker has a
+    /// [`recovery`](tripcoil::Builder::recovery).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcoil_fleet::{Fleet, Memory};
+    ///
+    /// let fleet = Fleet::builder("checkout").store(Memory::new()).slow_close(Duration::from_secs(60)).build()?;
+    /// # Ok::<(), tripcoil_fleet::BuildError>(())
+    /// ```
+    pub fn slow_close(mut self, ramp: Duration) -> Self {
+        self.settings.slow_close = ramp;
+        self.settings.origins.remove("slow_close");
+        self
+    }
+
     /// Adds an observer for all events from the start. [`Fleet::on_event`] documents how observers are called.
     ///
     /// ```
@@ -259,7 +285,7 @@ impl FleetBuilder {
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let Settings { instance, quorum, beat, member_ttl, lease, command_timeout, .. } = &self.settings;
+        let Settings { instance, quorum, beat, member_ttl, lease, command_timeout, slow_close, .. } = &self.settings;
         // A hash of 17 characters follows upon an instance's name.
         if self.name.is_empty() || escape(&self.name).len() > LONGEST_NAME {
             return Err(BuildError::new("name", &self.name, format!("1 to {LONGEST_NAME} bytes, once escaped")));
@@ -274,6 +300,10 @@ impl FleetBuilder {
         }
         if let Some(lease) = lease {
             check_range("lease", *lease, Duration::from_millis(100), Duration::from_secs(3600))?;
+        }
+        let (shortest, longest) = (Duration::from_millis(200), Duration::from_secs(3600));
+        if !slow_close.is_zero() && !(shortest..=longest).contains(slow_close) {
+            return Err(BuildError::new("slow_close", slow_close, format!("0ns, or {shortest:?} to {longest:?}")));
         }
         check_range("command_timeout", *command_timeout, Duration::from_millis(10), Duration::from_secs(60))
     }

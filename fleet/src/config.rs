@@ -30,6 +30,10 @@ impl Text for String {
 /// In the form of the library's own settings: `1m 30s`.
 impl Text for Duration {
     fn read(text: &str) -> Option<Self> {
+        // No setting of the library is zero.
+        if matches!(text.trim(), "0s" | "0ms" | "0ns") {
+            return Some(Duration::ZERO);
+        }
         tripcoil::Config::from_vars("", [("RESET_TIMEOUT", text)]).ok()?.reset_timeout
     }
 
@@ -74,6 +78,7 @@ macro_rules! for_each_setting {
             member_ttl: Duration = "two beats to one day, such as 15s", "15s";
             lease: Duration = "100ms to 1h, such as 5s", "5s";
             command_timeout: Duration = "10ms to 1m, such as 500ms", "500ms";
+            slow_close: Duration = "0s, or 200ms to 1h, such as 30s", "30s";
         }
     };
 }
@@ -258,12 +263,13 @@ mod tests {
 
     #[test]
     fn a_duration_is_read_as_it_is_written() {
-        for millis in [1, 500, 1_500, 90_000, 86_400_000] {
+        for millis in [0, 1, 500, 1_500, 90_000, 86_400_000] {
             let duration = Duration::from_millis(millis);
             assert_eq!(Duration::read(&duration.write()), Some(duration));
         }
+        assert_eq!(Duration::read(" 0s"), Some(Duration::ZERO));
         assert_eq!(Duration::read("1m 30s"), Some(Duration::from_secs(90)));
-        for wrong in ["", "5", "5 parsecs", "-1s"] {
+        for wrong in ["", "0", "5", "5 parsecs", "-1s"] {
             assert_eq!(Duration::read(wrong), None, "{wrong}");
         }
     }

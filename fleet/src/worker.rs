@@ -79,7 +79,7 @@ impl Worker {
             command_timeout: settings.command_timeout,
             node: Node::new(member.clone(), pace, unique()),
             member,
-            joins: Joins::default(),
+            joins: Joins::new(settings.slow_close),
             connection: None,
             is_subscribed: false,
             reader: Arc::new(AtomicU64::new(0)),

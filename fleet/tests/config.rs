@@ -21,13 +21,14 @@ fn every_setting_is_read_and_other_variables_are_skipped() {
         ("FLEET_MEMBER_TTL", "1m 30s"),
         ("FLEET_LEASE", "1.5s"),
         ("FLEET_COMMAND_TIMEOUT", "250ms"),
+        ("FLEET_SLOW_CLOSE", "0s"),
         ("PATH", "/bin"),
     ])
     .unwrap();
     assert_eq!(config.instance.as_deref(), Some("pod-7"));
     assert_eq!(config.quorum, Some(Quorum::share(0.25).at_least(3)));
-    let durations = [config.beat, config.member_ttl, config.lease, config.command_timeout];
-    assert_eq!(durations, [2000, 90_000, 1500, 250].map(|millis| Some(Duration::from_millis(millis))));
+    let durations = [config.beat, config.member_ttl, config.lease, config.command_timeout, config.slow_close];
+    assert_eq!(durations, [2000, 90_000, 1500, 250, 0].map(|millis| Some(Duration::from_millis(millis))));
     assert!(Fleet::builder("checkout").store(Memory::new()).config(config).build().is_ok());
 }
 
@@ -42,6 +43,7 @@ fn what_the_environment_gets_wrong_is_named_with_variable_value_and_range() {
         (&[("FLEET_BEAT", "5")], "`FLEET_BEAT` is \"5\", allowed is 100ms to 10m, such as 5s"),
         (&[("FLEET_BEAT", "1h")], "`FLEET_BEAT` is 3600s, allowed is 100ms to 600s"),
         (&[("FLEET_MEMBER_TTL", "9s")], "`FLEET_MEMBER_TTL` is 9s, allowed is 10s to 86400s"),
+        (&[("FLEET_SLOW_CLOSE", "199ms")], "`FLEET_SLOW_CLOSE` is 199ms, allowed is 0ns, or 200ms to 3600s"),
         (&[("FLEET_INSTANCE", "")], "`FLEET_INSTANCE` is \"\", allowed is 1 to 100 bytes"),
         (&[("FLEET_TTL", "9s")], "unknown setting `FLEET_TTL`; did you mean `FLEET_MEMBER_TTL`?"),
         (&[("FLEET_PASSWORD", "hunter2")], "unknown setting `FLEET_PASSWORD`"),

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use tripcoil::{CircuitBreaker, Registry, State};
+use tripcoil::{CircuitBreaker, Config, Recovery, Registry, State};
 use tripcoil_fleet::{By, Fleet, FleetBuilder, FleetEvent, Memory, OrderError, Quorum, Standing};
 
 const MS: Duration = Duration::from_millis(1);
@@ -54,6 +54,11 @@ fn all_are(members: &[Member], state: State) -> bool {
     members.iter().all(|member| member.breaker.state() == state)
 }
 
+/// Whether all are closed, or within the steps of a slow close.
+fn all_let_calls_pass(members: &[Member]) -> bool {
+    members.iter().all(|member| member.breaker.state() == State::Closed || member.breaker.metrics().recovery.is_some())
+}
+
 #[test]
 fn it_is_a_store() {
     tripcoil_fleet::testing::check_store(&Memory::new());
@@ -76,8 +81,10 @@ fn a_quorum_opens_all_one_probes_and_all_close() {
         for member in &members {
             let _ = member.breaker.call_sync(|| Ok::<_, ()>(()));
         }
-        all_are(&members, State::Closed)
+        all_let_calls_pass(&members)
     });
+    let closing = members.iter().filter_map(|member| member.breaker.metrics().recovery).count();
+    assert_eq!(closing, 3, "all but the prober close slowly");
     let elections: u64 = members.iter().map(|member| member.fleet.status().counts.elections).sum();
     assert_eq!(elections, 1, "one probed for all");
     let events: Vec<_> = members[2].events.try_iter().collect();
@@ -102,8 +109,45 @@ fn an_operators_order_holds_everywhere_until_it_is_released() {
     });
     assert_eq!(late.breaker.state(), State::ForcedOpen);
     members[1].fleet.release("db").unwrap();
-    wait_for("all close", || all_are(&members, State::Closed) && late.breaker.state() == State::Closed);
+    wait_for("all close slowly", || all_let_calls_pass(&members) && late.breaker.metrics().recovery.is_some());
+    let step = members[0].breaker.metrics().recovery.unwrap();
+    assert_eq!((step.step, step.steps), (1, 20));
     assert_eq!(members[0].fleet.release("db"), Err(OrderError::NoOrder("db".to_owned())));
+}
+
+#[test]
+fn without_a_slow_close_all_close_at_once() {
+    let store = Memory::new();
+    let fleet = builder(&store).slow_close(Duration::ZERO).build().unwrap();
+    let breaker = breaker();
+    fleet.join(&breaker);
+    wait_for("it is connected", || fleet.status().is_connected);
+    fleet.force_open("db", By::new("ana").for_(300 * MS)).unwrap();
+    wait_for("it obeys", || breaker.state() == State::ForcedOpen);
+    wait_for("it ends", || breaker.state() != State::ForcedOpen);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_prober_with_a_recovery_of_its_own_gives_its_verdict_before_it_is_through_with_it() {
+    let store = Memory::new();
+    let members = members(&store, 2);
+    for member in &members {
+        let recovery = Recovery::ramp(Duration::from_secs(3600));
+        let mut config = Config::default().error_threshold(1).success_threshold(1).reset_timeout(300 * MS);
+        config.recovery = Some(recovery);
+        member.breaker.reconfigure(config).unwrap();
+        member.breaker.try_acquire().unwrap().failure();
+    }
+    wait_for("the fleet closes", || {
+        for member in &members {
+            let _ = member.breaker.call_sync(|| Ok::<_, ()>(()));
+        }
+        let verdicts = members[0].events.try_iter().chain(members[1].events.try_iter());
+        verdicts.filter(|event| matches!(event, FleetEvent::Verdict { is_ok: true, .. })).count() == 1
+    });
+    wait_for("both close slowly", || members.iter().all(|member| member.breaker.metrics().recovery.is_some()));
+    wait_for("nobody is held", || members.iter().all(|member| member.fleet.status().breakers.is_empty()));
 }
 
 #[test]
@@ -273,6 +317,8 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         (builder(&store).member_ttl(300 * MS), "member_ttl"),
         (builder(&store).lease(MS), "lease"),
         (builder(&store).command_timeout(Duration::ZERO), "command_timeout"),
+        (builder(&store).slow_close(199 * MS), "slow_close"),
+        (builder(&store).slow_close(Duration::from_secs(3601)), "slow_close"),
     ];
     for (builder, setting) in refused {
         let shown = format!("{builder:?}");

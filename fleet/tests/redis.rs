@@ -166,6 +166,7 @@ fn member(store: impl Store, breaker: &std::sync::Arc<CircuitBreaker>) -> Fleet 
         .store(store)
         .beat(Duration::from_millis(300))
         .lease(Duration::from_millis(500))
+        .slow_close(Duration::from_millis(200))
         .build()
         .unwrap();
     fleet.join(breaker);

@@ -43,7 +43,8 @@ pub(crate) fn run(orders: &Orders, joins: &Joins, says: &Says, has_ended: &Atomi
         Joins::Memory(fleet, store) => Some(Fleet::builder(fleet).store(store.clone())),
         Joins::Redis(fleet, url) => Some(Fleet::builder(fleet).store(Redis::new(url)?.command_timeout(SHORT))),
     };
-    let fleet = fleet.map(|fleet| join(fleet, orders, says));
+    // The run is short, and what it compares is who opens and who probes.
+    let fleet = fleet.map(|fleet| join(fleet.slow_close(Duration::ZERO), orders, says));
     if let Some(fleet) = &fleet {
         fleet.join(&breaker);
     }

@@ -31,6 +31,7 @@ pub(crate) struct Terms {
 /// What the breaker shows at the moment of an event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
+    /// Within the steps of a slow close or a recovery, it counts as closed.
     pub(crate) state: State,
     /// Calls that it has rejected, ever.
     pub(crate) rejected: u64,
@@ -94,7 +95,7 @@ pub(crate) enum Action {
     Extend(Duration),
     /// Half-open.
     Probe,
-    /// Begin to let calls through.
+    /// Let a growing share of the calls through, up to the close.
     SlowClose,
     /// Forced open, or forced closed.
     Force {
@@ -552,7 +553,8 @@ impl Member {
     }
 
     fn tick(&mut self, now: Duration, sight: Sight, out: &mut Outcome) {
-        if std::mem::take(&mut self.is_overtaken) {
+        let is_overtaken = std::mem::take(&mut self.is_overtaken);
+        if is_overtaken {
             self.catch_up(now, sight, out);
         }
         match self.mode.clone() {
@@ -567,6 +569,8 @@ impl Member {
                     }
                 }
             }
+            // Its probes have succeeded. It need not go through the steps of its own recovery before the others begin.
+            Mode::Probing { .. } if sight.state == State::Closed && !is_overtaken => self.recover(now, sight, out),
             Mode::Probing { until, .. } if now >= until => {
                 // Somebody else may probe from now on.
                 self.mode = held(now + self.terms.lease, Some(now + self.terms.slack), sight);
@@ -594,7 +598,9 @@ impl Member {
                 let hold = due.saturating_sub(now) + self.terms.slack;
                 out.actions.push(Action::Hold(hold));
             }
-            Mode::Probing { .. } if sight.state == State::Open => out.actions.push(Action::Probe),
+            Mode::Probing { .. } if matches!(sight.state, State::Open | State::Closed) => {
+                out.actions.push(Action::Probe);
+            }
             Mode::Ordered { is_open, .. } => out.actions.push(Action::Force { is_open }),
             _ => {}
         }
