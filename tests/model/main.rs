@@ -69,6 +69,18 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Calls that are dropped, one by one and many at a time, between others that end.
+fn dropping() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        8 => operation(),
+        3 => any::<usize>().prop_map(Operation::Drop),
+        2 => Just(Operation::Lose(1)),
+        3 => (1..=12_u8).prop_map(Operation::Lose),
+        2 => (1..=12_u8).prop_map(|calls| Operation::Calls(calls, Outcome::Success)),
+        1 => Just(Operation::TransitionTo(State::Closed)),
+    ]
+}
+
 /// Calls that hang, many at a time, while others end.
 fn hanging() -> impl Strategy<Value = Operation> {
     prop_oneof![
@@ -180,12 +192,12 @@ fn check<S: Strategy>(cases: u64, strategy: &S, property: impl Fn(S::Value) -> T
     }
 }
 
-/// How often a rate opened the breaker while calls hung: the error rate, and the slow call rate.
+/// Compares the breaker with the reference, and returns how often it opened and closed.
 fn holds_for(rules: impl Strategy<Value = Settings>, operation: impl Strategy<Value = Operation>) -> Openings {
     const LENGTH: std::ops::RangeInclusive<usize> = 100..=500;
     let start = prop_oneof![Just(0), 0..10_000 * MILLI, Just(1_700_000_000_000 * MILLI)];
     let performed = Cell::new(0);
-    let openings = Cell::new([0; 4]);
+    let openings = Cell::new([0; 5]);
     check(OPERATIONS / 280, &(rules, start, vec(operation, LENGTH)), |(settings, start, operations)| {
         performed.set(performed.get() + operations.len() as u64);
         let more = compare(&settings, start, &operations).map_err(TestCaseError::fail)?;
@@ -207,20 +219,31 @@ fn maybe_threshold() -> impl Strategy<Value = Option<u32>> {
 
 fn errors(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
     (share(), span).prop_map(|(error_rate, (span, minimum_calls))| {
-        Some(Rates { error_rate: Some(error_rate), slow: None, span, minimum_calls })
+        Some(Rates { error_rate: Some(error_rate), slow: None, drop_rate: None, span, minimum_calls })
     })
 }
 
 fn slow_calls(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
     (slow(), span).prop_map(|(slow, (span, minimum_calls))| {
-        Some(Rates { error_rate: None, slow: Some(slow), span, minimum_calls })
+        Some(Rates { error_rate: None, slow: Some(slow), drop_rate: None, span, minimum_calls })
     })
 }
 
 fn both(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
     (share(), slow(), span).prop_map(|(error_rate, slow, (span, minimum_calls))| {
-        Some(Rates { error_rate: Some(error_rate), slow: Some(slow), span, minimum_calls })
+        Some(Rates { error_rate: Some(error_rate), slow: Some(slow), drop_rate: None, span, minimum_calls })
     })
+}
+
+fn drops(span: impl Strategy<Value = (Span, u32)>) -> impl Strategy<Value = Option<Rates>> {
+    (share(), span).prop_map(|(drop_rate, (span, minimum_calls))| {
+        Some(Rates { error_rate: None, slow: None, drop_rate: Some(drop_rate), span, minimum_calls })
+    })
+}
+
+/// These rates with a drop rate beside them.
+fn with_drops(rates: impl Strategy<Value = Option<Rates>>) -> impl Strategy<Value = Option<Rates>> {
+    (rates, share()).prop_map(|(rates, share)| rates.map(|rates| Rates { drop_rate: Some(share), ..rates }))
 }
 
 fn any_span() -> impl Strategy<Value = (Span, u32)> {
@@ -263,6 +286,33 @@ fn every_rule_together_over_time() {
 }
 
 #[test]
+fn the_drop_rate_of_the_last_calls() {
+    let [.., by_drops] = holds_for(settings(maybe_threshold(), drops(last_calls())), dropping());
+    assert!(by_drops > 100, "{by_drops}");
+}
+
+#[test]
+fn the_drop_rate_over_time() {
+    let [.., by_drops] = holds_for(settings(maybe_threshold(), drops(last_millis())), dropping());
+    assert!(by_drops > 100, "{by_drops}");
+}
+
+#[test]
+fn the_drop_rate_beside_every_other_rule() {
+    let rates = with_drops(both(any_span()));
+    let operations = prop_oneof![2 => dropping(), 1 => hanging()];
+    let [.., by_drops] = holds_for(settings(maybe_threshold(), rates), operations);
+    assert!(by_drops > 100, "{by_drops}");
+}
+
+#[test]
+fn the_drop_rate_beside_steps_of_recovery() {
+    let settings = with_recovery(settings(maybe_threshold(), with_drops(both(any_span()))));
+    let [_, _, relapses, closes, by_drops] = holds_for(settings, prop_oneof![2 => recovering(), 1 => dropping()]);
+    assert!(relapses > 20 && closes > 20 && by_drops > 20, "{relapses}, {closes} and {by_drops}");
+}
+
+#[test]
 fn probes_that_are_silent() {
     let rules = (threshold(), proptest::option::weighted(0.3, both(any_span())));
     let rules = rules.prop_map(|(threshold, rates)| (threshold, rates.flatten()));
@@ -284,13 +334,13 @@ fn many_calls_that_hang_under_both_rates_over_time() {
 
 #[test]
 fn steps_of_recovery_without_rates() {
-    let [.., relapses, closes] = holds_for(with_recovery(settings(threshold(), Just(None))), recovering());
+    let [_, _, relapses, closes, _] = holds_for(with_recovery(settings(threshold(), Just(None))), recovering());
     assert!(relapses > 20 && closes > 20, "{relapses} and {closes}");
 }
 
 #[test]
 fn steps_of_recovery_under_both_rates() {
     let settings = with_recovery(settings(maybe_threshold(), both(any_span())));
-    let [.., relapses, closes] = holds_for(settings, prop_oneof![2 => recovering(), 1 => hanging()]);
+    let [_, _, relapses, closes, _] = holds_for(settings, prop_oneof![2 => recovering(), 1 => hanging()]);
     assert!(relapses > 20 && closes > 20, "{relapses} and {closes}");
 }

@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     /// Settles a call in flight. The places of those there are go round.
     Settle(usize, Outcome),
     Drop(usize),
+    /// Admits so many calls, and drops each at once.
+    Lose(u8),
     /// Drops the permit of a call in flight while its thread panics.
     Panic(usize),
     StopTiming(usize),
@@ -54,6 +56,9 @@ fn build(settings: &Settings, clock: &ManualClock, told: &Arc<Mutex<Vec<Told>>>)
         if let Some((share, millis)) = rates.slow {
             builder = builder.slow_call_rate(share.rate()).slow_call_duration(Duration::from_millis(millis));
         }
+        if let Some(share) = rates.drop_rate {
+            builder = builder.drop_rate(share.rate());
+        }
     }
     if let Some(Steps { shares, each }) = &settings.recovery {
         let steps = Recovery::steps(shares.iter().map(|share| share.rate()));
@@ -82,7 +87,13 @@ fn what_is_told(transition: &Transition) -> Told {
 }
 
 fn counts(window: WindowMetrics) -> Counts {
-    Counts { calls: window.calls, errors: window.errors, slow: window.slow_calls, hanging: window.hanging_calls }
+    Counts {
+        calls: window.calls,
+        errors: window.errors,
+        slow: window.slow_calls,
+        hanging: window.hanging_calls,
+        dropped: window.dropped_calls,
+    }
 }
 
 fn face(metrics: &Metrics) -> Face {
@@ -108,7 +119,7 @@ fn face(metrics: &Metrics) -> Face {
 }
 
 /// Runs the operations on both, and compares after each. The error says where they differ, and how; the result is how
-/// often a rate opened the breaker while calls hung.
+/// often it opened, and closed, in the ways that the tests ask for.
 pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]) -> Result<Openings, String> {
     let clock = ManualClock::new();
     clock.set(Duration::from_nanos(start));
@@ -116,7 +127,7 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
     let breaker = build(settings, &clock, &told);
     let reference = Reference::new(settings.clone(), start);
     let mut pair = Pair { breaker: &breaker, reference, clock, now: start, in_flight: Vec::new() };
-    let mut openings = [0; 4];
+    let mut openings = [0; 5];
     for (step, operation) in operations.iter().enumerate() {
         pair.perform(*operation)?;
         let at = || format!("after operation {step}, {operation:?}, at {:?}", Duration::from_nanos(pair.now));
@@ -128,6 +139,7 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
             openings[1] += usize::from(is_beside_hanging && told.cause == Cause::SlowCallRate);
             openings[2] += usize::from(told.from == State::HalfOpen && told.cause == Cause::ErrorRate);
             openings[3] += usize::from(told.cause == Cause::Recovered);
+            openings[4] += usize::from(told.cause == Cause::DropRate);
         }
         is_same(&breaker.state(), &pair.reference.state())
             .and_then(|()| is_same(&face(&breaker.metrics()), &pair.reference.face()))
@@ -137,9 +149,9 @@ pub(crate) fn compare(settings: &Settings, start: Time, operations: &[Operation]
     Ok(openings)
 }
 
-/// By the error rate, and by the slow call rate; then out of steps of recovery by the error rate, and how often such steps
-/// held up to the close.
-pub(crate) type Openings = [usize; 4];
+/// While calls hung by the error rate, and by the slow call rate; out of steps of recovery by the error rate; how often such
+/// steps held up to the close; and by the drop rate.
+pub(crate) type Openings = [usize; 5];
 
 fn is_same<T: PartialEq + std::fmt::Debug>(breaker: &T, reference: &T) -> Result<(), String> {
     if breaker == reference {
@@ -182,6 +194,14 @@ impl<'a> Pair<'a> {
                 if let Some((permit, call)) = self.take(place) {
                     drop(permit);
                     self.reference.drop_call(call);
+                }
+            }
+            Operation::Lose(calls) => {
+                for _ in 0..calls {
+                    if let Some((permit, call)) = self.admit()? {
+                        drop(permit);
+                        self.reference.drop_call(call);
+                    }
                 }
             }
             Operation::Panic(place) => {

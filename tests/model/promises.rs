@@ -30,7 +30,7 @@ fn plain(rates: Option<Rates>) -> Reference {
 /// Half of the calls for the error rate, nine tenths for the slow call rate.
 fn rates(span: Span) -> Rates {
     let [half, most] = [5, 9].map(|part| Share { part, whole: 10 });
-    Rates { error_rate: Some(half), slow: Some((most, 1_000)), span, minimum_calls: 20 }
+    Rates { error_rate: Some(half), slow: Some((most, 1_000)), drop_rate: None, span, minimum_calls: 20 }
 }
 
 fn admitted(reference: &mut Reference) -> Call {
@@ -60,10 +60,10 @@ fn forty_nine_failures_after_forty_nine_successes_open_while_fifty_one_calls_han
         (0..51).for_each(|_| _ = admitted(&mut reference));
         (0..49).for_each(|_| settle(&mut reference, Outcome::Success));
         reference.set_clock(2 * SECOND);
-        assert_eq!(window(&reference), Counts { calls: 49, errors: 0, slow: 0, hanging: 51 });
+        assert_eq!(window(&reference), Counts { calls: 49, errors: 0, slow: 0, hanging: 51, dropped: 0 });
         assert_eq!(failures_until_open(&mut reference), Some(49));
         assert_eq!(reference.told[0].cause, Cause::ErrorRate);
-        assert_eq!(reference.told[0].window, Some(Counts { calls: 98, errors: 49, slow: 0, hanging: 51 }));
+        assert_eq!(reference.told[0].window, Some(Counts { calls: 98, errors: 49, slow: 0, hanging: 51, dropped: 0 }));
     }
 }
 
@@ -79,6 +79,40 @@ fn nine_hundred_hanging_calls_beside_a_hundred_settled_ones_are_nine_tenths() {
             assert_eq!(reference.told.first().map(|told| told.cause), opens.then_some(Cause::SlowCallRate));
         }
     }
+}
+
+#[test]
+fn nine_drops_of_the_latest_ten_calls_are_nine_tenths_and_displace_no_error() {
+    for (span, good) in [(Span::Calls(10), 1_000), (Span::Millis(16_000), 1)] {
+        let [half, most] = [5, 9].map(|part| Share { part, whole: 10 });
+        let rates = Rates { error_rate: Some(half), slow: None, drop_rate: Some(most), span, minimum_calls: 10 };
+        let mut reference = plain(Some(rates));
+        (0..good).for_each(|_| settle(&mut reference, Outcome::Success));
+        for number in 1..=9 {
+            let call = admitted(&mut reference);
+            assert_eq!((reference.state(), window(&reference).dropped), (State::Closed, number - 1));
+            reference.drop_call(call);
+        }
+        assert_eq!(reference.state(), State::Open);
+        assert_eq!(reference.told[0].cause, Cause::DropRate);
+        let seen = Counts { calls: good.min(10), errors: 0, slow: 0, hanging: 0, dropped: 9 };
+        assert_eq!(reference.told[0].window, Some(seen));
+    }
+}
+
+#[test]
+fn drops_of_probes_and_late_ones_are_in_no_window() {
+    let [rate, slow] = [Share { part: 1, whole: 10 }; 2];
+    let rates = Rates { error_rate: None, slow: Some((slow, 1_000)), drop_rate: Some(rate), ..rates(SPANS[0]) };
+    let mut reference = plain(Some(Rates { minimum_calls: 1, ..rates }));
+    let late = admitted(&mut reference);
+    reference.transition_to(State::HalfOpen);
+    let probe = admitted(&mut reference);
+    reference.drop_call(probe);
+    assert_eq!(reference.state(), State::HalfOpen);
+    reference.transition_to(State::Closed);
+    reference.drop_call(late);
+    assert_eq!((reference.state(), window(&reference).dropped), (State::Closed, 0));
 }
 
 #[test]

@@ -60,6 +60,7 @@ pub(crate) struct Rates {
     pub(crate) error_rate: Option<Share>,
     /// The rate, and the duration in milliseconds.
     pub(crate) slow: Option<(Share, u64)>,
+    pub(crate) drop_rate: Option<Share>,
     pub(crate) span: Span,
     pub(crate) minimum_calls: u32,
 }
@@ -127,6 +128,8 @@ pub(crate) struct Counts {
     pub(crate) slow: u64,
     /// Calls that are still in flight and slow already.
     pub(crate) hanging: u64,
+    /// Calls that were dropped.
+    pub(crate) dropped: u64,
 }
 
 /// What an observer is told.
@@ -175,7 +178,7 @@ struct Closed {
     latest: Time,
 }
 
-/// The settled calls that a window is taken over.
+/// The settled and the dropped calls that a window is taken over.
 #[derive(Clone, Debug, Default)]
 struct Ended {
     samples: VecDeque<Sample>,
@@ -188,8 +191,13 @@ struct Ended {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     slice: u64,
-    failed: bool,
-    slow: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Settled { failed: bool, slow: bool },
+    Dropped,
 }
 
 /// The calls in flight that may come to hang.
@@ -427,6 +435,9 @@ impl Reference {
         } else {
             self.totals.dropped += 1;
             self.release(call);
+            if call.epoch == self.epoch {
+                self.count_drop();
+            }
         }
     }
 
@@ -472,13 +483,22 @@ impl Reference {
         }
     }
 
+    /// Drops are counted while closed, if there is a rule for them.
+    fn count_drop(&mut self) {
+        let Mode::Closed(closed) = &mut self.mode else { return };
+        if let Some(rates) = self.settings.rates.filter(|rates| rates.drop_rate.is_some()) {
+            closed.ended.record(rates.span, self.now, End::Dropped);
+            self.judge();
+        }
+    }
+
     fn settle_closed(&mut self, outcome: Outcome, slow: bool) {
         let Mode::Closed(closed) = &mut self.mode else { return };
         let failed = outcome != Outcome::Success;
         closed.errors = if failed { closed.errors + 1 } else { 0 };
         let errors = closed.errors;
         if let Some(rates) = &self.settings.rates {
-            closed.ended.record(rates.span, self.now, failed, slow);
+            closed.ended.record(rates.span, self.now, End::Settled { failed, slow });
         }
         if let Outcome::Trip { open_for } = outcome {
             self.open_for(open_for, Cause::Tripped);
@@ -576,7 +596,7 @@ impl Reference {
 
     /// Which rule the calls of a step have met.
     fn tripped_by(&self, window: Counts, minimum_calls: u64) -> Option<Cause> {
-        let Counts { calls, errors, slow, hanging } = window;
+        let Counts { calls, errors, slow, hanging, dropped: _ } = window;
         let error_rate = self.settings.rates.and_then(|rates| rates.error_rate).unwrap_or(Share { part: 1, whole: 2 });
         let is_met = |share: Share, part, calls| calls >= minimum_calls && share.is_met(part, calls);
         if is_met(error_rate, errors, calls) {
@@ -596,12 +616,14 @@ impl Reference {
             return;
         }
         let (Mode::Closed(closed), Some(rates)) = (&self.mode, &self.settings.rates) else { return };
-        let Counts { calls, errors, slow, hanging } = closed.window(rates, self.now);
+        let Counts { calls, errors, slow, hanging, dropped } = closed.window(rates, self.now);
         let is_met = |share: Share, part, calls| calls >= rates.minimum_calls.into() && share.is_met(part, calls);
         if rates.error_rate.is_some_and(|share| is_met(share, errors, calls)) {
             self.open(Cause::ErrorRate);
         } else if rates.slow.is_some_and(|(share, _)| is_met(share, slow + hanging, calls + hanging)) {
             self.open(Cause::SlowCallRate);
+        } else if rates.drop_rate.is_some_and(|share| is_met(share, dropped, closed.ended(rates, self.now))) {
+            self.open(Cause::DropRate);
         }
     }
 
@@ -785,7 +807,7 @@ impl Ended {
         u64::try_from(slice).expect("years")
     }
 
-    fn record(&mut self, span: Span, now: Time, failed: bool, slow: bool) {
+    fn record(&mut self, span: Span, now: Time, end: End) {
         if span.slice().is_some_and(|slice| self.stepped_back(slice, now)) {
             *self = Ended::default();
         }
@@ -797,20 +819,22 @@ impl Ended {
             Span::Calls(_) => 0,
             Span::Millis(millis) => self.slice(millis, now),
         };
-        self.samples.push_back(Sample { slice, failed, slow });
+        self.samples.push_back(Sample { slice, end });
     }
 
-    /// The calls that are in the window.
-    fn within(&self, span: Span, now: Time) -> Vec<Sample> {
-        match span {
-            Span::Calls(most) => self.samples.iter().rev().take(most as usize).copied().collect(),
+    /// Of the calls that `counts` counts, those in the window.
+    fn within(&self, span: Span, now: Time, counts: fn(End) -> bool) -> Vec<End> {
+        let latest = self.samples.iter().rev().filter(|sample| counts(sample.end));
+        let within: Vec<_> = match span {
+            Span::Calls(most) => latest.take(most as usize).collect(),
             Span::Millis(_) if span.slice().is_some_and(|slice| self.stepped_back(slice, now)) => Vec::new(),
             Span::Millis(_) if self.samples.is_empty() => Vec::new(),
             Span::Millis(millis) => {
                 let current = self.slice(millis, now);
-                self.samples.iter().rev().take_while(|sample| sample.slice + SLICES > current).copied().collect()
+                latest.take_while(|sample| sample.slice + SLICES > current).collect()
             }
-        }
+        };
+        within.into_iter().map(|sample| sample.end).collect()
     }
 }
 
@@ -820,13 +844,20 @@ impl Closed {
     }
 
     fn window(&self, rates: &Rates, now: Time) -> Counts {
-        let ended = self.ended.within(rates.span, now);
-        let of = |holds: fn(&Sample) -> bool| ended.iter().filter(|sample| holds(sample)).count() as u64;
+        let settled = self.ended.within(rates.span, now, |end| end != End::Dropped);
+        let ended = self.ended.within(rates.span, now, |_| true);
+        let count = |ends: &[End], holds: fn(&End) -> bool| ends.iter().filter(|end| holds(end)).count() as u64;
         Counts {
-            calls: of(|_| true),
-            errors: of(|sample| sample.failed),
-            slow: of(|sample| sample.slow),
+            calls: count(&settled, |_| true),
+            errors: count(&settled, |end| matches!(end, End::Settled { failed: true, .. })),
+            slow: count(&settled, |end| matches!(end, End::Settled { slow: true, .. })),
             hanging: rates.slow.map_or(0, |(_, slow)| self.in_flight.hanging(slow, now)),
+            dropped: count(&ended, |end| *end == End::Dropped),
         }
+    }
+
+    /// How many calls the drop rate is taken over. A window of calls holds the latest, settled or dropped.
+    fn ended(&self, rates: &Rates, now: Time) -> u64 {
+        self.ended.within(rates.span, now, |_| true).len() as u64
     }
 }

@@ -65,10 +65,11 @@ fn rates(bytes: &mut Unstructured<'_>) -> Result<Rates> {
         (Span::Millis(bytes.int_in_range(16..=1_000)?), 40)
     };
     let minimum_calls = bytes.int_in_range(1..=most)?;
-    let kind = bytes.int_in_range(0..=2)?;
-    let error_rate = if kind == 1 { None } else { Some(share(bytes)?) };
-    let slow = if kind == 0 { None } else { Some((share(bytes)?, bytes.int_in_range(1..=100)?)) };
-    Ok(Rates { error_rate, slow, span, minimum_calls })
+    let kind = bytes.int_in_range(0..=3)?;
+    let error_rate = if matches!(kind, 0 | 2) { Some(share(bytes)?) } else { None };
+    let slow = if matches!(kind, 1 | 2) { Some((share(bytes)?, bytes.int_in_range(1..=100)?)) } else { None };
+    let drop_rate = if kind == 3 || bytes.ratio(1, 3)? { Some(share(bytes)?) } else { None };
+    Ok(Rates { error_rate, slow, drop_rate, span, minimum_calls })
 }
 
 fn steps(bytes: &mut Unstructured<'_>) -> Result<Steps> {
@@ -91,6 +92,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
         8 | 9 => Operation::Call(outcome(bytes)?),
         10..=14 => Operation::Admit,
         15..=18 => Operation::Settle(place(bytes)?, outcome(bytes)?),
+        19 if bytes.arbitrary()? => Operation::Lose(bytes.int_in_range(1..=10)?),
         19 => Operation::Drop(place(bytes)?),
         20 => Operation::StopTiming(place(bytes)?),
         21..=24 => Operation::Advance(halves(bytes, 20)?),
