@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tripcoil::State;
 
-use super::event::Event;
+use super::event::{Event, What};
 use super::totals::Totals;
 
 /// How many seconds the sparklines show.
@@ -13,7 +13,7 @@ pub(crate) const SECONDS: usize = 60;
 pub(crate) const BUCKET_MS: u64 = 15_000;
 /// The buckets of one hour.
 pub(crate) const BUCKETS: usize = 240;
-/// The newest changes and acts that are kept of each breaker.
+/// The changes and acts that are kept of each breaker.
 pub(crate) const EVENTS: usize = 48;
 
 /// The calls of 15 seconds, by outcome.
@@ -126,9 +126,41 @@ impl Series {
 
     pub(crate) fn push_event(&mut self, event: Event) {
         if self.events.len() == EVENTS {
-            self.events.pop_front();
+            self.make_room();
         }
         self.events.push_back(event);
+    }
+
+    /// Gives up what says least. An outage of hours consists of failed probes: without them, it keeps its beginning, and the
+    /// states in between are still right.
+    fn make_room(&mut self) {
+        let Some((opened, failed)) = self.oldest_failed_probe() else {
+            let of_fleet = self.events.iter().position(|event| matches!(event.what, What::Fleet(_)));
+            self.events.remove(of_fleet.unwrap_or(0));
+            return;
+        };
+        self.events.remove(failed);
+        if opened != failed {
+            self.events.remove(opened);
+        }
+    }
+
+    /// The places of its two changes, which are one and the same if both lay between two samples.
+    fn oldest_failed_probe(&self) -> Option<(usize, usize)> {
+        let change = |(place, event): (usize, &Event)| match &event.what {
+            What::Changed(change) => Some((place, change.from, change.to)),
+            What::Acted(_) | What::Fleet(_) => None,
+        };
+        let mut began = None;
+        for (place, from, to) in self.events.iter().enumerate().filter_map(change) {
+            match (from, to, began) {
+                (State::Open, State::Open, _) => return Some((place, place)),
+                (State::HalfOpen, State::Open, Some(began)) => return Some((began, place)),
+                (State::Open, State::HalfOpen, _) => began = Some(place),
+                _ => began = None,
+            }
+        }
+        None
     }
 }
 
@@ -139,6 +171,7 @@ const fn place(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::Change;
     use super::*;
 
     const START: u64 = 1_700_000_000_000 / BUCKET_MS * BUCKET_MS;
@@ -178,6 +211,60 @@ mod tests {
         series.advance(START - 3_600_000);
         series.add(&one_error());
         assert_eq!(series.buckets().last(), Some((START, Bucket { errors: 2, ..Bucket::default() })));
+    }
+
+    fn changed(number: u64, from: State, to: State) -> Event {
+        let change = Change { from, to, cause: None, sequence: number, changes: 1, counts: None };
+        Event { number, at_ms: START + number, what: What::Changed(change) }
+    }
+
+    fn shown(series: &Series) -> Vec<(State, State)> {
+        let change = |event: &Event| match &event.what {
+            What::Changed(change) => Some((change.from, change.to)),
+            What::Acted(_) | What::Fleet(_) => None,
+        };
+        series.events().filter_map(change).collect()
+    }
+
+    #[test]
+    fn a_long_outage_keeps_its_beginning_and_its_newest_probes() {
+        use State::{Closed, HalfOpen, Open};
+        for are_seen_apart in [true, false] {
+            let mut series = Series::new(START, Closed);
+            series.push_event(changed(0, Closed, Open));
+            for probe in 1..=1000 {
+                if are_seen_apart {
+                    series.push_event(changed(2 * probe, Open, HalfOpen));
+                    series.push_event(changed(2 * probe + 1, HalfOpen, Open));
+                } else {
+                    series.push_event(changed(2 * probe + 1, Open, Open));
+                }
+            }
+            series.push_event(changed(5000, Open, HalfOpen));
+            series.push_event(changed(5001, HalfOpen, Closed));
+            let shown = shown(&series);
+            assert_eq!(shown[0], (Closed, Open));
+            assert!(shown.len() >= EVENTS - 1 && shown.len() <= EVENTS, "{}", shown.len());
+            assert!(
+                shown.windows(2).all(|pair| pair[0].1 == pair[1].0),
+                "each state follows from the one before: {shown:?}"
+            );
+            let numbers: Vec<_> = series.events().map(|event| event.number).collect();
+            assert!(numbers.is_sorted() && numbers[1] > 1900, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn without_failed_probes_the_oldest_event_goes() {
+        use State::{Closed, HalfOpen, Open};
+        let mut series = Series::new(START, Closed);
+        for round in 0..100 {
+            for (place, (from, to)) in [(Closed, Open), (Open, HalfOpen), (HalfOpen, Closed)].into_iter().enumerate() {
+                series.push_event(changed(3 * round + place as u64, from, to));
+            }
+        }
+        let numbers: Vec<_> = series.events().map(|event| event.number).collect();
+        assert_eq!(numbers, (300 - EVENTS as u64..300).collect::<Vec<_>>());
     }
 
     #[test]

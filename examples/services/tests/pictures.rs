@@ -1,5 +1,5 @@
 //! Makes the pictures of the operating guide, from `operated` in an outage, with Debian's chromium, chromium-driver and
-//! prometheus. It takes seven minutes, because alerts take as long as in truth:
+//! prometheus. It takes eight minutes, because alerts take as long as in truth:
 //!
 //! ```sh
 //! cargo test -p services --test pictures -- --ignored && .ci/embed-pictures
@@ -90,7 +90,8 @@ const SHOW_WHAT_FIRES: &str = "
     }
     document.querySelectorAll('.superfluous, .alert_details pre').forEach((part) => part.remove());
     document.querySelectorAll('.alert_header.alert-danger').forEach((row) => row.click());
-    document.querySelector('button.show-annotations').click();";
+    document.querySelector('button.show-annotations').click();
+    document.body.style.zoom = 0.75;";
 
 #[tokio::test]
 #[ignore = "it makes pictures, and takes minutes"]
@@ -106,19 +107,19 @@ async fn pictures() {
         client.goto(&format!("{prometheus}/classic/alerts")).await.unwrap();
         until(&client, "document.body.innerText.includes('Firing (2)')").await;
         script(&client, SHOW_WHAT_FIRES).await;
-        take(&client, "alert", 560).await;
+        take(&client, "alert", 620).await;
 
         client.goto(&format!("{url}/breakers")).await.unwrap();
         until_row(&client, "payments", "Open").await;
         sleep(Duration::from_secs(3)).await;
-        take(&client, "overview", 560).await;
+        take(&client, "overview", 720).await;
         click(&client, ".rows .name a").await;
         until(&client, "document.querySelector('.chart .band.open')").await;
         take(&client, "breaker", 1080).await;
 
         click(&client, "[data-action=force_open]").await;
         fill(&client, "#reason", "provider is down, their ticket 4711").await;
-        take(&client, "hold", 400).await;
+        take(&client, "hold", 600).await;
         click(&client, "dialog [type=submit]").await;
         until(&client, "document.querySelector('.pill').textContent === 'Forced open'").await;
 

@@ -78,7 +78,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let breakers = Arc::new(breakers()?);
     EXPORTER.add_registry(&breakers);
     let fleet = join_fleet(options, &breakers)?;
-    let console = Console::new().registry(breakers.clone()).journal(&JOURNAL).access(access);
+    let console = Console::new().registry(breakers.clone()).fleet(&fleet).journal(&JOURNAL).access(access);
     let console_closer = console.closer();
 
     let address = (Ipv4Addr::LOCALHOST, options.port);
