@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::machine::history::History;
+use crate::machine::history::{History, Past};
 use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
 use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
@@ -53,15 +53,6 @@ impl Applied {
         // No swap admits a call of the steps of recovery.
         if self.after.admits_all() { self.after.head() } else { Head::of_probe(self.epoch_after()) }
     }
-}
-
-/// The history beside the word.
-#[derive(Clone, Copy)]
-struct Past {
-    /// As it stands there, perhaps one epoch behind.
-    stored: History,
-    /// The history of the word.
-    history: History,
 }
 
 /// Larger than the number of any epoch.
@@ -374,7 +365,7 @@ impl Cell {
                 }
                 continue;
             }
-            let changes = self.keep(past) + u64::from(!before.has_state_of(after));
+            let changes = self.keep(past, after) + u64::from(!before.has_state_of(after));
             if self.swap_once(&mut before, after) {
                 self.raise_floor(changes);
                 return Applied { before, after, effect, epoch, changes };
@@ -456,29 +447,34 @@ impl Cell {
     /// `None` if `word` is no longer the newest word.
     #[inline]
     fn past(&self, word: Word) -> Option<Past> {
-        // Acquire: pairs with the Release in `keep`.
-        let stored = History::from_bits(self.history.load(Ordering::Acquire));
-        Some(Past { stored, history: stored.as_of(word)? })
+        // Acquire: pairs with the Release in `store_history`.
+        Past::of(History::from_bits(self.history.load(Ordering::Acquire)), word)
     }
 
-    /// Stores the history of the epoch that is about to end, so that it never trails by more than one. Returns the
-    /// changes of state so far.
+    /// Before the word goes on to `next`: stores the history of the epoch that is about to end, unless the history of `next`
+    /// follows from what is stored. Returns the changes of state so far.
     #[inline]
-    fn keep(&self, past: Past) -> u64 {
-        let Past { mut stored, history } = past;
+    fn keep(&self, past: Past, next: Word) -> u64 {
+        let Past { stored, history, .. } = past;
         // It is a count of the past, if the swap succeeds: nothing has changed since the history was read.
         let floor = self.changes_floor.load(Ordering::Acquire);
+        if !past.may_stay(next.tag()) {
+            self.store_history(stored, history);
+        }
+        history.full_count(floor)
+    }
+
+    #[cold]
+    fn store_history(&self, mut stored: History, history: History) {
         while stored.trails(history) {
-            // Release: pairs with the Acquire in `past`. A lost race means that another thread
-            // has stored the same, or that the word has moved on and the swap will fail.
+            // Release: pairs with the Acquire in `past`. A lost race means that another thread has stored the same or
+            // the history of an epoch in between, or that the word has moved on and the swap will fail.
             match self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => break,
-                Err(found) if found == stored.bits() => {}
                 Err(found) => stored = History::from_bits(found),
             }
         }
-        history.full_count(floor)
     }
 
     /// `count`: the changes of state up to a swap that has been made.
