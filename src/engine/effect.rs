@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::observers::{LateObserver, Observing};
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
-use crate::machine::step::Effect;
+use crate::machine::step::{self, Effect};
 use crate::machine::word::Word;
 use crate::panics::contain;
 use crate::state::State;
@@ -28,21 +28,23 @@ impl Engine {
     #[inline]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
-            Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => self.wake_for(slots),
-            Effect::Begin { cause, errors, successes } => self.tell(applied, cause, (errors, successes), at),
+            Effect::Free | Effect::BeginRound if self.queue.are_there() => self.wake_for(applied),
+            Effect::Begin(cause) => self.tell(applied, cause, at),
             _ => {}
         }
     }
 
-    fn wake_for(&self, slots: u32) {
-        if self.queue.are_there() {
+    #[cold]
+    fn wake_for(&self, applied: &Applied) {
+        let slots = step::freed(applied.before, applied.after, self.settings().values());
+        if slots > 0 {
             self.queue.notify_additional(slots as usize);
         }
     }
 
     /// Tells everyone that a new epoch has begun.
     #[inline(never)]
-    fn tell(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Option<Duration>) {
+    fn tell(&self, applied: &Applied, cause: Cause, at: Option<Duration>) {
         let has_changed = !applied.before.has_state_of(applied.after);
         if let (State::Open, Some(now)) = (applied.after.state(), at) {
             self.store_coarse_deadline(applied.after, now);
@@ -56,7 +58,7 @@ impl Engine {
         full_fence();
         let log = (has_changed && self.is_observed()).then(|| &self.cold().log);
         if let Some(log) = log {
-            let transition = self.transition(applied, cause, counts, at.unwrap_or_else(|| self.time_or_none()));
+            let transition = self.transition(applied, cause, at.unwrap_or_else(|| self.time_or_none()));
             log.report(transition, low_half(applied.changes));
         }
         if has_changed && self.watchers.are_there() {
@@ -77,9 +79,9 @@ impl Engine {
     }
 
     #[cold]
-    fn transition(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Duration) -> Transition {
-        let Applied { before, after, epoch, .. } = *applied;
-        let (errors, successes) = counts;
+    fn transition(&self, applied: &Applied, cause: Cause, at: Duration) -> Transition {
+        let Applied { before, after, counted, epoch, .. } = *applied;
+        let (errors, successes) = step::counts(counted);
         let settings = self.settings();
         let window = match before.state() {
             State::Closed => settings.windows().map(|windows| self.window_metrics(windows, epoch, at)),
@@ -94,8 +96,8 @@ impl Engine {
             sequence: 0,
             at,
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
-            consecutive_error_count: errors.into(),
-            consecutive_success_count: successes.into(),
+            consecutive_error_count: errors,
+            consecutive_success_count: successes,
             rejected_count: self.totals().rejections(),
             window,
             epoch: applied.epoch_after().number_u32(),

@@ -91,7 +91,7 @@ impl Engine {
         let settings = self.settings();
         let window = settings.windows().map(|windows| self.window_metrics(windows, epoch, now));
         let applied = self.cell.restart(epoch, cause);
-        if matches!(applied.effect, Effect::Begin { .. }) {
+        if matches!(applied.effect, Effect::Begin(_)) {
             let name = self.name.clone();
             limit.suppressed(&SuppressedOpening { name, cause, at: now, consecutive_error_count: errors, window });
         }

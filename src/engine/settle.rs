@@ -335,7 +335,7 @@ impl Engine {
         let place = self.totals().place();
         self.finish(ticket, place, &settings);
         place.count_uncredited(kind);
-        let applied = self.cell.release(ticket.admission.epoch(), settings.values());
+        let applied = self.cell.release(ticket.admission.epoch());
         self.perform(&applied, None);
         if kind == Kind::Dropped {
             self.count_drop(ticket, place, &settings);

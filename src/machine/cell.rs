@@ -35,6 +35,8 @@ pub(crate) struct Cell {
 pub(crate) struct Applied {
     pub(crate) before: Word,
     pub(crate) after: Word,
+    /// If a new epoch began: the word with the last counts of the one before.
+    pub(crate) counted: Word,
     pub(crate) effect: Effect,
     /// The epoch of `before`.
     pub(crate) epoch: Epoch,
@@ -233,8 +235,8 @@ impl Cell {
             let step = step::admit(word, epoch, reached, is_silent, settings);
             let is_ready = match step.effect {
                 Effect::Admit if state == State::HalfOpen => self.stamp(word, epoch, now),
-                Effect::Begin { .. } => self.stamp(word, epoch.next(), now),
-                Effect::BeginRound(_) => self.keep_first_round(word, epoch) && self.stamp(word, epoch.next(), now),
+                Effect::Begin(_) => self.stamp(word, epoch.next(), now),
+                Effect::BeginRound => self.keep_first_round(word, epoch) && self.stamp(word, epoch.next(), now),
                 _ => true,
             };
             is_ready.then_some(step)
@@ -297,8 +299,8 @@ impl Cell {
     }
 
     /// A call of the epoch `call` ended and says nothing.
-    pub(crate) fn release(&self, call: Epoch, settings: &Settings) -> Applied {
-        self.swap(|word, context| Some(step::release(word, context, call, settings)))
+    pub(crate) fn release(&self, call: Epoch) -> Applied {
+        self.swap(|word, context| Some(step::release(word, context, call)))
     }
 
     /// An operator moves the breaker.
@@ -354,21 +356,21 @@ impl Cell {
         loop {
             let past = self.past(before);
             let decided = past.and_then(|past| Some((past, decide(before, self.context_after(past, before))?)));
-            let Some((past, Step { next: after, effect })) = decided else {
+            let Some((past, Step { next: after, counted, effect })) = decided else {
                 before = self.load();
                 continue;
             };
             let epoch = past.history.epoch();
             if !effect.begins_epoch() {
                 if after == before || self.swap_once(&mut before, after) {
-                    return Applied { before, after, effect, epoch, changes: 0 };
+                    return Applied { before, after, counted, effect, epoch, changes: 0 };
                 }
                 continue;
             }
             let changes = self.keep(past, after) + u64::from(!before.has_state_of(after));
             if self.swap_once(&mut before, after) {
                 self.raise_floor(changes);
-                return Applied { before, after, effect, epoch, changes };
+                return Applied { before, after, counted, effect, epoch, changes };
             }
         }
     }
@@ -523,7 +525,7 @@ impl Cell {
 
     #[inline]
     fn store_lead(&self, applied: &Applied, now: Option<Duration>) {
-        if let (Effect::Begin { .. }, Some(now)) = (applied.effect, now) {
+        if let (Effect::Begin(_), Some(now)) = (applied.effect, now) {
             self.lead.store(mark_lead(lead(now), applied.after), Ordering::Relaxed);
         }
     }

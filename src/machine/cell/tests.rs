@@ -47,11 +47,11 @@ fn epochs_go_on_through_every_state_where_they_wrap_and_where_their_low_bits_do(
             enter(&cell, Command::OpenFor { now: SECOND, open_for: SECOND });
             let (effect, first) = admit(&cell, 2);
             epoch = epoch.next();
-            assert!(matches!(effect, Effect::Begin { .. }));
+            assert!(matches!(effect, Effect::Begin(_)));
             assert_eq!((first.epoch(), full_epoch(&cell)), (epoch, epoch.number()));
             let (effect, second) = admit(&cell, 32);
             epoch = epoch.next();
-            assert_eq!((effect, second.epoch()), (Effect::BeginRound(0), epoch));
+            assert_eq!((effect, second.epoch()), (Effect::BeginRound, epoch));
             for head in [first, second] {
                 assert!(!cell.succeed(head.epoch(), &settings()).effect.begins_epoch());
             }
