@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use super::observers::{LateObserver, Observing};
+use super::shared::Shared;
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::{self, Effect};
 use crate::machine::word::Word;
 use crate::panics::contain;
 use crate::state::State;
-use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
@@ -21,7 +21,21 @@ impl Engine {
 
     /// Whether there are observers, given with the breaker or later.
     fn is_observed(&self) -> bool {
-        !self.observers().is_empty() || self.cold.get().is_some_and(|cold| cold.log.has_late())
+        !self.observers().is_empty() || self.has_late_observers()
+    }
+
+    /// Whether there are observers that came later. A thread that has swapped the word and sees none has none to notify: an
+    /// observer that comes later counts that swap among those of the past.
+    #[inline]
+    fn has_late_observers(&self) -> bool {
+        self.cold.get().is_some_and(|cold| cold.log.has_late())
+    }
+
+    /// Whether anybody is told that an epoch has begun.
+    #[inline]
+    fn is_watched(&self) -> bool {
+        let is_watched_from_the_start = self.shared.as_deref().is_some_and(Shared::is_watched);
+        is_watched_from_the_start || self.has_late_observers() || self.watchers.are_there() || self.queue.are_there()
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
@@ -29,7 +43,7 @@ impl Engine {
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free | Effect::BeginRound if self.queue.are_there() => self.wake_for(applied),
-            Effect::Begin(cause) => self.tell(applied, cause, at),
+            Effect::Begin(cause) if self.is_watched() => self.tell(applied, cause, at),
             _ => {}
         }
     }
@@ -43,7 +57,7 @@ impl Engine {
     }
 
     /// Tells everyone that a new epoch has begun.
-    #[inline(never)]
+    #[cold]
     fn tell(&self, applied: &Applied, cause: Cause, at: Option<Duration>) {
         let has_changed = !applied.before.has_state_of(applied.after);
         if let (State::Open, Some(now)) = (applied.after.state(), at) {
@@ -53,9 +67,6 @@ impl Engine {
         if has_changed {
             self.follow_limit();
         }
-        // Pairs with the fence in `observe`: an observer that this does not see counts this transition among those of
-        // the past.
-        full_fence();
         let log = (has_changed && self.is_observed()).then(|| &self.cold().log);
         if let Some(log) = log {
             let transition = self.transition(applied, cause, at.unwrap_or_else(|| self.time_or_none()));
@@ -115,8 +126,8 @@ impl Engine {
     pub(crate) fn observe(&self, observer: LateObserver) -> Observing {
         let cold = self.cold();
         let is_first = cold.log.begin_late();
-        // Pairs with the fence in `tell`.
-        full_fence();
+        // Either the word that is read next is already the one of a swap, or the thread that makes the swap sees the observer.
+        self.cell.announce();
         let (_, _, changes) = self.cell.load_with_history();
         let is_alone = is_first && self.observers().is_empty();
         let observing = cold.log.add_late(observer, changes, is_alone.then(|| self.totals().rejections()));
