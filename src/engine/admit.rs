@@ -217,8 +217,24 @@ impl Engine {
         }
         let now = self.now();
         match self.cell.stays_open(word, now) {
-            Some(nanos_left) => Err(Reason::open(nanos_left)),
+            Some(nanos_left) => {
+                if !self.has_own_clock() {
+                    self.set_coarse_deadline(word);
+                }
+                Err(Reason::open(nanos_left))
+            }
             None => Ok(now),
+        }
+    }
+
+    /// From now on the coarse clock is enough to reject a call, until shortly before the deadline.
+    #[cold]
+    fn set_coarse_deadline(&self, open: Word) {
+        // Before the fine clock: time that passes between the readings makes the deadline earlier, never later.
+        let Some(coarse) = self.coarse_now() else { return };
+        let deadline = &self.cold().coarse_deadline;
+        if !deadline.is_of(open) {
+            deadline.store(open, coarse, self.cell.time_left(open, self.now()));
         }
     }
 

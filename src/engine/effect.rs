@@ -5,7 +5,6 @@ use super::shared::Shared;
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
 use crate::machine::step::{self, Effect};
-use crate::machine::word::Word;
 use crate::panics::contain;
 use crate::state::State;
 use crate::transition::{Cause, Transition};
@@ -60,9 +59,6 @@ impl Engine {
     #[cold]
     fn tell(&self, applied: &Applied, cause: Cause, at: Option<Duration>) {
         let has_changed = !applied.before.has_state_of(applied.after);
-        if let (State::Open, Some(now)) = (applied.after.state(), at) {
-            self.store_coarse_deadline(applied.after, now);
-        }
         #[cfg(feature = "registry")]
         if has_changed {
             self.follow_limit();
@@ -80,12 +76,6 @@ impl Engine {
         }
         if let Some(log) = log {
             log.tell_all(self.observers());
-        }
-    }
-
-    pub(super) fn store_coarse_deadline(&self, open: Word, now: Duration) {
-        if let Some(coarse) = self.coarse_now() {
-            self.cold().coarse_deadline.store(open, coarse, self.cell.time_left(open, now));
         }
     }
 
