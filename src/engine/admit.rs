@@ -98,7 +98,7 @@ impl Ticket {
 
     /// What the call was admitted under, if it is not timed.
     #[inline]
-    pub(crate) fn if_untimed(self) -> Option<Admission> {
+    pub(crate) fn if_untimed(&self) -> Option<Admission> {
         if self.timing.is_none() { Some(self.admission) } else { None }
     }
 
@@ -143,13 +143,23 @@ impl Engine {
     }
 
     /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand.
+    /// [`count_admission_in`](Self::count_admission_in) counts the call.
     #[inline]
-    pub(crate) fn try_admit_shared(&self) -> Option<(Place<'_>, Admission)> {
+    pub(crate) fn try_admit_uncounted(&self) -> Option<Admission> {
         let word = self.cell.load();
         let version = self.current.try_admit_fast(word)?;
-        let place = self.totals().place();
-        self.totals().count_admission(place);
-        Some((place, Admission { head: word.head(), version }))
+        Some(Admission { head: word.head(), version })
+    }
+
+    /// Where this thread counts.
+    #[inline]
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.totals().place()
+    }
+
+    #[inline]
+    pub(crate) fn count_admission_in(&self, place: &Place<'_>) {
+        self.totals().count_admission(*place);
     }
 
     /// The rejection of a call while open, if the coarse clock is enough to reject it.
@@ -189,7 +199,7 @@ impl Engine {
             return Ok(ticket);
         }
         let now = self.time_unless_open(word).map_err(Rejection::of)?;
-        self.admit_at(word, now)
+        self.admit_at(None, word, now)
     }
 
     pub(super) fn count_admission(&self) {
@@ -238,31 +248,33 @@ impl Engine {
         }
     }
 
-    #[inline(never)]
-    fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Rejection> {
+    #[expect(clippy::inline_always, reason = "a ticket that is handed on in memory is waited for")]
+    #[inline(always)]
+    fn admit_at(&self, own: Option<&Stripe>, word: Word, now: Duration) -> Result<Ticket, Rejection> {
         let settings = self.settings();
         let now = match settings.windows() {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
             _ => now,
         };
-        let mut applied = self.cell.admit(now, settings.values());
-        while applied.effect == Effect::AskSteps {
+        let applied = loop {
+            let applied = self.cell.admit(now, settings.values());
+            if applied.effect != Effect::AskSteps {
+                break applied;
+            }
             if let Some(asked) = self.admit_in_steps(now, &settings) {
                 return asked.map(|ticket| self.show_admission(ticket));
             }
-            applied = self.cell.admit(now, settings.values());
-        }
+        };
         if let Some(rejection) = self.rejection(&applied, now, &settings) {
             return Err(rejection);
         }
-        let ticket = self.ticket(&applied, now, &settings);
-        self.count_admission();
+        let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, &settings);
+        match own {
+            Some(own) => own.count_admission(),
+            None => self.count_admission(),
+        }
         self.perform(&applied, Some(now));
         Ok(self.show_admission(ticket))
-    }
-
-    fn ticket(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Ticket {
-        self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings)
     }
 
     /// `may_hang`: whether the call is one of those that are seen to hang.
@@ -277,18 +289,23 @@ impl Engine {
     ) -> Ticket {
         // Not the version in force: that may be a later one by now, whose windows this call is not in.
         let admission = Admission { head, version: Version::of(settings) };
-        if !times_calls(settings.values(), settings.windows()) {
-            return admission.into();
-        }
+        let is_timed = times_calls(settings.values(), settings.windows());
+        let timing = is_timed.then(|| self.timing(admission, may_hang, now, settings));
+        Ticket { admission, timing }
+    }
+
+    #[inline(never)]
+    fn timing(&self, admission: Admission, may_hang: bool, now: Duration, settings: &CurrentSettings<'_>) -> Timing {
         let windows = settings.windows().filter(|_| may_hang);
         let enter = |windows: &Windows| windows.enter(self.totals().place().index, admission.epoch(), now, &self.cell);
         let slice = windows.and_then(enter).unwrap_or(NO_SLICE);
         let admitted = NonZeroU64::MIN.saturating_add(whole_nanos(now));
-        Ticket { admission, timing: Some(Timing { admitted, slice }) }
+        Timing { admitted, slice }
     }
 
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
     /// brings no settlements. Returns the time, which is read again if it lies far back.
+    #[inline(never)]
     fn arrive(&self, settings: &CurrentSettings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
         let (now, arrival) = self.arrival(windows, epoch, now);
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
@@ -345,7 +362,7 @@ impl Engine {
             }
         }
         let admitted = match self.time_unless_open(word) {
-            Ok(now) => self.admit_at(word, now).map_err(|rejection| rejection.reason),
+            Ok(now) => self.admit_at(own, word, now).map_err(|rejection| rejection.reason),
             Err(reason) => Err(reason),
         };
         if admitted.is_err() {

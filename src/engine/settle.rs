@@ -46,14 +46,14 @@ impl Engine {
     #[inline]
     pub(crate) fn settle_shared(
         &self,
-        place: Place<'_>,
+        place: &Place<'_>,
         admission: Admission,
         outcome: Outcome,
         type_name: impl FnOnce() -> &'static str,
     ) {
         match outcome {
             Outcome::Success if self.is_noop_success(admission) => {
-                self.totals().count_success(place, admission.epoch(), &self.cell);
+                self.totals().count_success(*place, admission.epoch(), &self.cell);
             }
             outcome => self.settle(admission.into(), outcome, &FailureInfo::new(type_name())),
         }
@@ -61,10 +61,10 @@ impl Engine {
 
     /// Settles any call.
     #[inline]
-    pub(crate) fn settle_any(&self, ticket: Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+    pub(crate) fn settle_any(&self, ticket: &Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
         match (ticket.if_untimed(), self.own_stripe()) {
             (Some(admission), Some(own)) => self.settle_fast(own, admission, outcome, type_name),
-            _ => self.settle(ticket, outcome, &FailureInfo::new(type_name())),
+            _ => self.settle(*ticket, outcome, &FailureInfo::new(type_name())),
         }
     }
 
