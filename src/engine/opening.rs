@@ -16,6 +16,7 @@ use crate::transition::Cause;
 
 impl Engine {
     /// Applies a failure, as [`Cell::fail`](crate::machine::cell::Cell::fail) does.
+    #[inline]
     pub(super) fn open_by_failure(
         &self,
         epoch: Epoch,

@@ -402,6 +402,7 @@ fn failed_probe(word: Word, standing: Standing) -> Word {
 }
 
 /// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules.
+#[inline]
 fn open(
     word: Word,
     counted: Word,
