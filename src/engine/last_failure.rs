@@ -286,7 +286,9 @@ mod tests {
                     assert_eq!(last.message.as_deref(), message.as_deref());
                 }
             });
-            writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+            for writer in writers {
+                writer.join().expect("no panic");
+            }
             is_over.store(true, Ordering::Relaxed);
             reader.join().expect("no panic");
         });
