@@ -256,25 +256,58 @@ impl Engine {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
             _ => now,
         };
-        let applied = loop {
-            let applied = self.cell.admit(now, settings.values());
-            if applied.effect != Effect::AskSteps {
-                break applied;
-            }
-            if let Some(asked) = self.admit_in_steps(now, &settings) {
+        let applied = self.cell.admit(now, settings.values());
+        if applied.effect == Effect::AskSteps {
+            return self.admit_in_steps_or_after(now, &settings);
+        }
+        self.follow_admission(own, &applied, now, &settings)
+    }
+
+    /// Admits a call that came within the steps of recovery, which may be over by now.
+    #[cold]
+    fn admit_in_steps_or_after(&self, now: Duration, settings: &CurrentSettings<'_>) -> Result<Ticket, Rejection> {
+        loop {
+            if let Some(asked) = self.admit_in_steps(now, settings) {
                 return asked.map(|ticket| self.show_admission(ticket));
             }
-        };
-        if let Some(rejection) = self.rejection(&applied, now, &settings) {
+            let applied = self.cell.admit(now, settings.values());
+            if applied.effect != Effect::AskSteps {
+                return self.follow_admission(None, &applied, now, settings);
+            }
+        }
+    }
+
+    /// What an admission or a rejection by the cell leads to.
+    #[expect(clippy::inline_always, reason = "what the cell returns is not copied, as each copy waits for it")]
+    #[inline(always)]
+    fn follow_admission(
+        &self,
+        own: Option<&Stripe>,
+        applied: &Applied,
+        now: Duration,
+        settings: &CurrentSettings<'_>,
+    ) -> Result<Ticket, Rejection> {
+        if let Some(rejection) = self.rejection(applied, now, settings) {
             return Err(rejection);
         }
-        let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, &settings);
+        if times_calls(settings.values(), settings.windows()) || self.shadows().is_some() {
+            return Ok(self.follow_timed_admission(applied, now, settings));
+        }
         match own {
             Some(own) => own.count_admission(),
             None => self.count_admission(),
         }
-        self.perform(&applied, Some(now));
-        Ok(self.show_admission(ticket))
+        self.perform(applied, Some(now));
+        Ok(Admission { head: applied.head(), version: Version::of(settings) }.into())
+    }
+
+    /// The same, of a call that is timed or that a shadow sees.
+    #[inline(never)]
+    fn follow_timed_admission(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Ticket {
+        let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings);
+        self.count_admission();
+        self.perform(applied, Some(now));
+        self.show_admission(ticket)
     }
 
     /// `may_hang`: whether the call is one of those that are seen to hang.
@@ -350,28 +383,24 @@ impl Engine {
     /// stripe.
     #[cold]
     pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
-        self.admit_or_reason(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
-    }
-
-    #[inline]
-    fn admit_or_reason(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
         if word.admits_all() {
             if let Some(ticket) = self.try_admit_untimed(word) {
                 return Ok(ticket);
             }
         }
-        let admitted = match self.time_unless_open(word) {
-            Ok(now) => self.admit_at(own, word, now).map_err(|rejection| rejection.reason),
-            Err(reason) => Err(reason),
+        let reason = match self.time_unless_open(word) {
+            Ok(now) => match self.admit_at(own, word, now) {
+                Ok(ticket) => return Ok(ticket),
+                Err(rejection) => rejection.reason,
+            },
+            Err(reason) => reason,
         };
-        if admitted.is_err() {
-            match own {
-                Some(own) => own.count_rejection(),
-                None => self.count_rejection(),
-            }
+        match own {
+            Some(own) => own.count_rejection(),
+            None => self.count_rejection(),
         }
-        admitted
+        Err(Rejected::new(self.name.clone(), reason))
     }
 
     /// Counts a rejection and makes it presentable.

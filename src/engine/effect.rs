@@ -38,7 +38,8 @@ impl Engine {
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "mostly there is nothing to do")]
+    #[inline(always)]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
             Effect::Free | Effect::BeginRound if self.queue.are_there() => self.wake_for(applied),

@@ -105,6 +105,7 @@ impl Cell {
     }
 
     /// The word, its history, and the changes of state so far, which belong together.
+    #[inline]
     pub(crate) fn load_with_history(&self) -> (Word, History, u64) {
         loop {
             // First: a floor is a count of the past. If it is the same afterwards, it was not so long ago that

@@ -30,11 +30,17 @@ const TICK: u64 = 10;
 /// No nearer to the deadline does the coarse clock reject: 20 ms, and by how far the reading may be behind.
 const MARGIN: u64 = 20 + TICK;
 
-fn labels(open: Word) -> [u64; 2] {
-    let above_tag = open.above_tag();
-    [above_tag, above_tag >> LABEL.end()].map(|bits| bits & LABEL.max())
+#[inline]
+fn label(open: Word) -> u64 {
+    open.above_tag() & LABEL.max()
 }
 
+#[inline]
+fn second_label(open: Word) -> u64 {
+    open.above_tag() >> LABEL.end() & LABEL.max()
+}
+
+#[inline]
 fn of(bits: u64, label: u64) -> Option<u64> {
     (LABEL.get(bits) == label).then(|| MILLIS.get(bits))
 }
@@ -53,17 +59,15 @@ impl CoarseDeadline {
     pub(crate) fn store(&self, open: Word, now: Duration, wait: Duration) {
         // The reading is rounded down, so that the deadline is never too late.
         let deadline = Millis::from_bits(Millis::reached(now).bits().saturating_add(Millis::reached(wait).bits()));
-        let [label, second_label] = labels(open);
-        self.opening.store(MILLIS.set(second_label, Millis::not_before(wait).bits()), Ordering::Relaxed);
-        self.deadline.store(MILLIS.set(label, deadline.bits()), Ordering::Relaxed);
+        self.opening.store(MILLIS.set(second_label(open), Millis::not_before(wait).bits()), Ordering::Relaxed);
+        self.deadline.store(MILLIS.set(label(open), deadline.bits()), Ordering::Relaxed);
     }
 
     /// The deadline and the length of the opening whose word is `open`.
     #[inline]
     fn stored_for(&self, open: Word) -> Option<(u64, u64)> {
-        let [label, second_label] = labels(open);
-        let deadline = of(self.deadline.load(Ordering::Relaxed), label)?;
-        Some((deadline, of(self.opening.load(Ordering::Relaxed), second_label)?))
+        let deadline = of(self.deadline.load(Ordering::Relaxed), label(open))?;
+        Some((deadline, of(self.opening.load(Ordering::Relaxed), second_label(open))?))
     }
 
     /// How long a caller should wait, in nanoseconds, if the word `open` surely rejects it at `now`: too long by two
