@@ -231,16 +231,25 @@ impl<'a> TicketPermit<'a> {
         TicketPermit { engine, ticket }
     }
 
-    #[inline]
+    /// A judge that panics drops the permit.
+    #[expect(clippy::inline_always, reason = "its one caller is not inlined itself")]
+    #[inline(always)]
     pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
         let (outcome, message) = judge.judge_with_message(result);
-        let info = message.map(|message| self.engine.info(type_name(result), message));
+        if let Some(message) = message {
+            return self.settle_with_message(outcome, type_name(result), message);
+        }
         let TicketPermit { engine, ticket } = self;
         mem::forget(self);
-        match info {
-            None => engine.settle_any(ticket, outcome, || type_name(result)),
-            Some(info) => engine.settle(*ticket, outcome, &info),
-        }
+        engine.settle_any(ticket, outcome, || type_name(result));
+    }
+
+    #[cold]
+    fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
+        let TicketPermit { engine, ticket } = self;
+        let info = engine.info(type_name, message);
+        mem::forget(self);
+        engine.settle(*ticket, outcome, &info);
     }
 }
 

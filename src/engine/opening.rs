@@ -61,6 +61,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn fail_within(
         &self,
         limit: &dyn OpenLimit,

@@ -229,8 +229,7 @@ impl Cell {
             let state = word.state();
             let lead = if state == State::Open { self.lead(word) } else { 0 };
             let reached = now.saturating_add(Duration::from_nanos(lead));
-            let is_silent = state == State::HalfOpen
-                && !word.is_recovering()
+            let is_silent = word.is_probing()
                 && step::is_full(word, settings)
                 && self.newest_probe.is_overdue(epoch, now, settings.probe_timeout);
             let step = step::admit(word, epoch, reached, is_silent, settings);
@@ -368,7 +367,7 @@ impl Cell {
                 }
                 continue;
             }
-            let changes = self.keep(past, after) + u64::from(!before.has_state_of(after));
+            let changes = self.keep(past, before, after);
             if self.swap_once(&mut before, after) {
                 self.raise_floor(changes);
                 return Applied { before, after, counted, effect, epoch, changes };
@@ -435,10 +434,7 @@ impl Cell {
     fn context_after(&self, past: Past, word: Word) -> Context {
         let epoch = past.history.epoch();
         // Should it be that of a later episode already, then the word has moved on, and no swap of it will do.
-        let first_round = match word.state() {
-            State::HalfOpen if !word.is_recovering() && word.is_continued() => self.kept_first_round(),
-            _ => epoch,
-        };
+        let first_round = if word.is_probing() && word.is_continued() { self.kept_first_round() } else { epoch };
         Context { epoch, first_round, reopenings: past.history.reopenings() }
     }
 
@@ -455,16 +451,18 @@ impl Cell {
     }
 
     /// Before the word goes on to `next`: stores the history of the epoch that is about to end, unless the history of `next`
-    /// follows from what is stored. Returns the changes of state so far.
+    /// follows from what is stored. Returns the changes of state up to `next`.
     #[inline]
-    fn keep(&self, past: Past, next: Word) -> u64 {
+    fn keep(&self, past: Past, word: Word, next: Word) -> u64 {
         let Past { stored, history, .. } = past;
         // It is a count of the past, if the swap succeeds: nothing has changed since the history was read.
         let floor = self.changes_floor.load(Ordering::Acquire);
-        if !past.may_stay(next.tag()) {
+        // A regular step is a change of state.
+        let is_change = past.may_stay(next.tag()) || {
             self.store_history(stored, history);
-        }
-        history.full_count(floor)
+            !word.has_state_of(next)
+        };
+        history.full_count(floor) + u64::from(is_change)
     }
 
     #[cold]

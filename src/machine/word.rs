@@ -257,6 +257,12 @@ impl Word {
         TAG.get(self.0) == RECOVERING
     }
 
+    /// Half-open, not in the steps of recovery.
+    #[inline]
+    pub(crate) const fn is_probing(self) -> bool {
+        TAG.get(self.0) == HALF_OPEN
+    }
+
     /// Recovering: the step, counted from 0.
     pub(crate) const fn step(self) -> u32 {
         STEP.get_u32(self.0)
