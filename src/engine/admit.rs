@@ -38,6 +38,8 @@ struct Timing {
 }
 
 const NO_SLICE: u64 = u64::MAX;
+/// The slice of a [`Timing`] that stands for none, where an `Option` would not fit into registers.
+const UNTIMED: u64 = u64::MAX - 3;
 /// The slice of a call whose duration ended before it was settled, and that was slow.
 const SLOW: u64 = u64::MAX - 1;
 /// The slice of a call that a shadow sees: `admitted` is the number by which the shadow keeps its ticket.
@@ -199,7 +201,7 @@ impl Engine {
             return Ok(ticket);
         }
         let now = self.time_unless_open(word).map_err(Rejection::of)?;
-        self.admit_at(None, word, now)
+        self.admit_at(None, word, now, |rejection| rejection)
     }
 
     pub(super) fn count_admission(&self) {
@@ -250,7 +252,13 @@ impl Engine {
 
     #[expect(clippy::inline_always, reason = "a ticket that is handed on in memory is waited for")]
     #[inline(always)]
-    fn admit_at(&self, own: Option<&Stripe>, word: Word, now: Duration) -> Result<Ticket, Rejection> {
+    fn admit_at<R>(
+        &self,
+        own: Option<&Stripe>,
+        word: Word,
+        now: Duration,
+        reject: impl FnOnce(Rejection) -> R,
+    ) -> Result<Ticket, R> {
         let settings = self.settings();
         let now = match settings.windows() {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
@@ -258,9 +266,9 @@ impl Engine {
         };
         let applied = self.cell.admit(now, settings.values());
         if applied.effect == Effect::AskSteps {
-            return self.admit_in_steps_or_after(now, &settings);
+            return self.admit_in_steps_or_after(now, &settings).map_err(reject);
         }
-        self.follow_admission(own, &applied, now, &settings)
+        self.follow_admission(own, &applied, now, &settings, reject)
     }
 
     /// Admits a call that came within the steps of recovery, which may be over by now.
@@ -272,7 +280,7 @@ impl Engine {
             }
             let applied = self.cell.admit(now, settings.values());
             if applied.effect != Effect::AskSteps {
-                return self.follow_admission(None, &applied, now, settings);
+                return self.follow_admission(None, &applied, now, settings, |rejection| rejection);
             }
         }
     }
@@ -280,18 +288,21 @@ impl Engine {
     /// What an admission or a rejection by the cell leads to.
     #[expect(clippy::inline_always, reason = "what the cell returns is not copied, as each copy waits for it")]
     #[inline(always)]
-    fn follow_admission(
+    fn follow_admission<R>(
         &self,
         own: Option<&Stripe>,
         applied: &Applied,
         now: Duration,
         settings: &CurrentSettings<'_>,
-    ) -> Result<Ticket, Rejection> {
+        reject: impl FnOnce(Rejection) -> R,
+    ) -> Result<Ticket, R> {
         if let Some(rejection) = self.rejection(applied, now, settings) {
-            return Err(rejection);
+            return Err(reject(rejection));
         }
         if times_calls(settings.values(), settings.windows()) || self.shadows().is_some() {
-            return Ok(self.follow_timed_admission(applied, now, settings));
+            let timing = self.follow_timed_admission(applied, now, settings);
+            let admission = Admission { head: applied.head(), version: Version::of(settings) };
+            return Ok(Ticket { admission, timing: Some(timing).filter(|timing| timing.slice != UNTIMED) });
         }
         match own {
             Some(own) => own.count_admission(),
@@ -301,13 +312,14 @@ impl Engine {
         Ok(Admission { head: applied.head(), version: Version::of(settings) }.into())
     }
 
-    /// The same, of a call that is timed or that a shadow sees.
+    /// The same, of a call that is timed or that a shadow sees. Returns the timing for its ticket.
     #[inline(never)]
-    fn follow_timed_admission(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Ticket {
+    fn follow_timed_admission(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Timing {
         let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings);
         self.count_admission();
         self.perform(applied, Some(now));
-        self.show_admission(ticket)
+        let untimed = Timing { admitted: NonZeroU64::MIN, slice: UNTIMED };
+        self.show_admission(ticket).timing.unwrap_or(untimed)
     }
 
     /// `may_hang`: whether the call is one of those that are seen to hang.
@@ -389,18 +401,19 @@ impl Engine {
                 return Ok(ticket);
             }
         }
-        let reason = match self.time_unless_open(word) {
-            Ok(now) => match self.admit_at(own, word, now) {
-                Ok(ticket) => return Ok(ticket),
-                Err(rejection) => rejection.reason,
-            },
-            Err(reason) => reason,
-        };
+        match self.time_unless_open(word) {
+            Ok(now) => self.admit_at(own, word, now, |rejection| self.reject_for(own, rejection.reason)),
+            Err(reason) => Err(self.reject_for(own, reason)),
+        }
+    }
+
+    #[inline]
+    fn reject_for(&self, own: Option<&Stripe>, reason: Reason) -> Rejected {
         match own {
             Some(own) => own.count_rejection(),
             None => self.count_rejection(),
         }
-        Err(Rejected::new(self.name.clone(), reason))
+        Rejected::new(self.name.clone(), reason)
     }
 
     /// Counts a rejection and makes it presentable.
