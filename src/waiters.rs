@@ -37,6 +37,7 @@ impl Waiters {
 
     /// Whether there are any. A thread that has swapped the word and finds none has nobody to wake: a thread that joins them
     /// later sees that swap.
+    #[inline]
     pub(crate) fn are_there(&self) -> bool {
         self.0.total_listeners() > 0
     }

@@ -102,3 +102,21 @@ fn an_observer_sees_what_was_done_before_each_transition() {
         told.load(Ordering::Relaxed)
     });
 }
+
+#[test]
+fn an_observer_that_joins_beside_a_transition_misses_none_that_comes_after() {
+    explore(&BOTH, [1, 2], || {
+        let told = Arc::new(AtomicUsize::new(0));
+        let breaker = shared(builder().0);
+        let operator = beside(&breaker, |breaker| breaker.force_open());
+        let observing = breaker.observe({
+            let told = told.clone();
+            move |_| _ = told.fetch_add(1, Ordering::Relaxed)
+        });
+        joined([operator]);
+        // If the observer missed the first one without counting it, it would wait for it.
+        breaker.force_closed();
+        drop(observing);
+        told.load(Ordering::Relaxed)
+    });
+}

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::CircuitBreaker;
-use super::permit::{Hold, LocalPermit, SharedPermit, Suspended};
+use super::permit::{Hold, LocalPermit, SharedPermit, Suspended, TicketPermit};
 use crate::engine::Engine;
 use crate::engine::totals::Stripe;
 use crate::error::Error;
@@ -100,7 +100,9 @@ impl CircuitBreaker {
     ) -> Result<T, Error<E>> {
         let engine = self.engine();
         if own.is_none() {
-            if let Some(permit) = SharedPermit::try_acquire(engine) {
+            if let Some(admission) = engine.try_admit_uncounted() {
+                let place = engine.place();
+                let permit = SharedPermit::new(engine, &place, admission);
                 let result = op();
                 permit.settle(judge, &result);
                 return result.map_err(Error::Inner);
@@ -109,12 +111,15 @@ impl CircuitBreaker {
         if let Some(rejected) = engine.reject_early(own) {
             return Err(Error::Rejected(rejected));
         }
-        let ticket = engine.admit_or_reject(own)?;
-        let mut hold = Hold::<_, Suspended>::new(engine, ticket);
-        let inside = hold.enter();
-        let result = op();
-        inside.settle(judge, &result);
-        result.map_err(Error::Inner)
+        match engine.admit_or_reject(own) {
+            Ok(ref ticket) => {
+                let permit = TicketPermit::new(engine, ticket);
+                let result = op();
+                permit.settle(judge, &result);
+                result.map_err(Error::Inner)
+            }
+            Err(rejected) => Err(Error::Rejected(rejected)),
+        }
     }
 
     /// Protects a future. `Ok` is a success, `Err` a failure.

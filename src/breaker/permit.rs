@@ -105,7 +105,7 @@ impl BorrowedHold<'_> {
     fn settle(self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
         let BorrowedHold { engine, ticket } = self;
         mem::forget(self);
-        engine.settle_any(ticket, outcome, type_name);
+        engine.settle_any(&ticket, outcome, type_name);
     }
 
     fn fail_because(self, message: Cow<'static, str>) {
@@ -185,15 +185,17 @@ impl Drop for LocalPermit<'_> {
 /// As [`LocalPermit`], of a thread that has no stripe at hand.
 pub(crate) struct SharedPermit<'a> {
     engine: &'a Engine,
-    place: Place<'a>,
+    /// Where it was written, as the ticket of a [`TicketPermit`].
+    place: &'a Place<'a>,
     admission: Admission,
 }
 
 impl<'a> SharedPermit<'a> {
+    /// Counts the admission.
     #[inline]
-    pub(crate) fn try_acquire(engine: &'a Engine) -> Option<Self> {
-        let (place, admission) = engine.try_admit_shared()?;
-        Some(SharedPermit { engine, place, admission })
+    pub(crate) fn new(engine: &'a Engine, place: &'a Place<'a>, admission: Admission) -> Self {
+        engine.count_admission_in(place);
+        SharedPermit { engine, place, admission }
     }
 
     #[inline]
@@ -213,6 +215,48 @@ impl Drop for SharedPermit<'_> {
     #[cold]
     fn drop(&mut self) {
         self.engine.abandon(self.admission.into(), || true);
+    }
+}
+
+/// As [`LocalPermit`], of a call that is gated or timed.
+pub(crate) struct TicketPermit<'a> {
+    engine: &'a Engine,
+    /// Where it was written: a copy that is made before the original has been written out has to wait for it.
+    ticket: &'a Ticket,
+}
+
+impl<'a> TicketPermit<'a> {
+    #[inline]
+    pub(crate) fn new(engine: &'a Engine, ticket: &'a Ticket) -> Self {
+        TicketPermit { engine, ticket }
+    }
+
+    /// A judge that panics drops the permit.
+    #[expect(clippy::inline_always, reason = "its one caller is not inlined itself")]
+    #[inline(always)]
+    pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
+        let (outcome, message) = judge.judge_with_message(result);
+        if let Some(message) = message {
+            return self.settle_with_message(outcome, type_name(result), message);
+        }
+        let TicketPermit { engine, ticket } = self;
+        mem::forget(self);
+        engine.settle_any(ticket, outcome, || type_name(result));
+    }
+
+    #[cold]
+    fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
+        let TicketPermit { engine, ticket } = self;
+        let info = engine.info(type_name, message);
+        mem::forget(self);
+        engine.settle(*ticket, outcome, &info);
+    }
+}
+
+impl Drop for TicketPermit<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.engine.abandon(*self.ticket, || true);
     }
 }
 
@@ -286,7 +330,7 @@ impl<E: Deref<Target = Engine>, D: OnDrop> Hold<E, D> {
     #[inline]
     fn settle_now(&mut self, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
         if let Some(ticket) = self.ticket.take() {
-            self.engine.settle_any(ticket, outcome, type_name);
+            self.engine.settle_any(&ticket, outcome, type_name);
         }
     }
 

@@ -38,6 +38,8 @@ struct Timing {
 }
 
 const NO_SLICE: u64 = u64::MAX;
+/// The slice of a [`Timing`] that stands for none, where an `Option` would not fit into registers.
+const UNTIMED: u64 = u64::MAX - 3;
 /// The slice of a call whose duration ended before it was settled, and that was slow.
 const SLOW: u64 = u64::MAX - 1;
 /// The slice of a call that a shadow sees: `admitted` is the number by which the shadow keeps its ticket.
@@ -98,7 +100,7 @@ impl Ticket {
 
     /// What the call was admitted under, if it is not timed.
     #[inline]
-    pub(crate) fn if_untimed(self) -> Option<Admission> {
+    pub(crate) fn if_untimed(&self) -> Option<Admission> {
         if self.timing.is_none() { Some(self.admission) } else { None }
     }
 
@@ -143,13 +145,23 @@ impl Engine {
     }
 
     /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand.
+    /// [`count_admission_in`](Self::count_admission_in) counts the call.
     #[inline]
-    pub(crate) fn try_admit_shared(&self) -> Option<(Place<'_>, Admission)> {
+    pub(crate) fn try_admit_uncounted(&self) -> Option<Admission> {
         let word = self.cell.load();
         let version = self.current.try_admit_fast(word)?;
-        let place = self.totals().place();
-        self.totals().count_admission(place);
-        Some((place, Admission { head: word.head(), version }))
+        Some(Admission { head: word.head(), version })
+    }
+
+    /// Where this thread counts.
+    #[inline]
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.totals().place()
+    }
+
+    #[inline]
+    pub(crate) fn count_admission_in(&self, place: &Place<'_>) {
+        self.totals().count_admission(*place);
     }
 
     /// The rejection of a call while open, if the coarse clock is enough to reject it.
@@ -189,7 +201,7 @@ impl Engine {
             return Ok(ticket);
         }
         let now = self.time_unless_open(word).map_err(Rejection::of)?;
-        self.admit_at(word, now)
+        self.admit_at(None, word, now, |rejection| rejection)
     }
 
     pub(super) fn count_admission(&self) {
@@ -217,36 +229,97 @@ impl Engine {
         }
         let now = self.now();
         match self.cell.stays_open(word, now) {
-            Some(nanos_left) => Err(Reason::open(nanos_left)),
+            Some(nanos_left) => {
+                if !self.has_own_clock() {
+                    self.set_coarse_deadline(word);
+                }
+                Err(Reason::open(nanos_left))
+            }
             None => Ok(now),
         }
     }
 
-    #[inline(never)]
-    fn admit_at(&self, word: Word, now: Duration) -> Result<Ticket, Rejection> {
+    /// From now on the coarse clock is enough to reject a call, until shortly before the deadline.
+    #[cold]
+    fn set_coarse_deadline(&self, open: Word) {
+        // Before the fine clock: time that passes between the readings makes the deadline earlier, never later.
+        let Some(coarse) = self.coarse_now() else { return };
+        let deadline = &self.cold().coarse_deadline;
+        if !deadline.is_of(open) {
+            deadline.store(open, coarse, self.cell.time_left(open, self.now()));
+        }
+    }
+
+    #[expect(clippy::inline_always, reason = "a ticket that is handed on in memory is waited for")]
+    #[inline(always)]
+    fn admit_at<R>(
+        &self,
+        own: Option<&Stripe>,
+        word: Word,
+        now: Duration,
+        reject: impl FnOnce(Rejection) -> R,
+    ) -> Result<Ticket, R> {
         let settings = self.settings();
         let now = match settings.windows() {
             Some(windows) if word.state() == State::Closed => self.arrive(&settings, windows, word.head().epoch(), now),
             _ => now,
         };
-        let mut applied = self.cell.admit(now, settings.values());
-        while applied.effect == Effect::AskSteps {
-            if let Some(asked) = self.admit_in_steps(now, &settings) {
-                return asked.map(|ticket| self.show_admission(ticket));
-            }
-            applied = self.cell.admit(now, settings.values());
+        let applied = self.cell.admit(now, settings.values());
+        if applied.effect == Effect::AskSteps {
+            return self.admit_in_steps_or_after(now, &settings).map_err(reject);
         }
-        if let Some(rejection) = self.rejection(&applied, now, &settings) {
-            return Err(rejection);
-        }
-        let ticket = self.ticket(&applied, now, &settings);
-        self.count_admission();
-        self.perform(&applied, Some(now));
-        Ok(self.show_admission(ticket))
+        self.follow_admission(own, &applied, now, &settings, reject)
     }
 
-    fn ticket(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Ticket {
-        self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings)
+    /// Admits a call that came within the steps of recovery, which may be over by now.
+    #[cold]
+    fn admit_in_steps_or_after(&self, now: Duration, settings: &CurrentSettings<'_>) -> Result<Ticket, Rejection> {
+        loop {
+            if let Some(asked) = self.admit_in_steps(now, settings) {
+                return asked.map(|ticket| self.show_admission(ticket));
+            }
+            let applied = self.cell.admit(now, settings.values());
+            if applied.effect != Effect::AskSteps {
+                return self.follow_admission(None, &applied, now, settings, |rejection| rejection);
+            }
+        }
+    }
+
+    /// What an admission or a rejection by the cell leads to.
+    #[expect(clippy::inline_always, reason = "what the cell returns is not copied, as each copy waits for it")]
+    #[inline(always)]
+    fn follow_admission<R>(
+        &self,
+        own: Option<&Stripe>,
+        applied: &Applied,
+        now: Duration,
+        settings: &CurrentSettings<'_>,
+        reject: impl FnOnce(Rejection) -> R,
+    ) -> Result<Ticket, R> {
+        if let Some(rejection) = self.rejection(applied, now, settings) {
+            return Err(reject(rejection));
+        }
+        if times_calls(settings.values(), settings.windows()) || self.shadows().is_some() {
+            let timing = self.follow_timed_admission(applied, now, settings);
+            let admission = Admission { head: applied.head(), version: Version::of(settings) };
+            return Ok(Ticket { admission, timing: Some(timing).filter(|timing| timing.slice != UNTIMED) });
+        }
+        match own {
+            Some(own) => own.count_admission(),
+            None => self.count_admission(),
+        }
+        self.perform(applied, Some(now));
+        Ok(Admission { head: applied.head(), version: Version::of(settings) }.into())
+    }
+
+    /// The same, of a call that is timed or that a shadow sees. Returns the timing for its ticket.
+    #[inline(never)]
+    fn follow_timed_admission(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Timing {
+        let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings);
+        self.count_admission();
+        self.perform(applied, Some(now));
+        let untimed = Timing { admitted: NonZeroU64::MIN, slice: UNTIMED };
+        self.show_admission(ticket).timing.unwrap_or(untimed)
     }
 
     /// `may_hang`: whether the call is one of those that are seen to hang.
@@ -261,18 +334,23 @@ impl Engine {
     ) -> Ticket {
         // Not the version in force: that may be a later one by now, whose windows this call is not in.
         let admission = Admission { head, version: Version::of(settings) };
-        if !times_calls(settings.values(), settings.windows()) {
-            return admission.into();
-        }
+        let is_timed = times_calls(settings.values(), settings.windows());
+        let timing = is_timed.then(|| self.timing(admission, may_hang, now, settings));
+        Ticket { admission, timing }
+    }
+
+    #[inline(never)]
+    fn timing(&self, admission: Admission, may_hang: bool, now: Duration, settings: &CurrentSettings<'_>) -> Timing {
         let windows = settings.windows().filter(|_| may_hang);
         let enter = |windows: &Windows| windows.enter(self.totals().place().index, admission.epoch(), now, &self.cell);
         let slice = windows.and_then(enter).unwrap_or(NO_SLICE);
         let admitted = NonZeroU64::MIN.saturating_add(whole_nanos(now));
-        Ticket { admission, timing: Some(Timing { admitted, slice }) }
+        Timing { admitted, slice }
     }
 
     /// Looks for calls that hang, once in each slice, and opens the breaker if they trip a rule: a dependency that hangs
     /// brings no settlements. Returns the time, which is read again if it lies far back.
+    #[inline(never)]
     fn arrive(&self, settings: &CurrentSettings<'_>, windows: &Windows, epoch: Epoch, now: Duration) -> Duration {
         let (now, arrival) = self.arrival(windows, epoch, now);
         if arrival == Arrival::First && windows.hanging(epoch, now) > 0 {
@@ -317,28 +395,25 @@ impl Engine {
     /// stripe.
     #[cold]
     pub(crate) fn admit_or_reject(&self, own: Option<&Stripe>) -> Result<Ticket, Rejected> {
-        self.admit_or_reason(own).map_err(|reason| Rejected::new(self.name.clone(), reason))
-    }
-
-    #[inline]
-    fn admit_or_reason(&self, own: Option<&Stripe>) -> Result<Ticket, Reason> {
         let word = self.cell.load();
         if word.admits_all() {
             if let Some(ticket) = self.try_admit_untimed(word) {
                 return Ok(ticket);
             }
         }
-        let admitted = match self.time_unless_open(word) {
-            Ok(now) => self.admit_at(word, now).map_err(|rejection| rejection.reason),
-            Err(reason) => Err(reason),
-        };
-        if admitted.is_err() {
-            match own {
-                Some(own) => own.count_rejection(),
-                None => self.count_rejection(),
-            }
+        match self.time_unless_open(word) {
+            Ok(now) => self.admit_at(own, word, now, |rejection| self.reject_for(own, rejection.reason)),
+            Err(reason) => Err(self.reject_for(own, reason)),
         }
-        admitted
+    }
+
+    #[inline]
+    fn reject_for(&self, own: Option<&Stripe>, reason: Reason) -> Rejected {
+        match own {
+            Some(own) => own.count_rejection(),
+            None => self.count_rejection(),
+        }
+        Rejected::new(self.name.clone(), reason)
     }
 
     /// Counts a rejection and makes it presentable.

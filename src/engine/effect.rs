@@ -1,13 +1,12 @@
 use std::time::Duration;
 
 use super::observers::{LateObserver, Observing};
+use super::shared::Shared;
 use super::{Engine, low_half};
 use crate::machine::cell::Applied;
-use crate::machine::step::Effect;
-use crate::machine::word::Word;
+use crate::machine::step::{self, Effect};
 use crate::panics::contain;
 use crate::state::State;
-use crate::sync::full_fence;
 use crate::transition::{Cause, Transition};
 
 impl Engine {
@@ -21,42 +20,53 @@ impl Engine {
 
     /// Whether there are observers, given with the breaker or later.
     fn is_observed(&self) -> bool {
-        !self.observers().is_empty() || self.cold.get().is_some_and(|cold| cold.log.has_late())
+        !self.observers().is_empty() || self.has_late_observers()
+    }
+
+    /// Whether there are observers that came later. A thread that has swapped the word and sees none has none to notify: an
+    /// observer that comes later counts that swap among those of the past.
+    #[inline]
+    fn has_late_observers(&self) -> bool {
+        self.cold.get().is_some_and(|cold| cold.log.has_late())
+    }
+
+    /// Whether anybody is told that an epoch has begun.
+    #[inline]
+    fn is_watched(&self) -> bool {
+        let is_watched_from_the_start = self.shared.as_deref().is_some_and(Shared::is_watched);
+        is_watched_from_the_start || self.has_late_observers() || self.watchers.are_there() || self.queue.are_there()
     }
 
     /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "mostly there is nothing to do")]
+    #[inline(always)]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
         match applied.effect {
-            Effect::Free(slots) | Effect::BeginRound(slots) if slots > 0 => self.wake_for(slots),
-            Effect::Begin { cause, errors, successes } => self.tell(applied, cause, (errors, successes), at),
+            Effect::Free | Effect::BeginRound if self.queue.are_there() => self.wake_for(applied),
+            Effect::Begin(cause) if self.is_watched() => self.tell(applied, cause, at),
             _ => {}
         }
     }
 
-    fn wake_for(&self, slots: u32) {
-        if self.queue.are_there() {
+    #[cold]
+    fn wake_for(&self, applied: &Applied) {
+        let slots = step::freed(applied.before, applied.after, self.settings().values());
+        if slots > 0 {
             self.queue.notify_additional(slots as usize);
         }
     }
 
     /// Tells everyone that a new epoch has begun.
-    #[inline(never)]
-    fn tell(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Option<Duration>) {
+    #[cold]
+    fn tell(&self, applied: &Applied, cause: Cause, at: Option<Duration>) {
         let has_changed = !applied.before.has_state_of(applied.after);
-        if let (State::Open, Some(now)) = (applied.after.state(), at) {
-            self.store_coarse_deadline(applied.after, now);
-        }
         #[cfg(feature = "registry")]
         if has_changed {
             self.follow_limit();
         }
-        // Pairs with the fence in `observe`: an observer that this does not see counts this transition among those of
-        // the past.
-        full_fence();
         let log = (has_changed && self.is_observed()).then(|| &self.cold().log);
         if let Some(log) = log {
-            let transition = self.transition(applied, cause, counts, at.unwrap_or_else(|| self.time_or_none()));
+            let transition = self.transition(applied, cause, at.unwrap_or_else(|| self.time_or_none()));
             log.report(transition, low_half(applied.changes));
         }
         if has_changed && self.watchers.are_there() {
@@ -70,16 +80,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn store_coarse_deadline(&self, open: Word, now: Duration) {
-        if let Some(coarse) = self.coarse_now() {
-            self.cold().coarse_deadline.store(open, coarse, self.cell.time_left(open, now));
-        }
-    }
-
     #[cold]
-    fn transition(&self, applied: &Applied, cause: Cause, counts: (u32, u16), at: Duration) -> Transition {
-        let Applied { before, after, epoch, .. } = *applied;
-        let (errors, successes) = counts;
+    fn transition(&self, applied: &Applied, cause: Cause, at: Duration) -> Transition {
+        let Applied { before, after, counted, epoch, .. } = *applied;
+        let (errors, successes) = step::counts(counted);
         let settings = self.settings();
         let window = match before.state() {
             State::Closed => settings.windows().map(|windows| self.window_metrics(windows, epoch, at)),
@@ -94,8 +98,8 @@ impl Engine {
             sequence: 0,
             at,
             open_for: (after.state() == State::Open).then(|| self.cell.time_left(after, at)),
-            consecutive_error_count: errors.into(),
-            consecutive_success_count: successes.into(),
+            consecutive_error_count: errors,
+            consecutive_success_count: successes,
             rejected_count: self.totals().rejections(),
             window,
             epoch: applied.epoch_after().number_u32(),
@@ -113,8 +117,8 @@ impl Engine {
     pub(crate) fn observe(&self, observer: LateObserver) -> Observing {
         let cold = self.cold();
         let is_first = cold.log.begin_late();
-        // Pairs with the fence in `tell`.
-        full_fence();
+        // Either the word that is read next is already the one of a swap, or the thread that makes the swap sees the observer.
+        self.cell.announce();
         let (_, _, changes) = self.cell.load_with_history();
         let is_alone = is_first && self.observers().is_empty();
         let observing = cold.log.add_late(observer, changes, is_alone.then(|| self.totals().rejections()));

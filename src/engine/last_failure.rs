@@ -2,26 +2,35 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machine::millis::whole_nanos;
 use crate::machine::word::Epoch;
 use crate::metrics::LastError;
 use crate::sync::Mutex;
-use crate::sync::unmodelled::{AtomicU32, AtomicUsize, Ordering};
+use crate::sync::unmodelled::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The last failure, for the metrics.
 pub(crate) struct LastFailure {
-    last: Mutex<Last>,
-    /// Which type `last` names, if it says nothing else: a further failure of that type in the same epoch need not
-    /// take the lock. 0 if none.
-    plain: AtomicUsize,
-    /// The epoch of `plain`.
-    epoch: AtomicU32,
+    /// What it says about itself. A thread that changes it has taken [`mark`](Self::mark), too.
+    info: Mutex<Option<FailureInfo>>,
+    mark: Mark,
 }
 
-struct Last {
-    error: Option<LastError>,
-    /// The epoch of the error, or of the reset that cleared it.
-    epoch: Epoch,
+/// What tells the last failure from those before it that say the same. It is changed without the lock of `info`: a
+/// breaker that opens again and again does so by failures of one type.
+struct Mark {
+    /// Whether a thread has taken the mark, which is for a few instructions.
+    is_taken: AtomicBool,
+    epoch: AtomicU32,
+    /// Nanoseconds, or [`UNTIMED`].
+    at: AtomicU64,
+    /// Which type `info` names, if it says nothing else; otherwise 0.
+    kind: AtomicUsize,
 }
+
+const UNTIMED: u64 = u64::MAX;
+
+/// The mark, taken. Gives it back when it is dropped.
+struct Taken<'a>(&'a Mark);
 
 /// What a failed call says about itself.
 #[derive(Clone, Debug)]
@@ -42,6 +51,12 @@ impl FailureInfo {
         FailureInfo { type_name, message: None, at: None }
     }
 
+    /// Which type it names, if it says nothing else; otherwise 0.
+    #[inline]
+    fn kind(&self) -> usize {
+        if self.message.is_none() { identity(self.type_name) } else { 0 }
+    }
+
     pub(crate) fn because(type_name: &'static str, message: Cow<'static, str>, at: Duration) -> Self {
         FailureInfo { type_name, message: Some(message.into()), at: Some(at) }
     }
@@ -58,61 +73,126 @@ pub(crate) fn type_name<T, E>(result: &Result<T, E>) -> &'static str {
 
 impl LastFailure {
     pub(crate) fn new() -> Self {
-        let last = Last { error: None, epoch: Epoch::new(0) };
-        LastFailure { last: Mutex::new(last), plain: AtomicUsize::new(0), epoch: AtomicU32::new(0) }
+        let mark = Mark {
+            is_taken: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
+            at: AtomicU64::new(UNTIMED),
+            kind: AtomicUsize::new(0),
+        };
+        LastFailure { info: Mutex::new(None), mark }
     }
 
     /// A failure counted in `epoch`. `now` returns the current epoch.
     #[inline]
-    pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
-        let is_plain = info.message.is_none() && at.is_none();
-        let plain = if is_plain { identity(info.type_name) } else { 0 };
-        // Acquire: pairs with the Release below, so that the epoch is not one before that of `plain`.
-        if !is_plain || self.plain.load(Ordering::Acquire) != plain || !self.is_of(epoch) {
-            self.replace(info, at, epoch, plain, now);
+    pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl Fn() -> Epoch) {
+        let (kind, at) = (info.kind(), at.map_or(UNTIMED, |at| whole_nanos(at).min(UNTIMED - 1)));
+        if kind == 0 || !self.mark.try_move(kind, at, epoch, &now) {
+            self.replace(info, kind, at, epoch, now);
         }
     }
 
     #[cold]
-    fn replace(
-        &self,
-        info: &FailureInfo,
-        at: Option<Duration>,
-        epoch: Epoch,
-        plain: usize,
-        now: impl FnOnce() -> Epoch,
-    ) {
-        let mut last = self.last.lock();
-        // Else a reset, or a later failure, has come between.
-        if !epoch.is_before(last.epoch, now()) {
-            let error = Some(LastError { type_name: info.type_name, at, ago: None, message: info.message.clone() });
-            *last = Last { error, epoch };
-            self.store_plain(plain, epoch);
+    fn replace(&self, info: &FailureInfo, kind: usize, at: u64, epoch: Epoch, now: impl Fn() -> Epoch) {
+        let mut last = self.info.lock();
+        let taken = self.mark.take();
+        if taken.may_move(epoch, now()) {
+            *last = Some(info.clone());
+            taken.move_to(kind, at, epoch);
         }
     }
 
+    #[cold]
     pub(crate) fn last(&self) -> Option<LastError> {
-        self.last.lock().error.clone()
+        let last = self.info.lock();
+        let FailureInfo { type_name, message, .. } = last.clone()?;
+        Some(LastError { type_name, at: self.mark.at(), ago: None, message })
     }
 
     /// A reset began `epoch`: failures of earlier epochs are dropped. `now` as above.
-    pub(crate) fn clear(&self, epoch: Epoch, now: impl FnOnce() -> Epoch) {
-        let mut last = self.last.lock();
-        if last.epoch.is_before(epoch, now()) {
-            *last = Last { error: None, epoch };
-            self.store_plain(0, epoch);
+    pub(crate) fn clear(&self, epoch: Epoch, now: impl Fn() -> Epoch) {
+        let mut last = self.info.lock();
+        let taken = self.mark.take();
+        if taken.epoch().is_before(epoch, now()) {
+            *last = None;
+            taken.move_to(0, UNTIMED, epoch);
+        }
+    }
+}
+
+impl Mark {
+    /// Marks a failure that says the same as the last one. Returns false if it does not, or if the mark was taken.
+    #[inline]
+    fn try_move(&self, kind: usize, at: u64, epoch: Epoch, now: impl Fn() -> Epoch) -> bool {
+        // Acquire: pairs with the Releases in `move_to`, so that epoch and time are not older than the type.
+        if self.kind.load(Ordering::Acquire) != kind {
+            return false;
+        }
+        if self.at.load(Ordering::Acquire) == at && self.epoch.load(Ordering::Acquire) == epoch.number_u32() {
+            return true;
+        }
+        // A model sees nothing of the mark, and `now` is where it lets other threads run.
+        if cfg!(any(loom, shuttle)) {
+            return false;
+        }
+        let Some(taken) = self.try_take() else { return false };
+        if self.kind.load(Ordering::Relaxed) != kind {
+            return false;
+        }
+        // Else a reset, or a later failure, has come between.
+        if taken.may_move(epoch, now()) {
+            taken.move_to(kind, at, epoch);
+        }
+        true
+    }
+
+    #[inline]
+    fn try_take(&self) -> Option<Taken<'_>> {
+        // Acquire: pairs with the Release in `drop`.
+        (!self.is_taken.swap(true, Ordering::Acquire)).then(|| Taken(self))
+    }
+
+    /// With the lock of `info`, so that the only others who may have taken the mark are in [`try_move`](Self::try_move).
+    fn take(&self) -> Taken<'_> {
+        loop {
+            if let Some(taken) = self.try_take() {
+                return taken;
+            }
+            std::thread::yield_now();
         }
     }
 
-    fn is_of(&self, epoch: Epoch) -> bool {
-        u64::from(self.epoch.load(Ordering::Relaxed)) == epoch.number()
+    fn at(&self) -> Option<Duration> {
+        let at = self.at.load(Ordering::Acquire);
+        (at != UNTIMED).then(|| Duration::from_nanos(at))
+    }
+}
+
+impl Taken<'_> {
+    fn epoch(&self) -> Epoch {
+        Epoch::new(self.0.epoch.load(Ordering::Relaxed).into())
     }
 
-    fn store_plain(&self, plain: usize, epoch: Epoch) {
-        self.plain.store(0, Ordering::Relaxed);
-        // Release, both: pairs with the Acquire in `record`.
-        self.epoch.store(epoch.number_u32(), Ordering::Release);
-        self.plain.store(plain, Ordering::Release);
+    /// Whether neither a reset nor a later failure has come between.
+    #[inline]
+    fn may_move(&self, epoch: Epoch, now: Epoch) -> bool {
+        !epoch.is_before(self.epoch(), now)
+    }
+
+    #[inline]
+    fn move_to(&self, kind: usize, at: u64, epoch: Epoch) {
+        // Release, all of them: pair with the Acquires in `try_move`.
+        self.0.kind.store(0, Ordering::Release);
+        self.0.at.store(at, Ordering::Release);
+        self.0.epoch.store(epoch.number_u32(), Ordering::Release);
+        self.0.kind.store(kind, Ordering::Release);
+    }
+}
+
+impl Drop for Taken<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `try_take`.
+        self.0.is_taken.store(false, Ordering::Release);
     }
 }
 
@@ -177,5 +257,40 @@ mod tests {
             last_failure.clear(epoch.next(), || epoch.next());
             assert_eq!(last_failure.last(), None);
         }
+    }
+
+    #[test]
+    fn what_threads_say_at_the_same_time_is_never_mixed() {
+        const NAMES: [&str; 3] = ["one", "two", "three"];
+        let (last_failure, is_over) = (LastFailure::new(), AtomicBool::new(false));
+        let epoch = Epoch::new(3);
+        // The type, the time and the message go together.
+        let record = |kind: usize, count: u64| {
+            let at = Duration::from_nanos(count * 3 + kind as u64);
+            let name = NAMES[kind];
+            let info = match kind {
+                2 => FailureInfo::because(name, at.as_nanos().to_string().into(), at),
+                _ => FailureInfo::new(name),
+            };
+            last_failure.record(&info, Some(at), epoch, || epoch);
+        };
+        record(0, 0);
+        std::thread::scope(|scope| {
+            let writers = [0, 1, 2].map(|kind| scope.spawn(move || (1..3_000).for_each(|count| record(kind, count))));
+            let reader = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let last = last_failure.last().expect("never cleared");
+                    let at = last.at.expect("always timed").as_nanos();
+                    assert_eq!(NAMES[usize::try_from(at % 3).expect("few")], last.type_name);
+                    let message = (last.type_name == "three").then(|| at.to_string());
+                    assert_eq!(last.message.as_deref(), message.as_deref());
+                }
+            });
+            for writer in writers {
+                writer.join().expect("no panic");
+            }
+            is_over.store(true, Ordering::Relaxed);
+            reader.join().expect("no panic");
+        });
     }
 }

@@ -169,8 +169,12 @@ impl Engine {
     /// The time by a clock that is cheaper to read, if the breaker has the default clock and the system has one.
     #[inline]
     fn coarse_now(&self) -> Option<Duration> {
-        let has_own_clock = self.shared.as_deref().is_some_and(Shared::has_own_clock);
-        if has_own_clock { None } else { coarse_now() }
+        if self.has_own_clock() { None } else { coarse_now() }
+    }
+
+    #[inline]
+    fn has_own_clock(&self) -> bool {
+        self.shared.as_deref().is_some_and(Shared::has_own_clock)
     }
 
     #[inline]

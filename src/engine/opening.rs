@@ -16,6 +16,7 @@ use crate::transition::Cause;
 
 impl Engine {
     /// Applies a failure, as [`Cell::fail`](crate::machine::cell::Cell::fail) does.
+    #[inline]
     pub(super) fn open_by_failure(
         &self,
         epoch: Epoch,
@@ -60,6 +61,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn fail_within(
         &self,
         limit: &dyn OpenLimit,
@@ -91,7 +93,7 @@ impl Engine {
         let settings = self.settings();
         let window = settings.windows().map(|windows| self.window_metrics(windows, epoch, now));
         let applied = self.cell.restart(epoch, cause);
-        if matches!(applied.effect, Effect::Begin { .. }) {
+        if matches!(applied.effect, Effect::Begin(_)) {
             let name = self.name.clone();
             limit.suppressed(&SuppressedOpening { name, cause, at: now, consecutive_error_count: errors, window });
         }

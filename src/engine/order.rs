@@ -63,7 +63,6 @@ impl Engine {
             // Also if it stays open for longer anyway.
             return applied.epoch == epoch && applied.after.state() == State::Open;
         }
-        self.store_coarse_deadline(applied.after, now);
         true
     }
 

@@ -42,6 +42,7 @@ pub(crate) struct Version(NonZeroU32);
 
 impl Version {
     /// The version of these settings, in force or not.
+    #[inline]
     pub(super) fn of(settings: &CurrentSettings<'_>) -> Self {
         Version(SET | settings.number() | timing(settings.values(), settings.windows()) & !SETTLEMENTS)
     }

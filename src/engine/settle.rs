@@ -46,14 +46,14 @@ impl Engine {
     #[inline]
     pub(crate) fn settle_shared(
         &self,
-        place: Place<'_>,
+        place: &Place<'_>,
         admission: Admission,
         outcome: Outcome,
         type_name: impl FnOnce() -> &'static str,
     ) {
         match outcome {
             Outcome::Success if self.is_noop_success(admission) => {
-                self.totals().count_success(place, admission.epoch(), &self.cell);
+                self.totals().count_success(*place, admission.epoch(), &self.cell);
             }
             outcome => self.settle(admission.into(), outcome, &FailureInfo::new(type_name())),
         }
@@ -61,10 +61,10 @@ impl Engine {
 
     /// Settles any call.
     #[inline]
-    pub(crate) fn settle_any(&self, ticket: Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
+    pub(crate) fn settle_any(&self, ticket: &Ticket, outcome: Outcome, type_name: impl FnOnce() -> &'static str) {
         match (ticket.if_untimed(), self.own_stripe()) {
             (Some(admission), Some(own)) => self.settle_fast(own, admission, outcome, type_name),
-            _ => self.settle(ticket, outcome, &FailureInfo::new(type_name())),
+            _ => self.settle(*ticket, outcome, &FailureInfo::new(type_name())),
         }
     }
 
@@ -123,19 +123,16 @@ impl Engine {
         self.succeed(Some(own), admission.into());
     }
 
-    /// A success of a probe, of a call within the steps of recovery, or a late one, that is not timed.
+    /// A success of a probe, of a call within the steps of recovery, or a late one, that is not timed. Only the epochs of
+    /// closed are asked how many calls they are credited with.
     fn succeed_untimed(&self, own: &Stripe, admission: Admission) {
-        match self.cell.load_for(admission.head) {
-            Some((word, _)) if word.is_recovering() => self.succeed(Some(own), admission.into()),
-            Some((word, Standing::Current)) => {
-                own.count_success(admission.epoch());
-                self.swap_success(word, admission.epoch(), None, &self.settings());
-            }
-            Some((word, _)) => {
-                own.count_uncredited(Kind::Success);
-                self.swap_success(word, admission.epoch(), None, &self.settings());
-            }
-            None => own.count_uncredited(Kind::Success),
+        let word = self.cell.load();
+        if word.is_recovering() {
+            return self.succeed(Some(own), admission.into());
+        }
+        own.count_uncredited(Kind::Success);
+        if admission.head.is_probe() {
+            self.swap_success(word, admission.epoch(), None, &self.settings());
         }
     }
 
@@ -297,13 +294,14 @@ impl Engine {
         info: &FailureInfo,
     ) {
         let (settings, mut now) = (settings.values(), now);
-        let mut applied = self.open_by_failure(epoch, tripped_by, now, settings);
-        if applied.effect == Effect::NeedsClock {
+        loop {
+            let applied = self.open_by_failure(epoch, tripped_by, now, settings);
+            if applied.effect != Effect::NeedsClock {
+                return self.finish_failure(&applied, info, now);
+            }
             // Other failures have come between.
             now = Some(self.now());
-            applied = self.open_by_failure(epoch, tripped_by, now, settings);
         }
-        self.finish_failure(&applied, info, now);
     }
 
     #[cold]
@@ -319,12 +317,13 @@ impl Engine {
     }
 
     /// What is left to do once a failure has been applied. `now`: the time, if it was read.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "what it is given is in memory, and a call of it is as much again")]
+    #[inline(always)]
     fn finish_failure(&self, applied: &Applied, info: &FailureInfo, now: Option<Duration>) {
         if applied.effect != Effect::Late {
             let at = now.filter(|_| applied.effect.begins_epoch()).or(info.at);
-            let now = || if self.cell.is_still(applied.after) { applied.epoch_after() } else { self.epoch() };
-            self.cold().last_failure.record(info, at, applied.epoch, now);
+            let newest = || if self.cell.is_still(applied.after) { applied.epoch_after() } else { self.epoch() };
+            self.cold().last_failure.record(info, at, applied.epoch, newest);
         }
         self.perform(applied, now);
     }
@@ -335,7 +334,7 @@ impl Engine {
         let place = self.totals().place();
         self.finish(ticket, place, &settings);
         place.count_uncredited(kind);
-        let applied = self.cell.release(ticket.admission.epoch(), settings.values());
+        let applied = self.cell.release(ticket.admission.epoch());
         self.perform(&applied, None);
         if kind == Kind::Dropped {
             self.count_drop(ticket, place, &settings);

@@ -212,7 +212,8 @@ impl Engine {
         Some(Box::new(shadow.metrics(self.totals().rejections())))
     }
 
-    fn shadows(&self) -> Option<&Shadows> {
+    #[inline]
+    pub(super) fn shadows(&self) -> Option<&Shadows> {
         self.cold.get().and_then(Cold::shadows)
     }
 

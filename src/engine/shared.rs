@@ -56,6 +56,16 @@ impl Shared {
         self.clock.is_some()
     }
 
+    /// Whether somebody has asked from the start to be told of every change of state.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        #[cfg(feature = "registry")]
+        if self.open_limit.is_some() {
+            return true;
+        }
+        !self.observers.is_empty()
+    }
+
     pub(crate) fn now(&self) -> Duration {
         match &self.clock {
             None => MonotonicClock.now(),

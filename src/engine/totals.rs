@@ -433,6 +433,7 @@ impl<'a> Totals<'a> {
     }
 
     /// Counts the admission of a call.
+    #[inline]
     pub(crate) fn count_admission(self, place: Place<'_>) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_admission(),
@@ -449,6 +450,7 @@ impl<'a> Totals<'a> {
     }
 
     /// Credits `epoch`, which had not ended just now, with a success. `present` is the cell of the breaker.
+    #[inline]
     pub(crate) fn count_success(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_success(epoch),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::machine::history::History;
+use crate::machine::history::{History, Past};
 use crate::machine::millis::{Millis, lead, whole_nanos};
 use crate::machine::probe_stamp::NewestProbe;
 use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
@@ -35,6 +35,8 @@ pub(crate) struct Cell {
 pub(crate) struct Applied {
     pub(crate) before: Word,
     pub(crate) after: Word,
+    /// If a new epoch began: the word with the last counts of the one before.
+    pub(crate) counted: Word,
     pub(crate) effect: Effect,
     /// The epoch of `before`.
     pub(crate) epoch: Epoch,
@@ -53,15 +55,6 @@ impl Applied {
         // No swap admits a call of the steps of recovery.
         if self.after.admits_all() { self.after.head() } else { Head::of_probe(self.epoch_after()) }
     }
-}
-
-/// The history beside the word.
-#[derive(Clone, Copy)]
-struct Past {
-    /// As it stands there, perhaps one epoch behind.
-    stored: History,
-    /// The history of the word.
-    history: History,
 }
 
 /// Larger than the number of any epoch.
@@ -112,6 +105,7 @@ impl Cell {
     }
 
     /// The word, its history, and the changes of state so far, which belong together.
+    #[inline]
     pub(crate) fn load_with_history(&self) -> (Word, History, u64) {
         loop {
             // First: a floor is a count of the past. If it is the same afterwards, it was not so long ago that
@@ -235,15 +229,14 @@ impl Cell {
             let state = word.state();
             let lead = if state == State::Open { self.lead(word) } else { 0 };
             let reached = now.saturating_add(Duration::from_nanos(lead));
-            let is_silent = state == State::HalfOpen
-                && !word.is_recovering()
+            let is_silent = word.is_probing()
                 && step::is_full(word, settings)
                 && self.newest_probe.is_overdue(epoch, now, settings.probe_timeout);
             let step = step::admit(word, epoch, reached, is_silent, settings);
             let is_ready = match step.effect {
                 Effect::Admit if state == State::HalfOpen => self.stamp(word, epoch, now),
-                Effect::Begin { .. } => self.stamp(word, epoch.next(), now),
-                Effect::BeginRound(_) => self.keep_first_round(word, epoch) && self.stamp(word, epoch.next(), now),
+                Effect::Begin(_) => self.stamp(word, epoch.next(), now),
+                Effect::BeginRound => self.keep_first_round(word, epoch) && self.stamp(word, epoch.next(), now),
                 _ => true,
             };
             is_ready.then_some(step)
@@ -306,8 +299,8 @@ impl Cell {
     }
 
     /// A call of the epoch `call` ended and says nothing.
-    pub(crate) fn release(&self, call: Epoch, settings: &Settings) -> Applied {
-        self.swap(|word, context| Some(step::release(word, context, call, settings)))
+    pub(crate) fn release(&self, call: Epoch) -> Applied {
+        self.swap(|word, context| Some(step::release(word, context, call)))
     }
 
     /// An operator moves the breaker.
@@ -363,21 +356,21 @@ impl Cell {
         loop {
             let past = self.past(before);
             let decided = past.and_then(|past| Some((past, decide(before, self.context_after(past, before))?)));
-            let Some((past, Step { next: after, effect })) = decided else {
+            let Some((past, Step { next: after, counted, effect })) = decided else {
                 before = self.load();
                 continue;
             };
             let epoch = past.history.epoch();
             if !effect.begins_epoch() {
                 if after == before || self.swap_once(&mut before, after) {
-                    return Applied { before, after, effect, epoch, changes: 0 };
+                    return Applied { before, after, counted, effect, epoch, changes: 0 };
                 }
                 continue;
             }
-            let changes = self.keep(past) + u64::from(!before.has_state_of(after));
+            let changes = self.keep(past, before, after);
             if self.swap_once(&mut before, after) {
                 self.raise_floor(changes);
-                return Applied { before, after, effect, epoch, changes };
+                return Applied { before, after, counted, effect, epoch, changes };
             }
         }
     }
@@ -441,10 +434,7 @@ impl Cell {
     fn context_after(&self, past: Past, word: Word) -> Context {
         let epoch = past.history.epoch();
         // Should it be that of a later episode already, then the word has moved on, and no swap of it will do.
-        let first_round = match word.state() {
-            State::HalfOpen if !word.is_recovering() && word.is_continued() => self.kept_first_round(),
-            _ => epoch,
-        };
+        let first_round = if word.is_probing() && word.is_continued() { self.kept_first_round() } else { epoch };
         Context { epoch, first_round, reopenings: past.history.reopenings() }
     }
 
@@ -456,29 +446,36 @@ impl Cell {
     /// `None` if `word` is no longer the newest word.
     #[inline]
     fn past(&self, word: Word) -> Option<Past> {
-        // Acquire: pairs with the Release in `keep`.
-        let stored = History::from_bits(self.history.load(Ordering::Acquire));
-        Some(Past { stored, history: stored.as_of(word)? })
+        // Acquire: pairs with the Release in `store_history`.
+        Past::of(History::from_bits(self.history.load(Ordering::Acquire)), word)
     }
 
-    /// Stores the history of the epoch that is about to end, so that it never trails by more than one. Returns the
-    /// changes of state so far.
+    /// Before the word goes on to `next`: stores the history of the epoch that is about to end, unless the history of `next`
+    /// follows from what is stored. Returns the changes of state up to `next`.
     #[inline]
-    fn keep(&self, past: Past) -> u64 {
-        let Past { mut stored, history } = past;
+    fn keep(&self, past: Past, word: Word, next: Word) -> u64 {
+        let Past { stored, history, .. } = past;
         // It is a count of the past, if the swap succeeds: nothing has changed since the history was read.
         let floor = self.changes_floor.load(Ordering::Acquire);
+        // A regular step is a change of state.
+        let is_change = past.may_stay(next.tag()) || {
+            self.store_history(stored, history);
+            !word.has_state_of(next)
+        };
+        history.full_count(floor) + u64::from(is_change)
+    }
+
+    #[cold]
+    fn store_history(&self, mut stored: History, history: History) {
         while stored.trails(history) {
-            // Release: pairs with the Acquire in `past`. A lost race means that another thread
-            // has stored the same, or that the word has moved on and the swap will fail.
+            // Release: pairs with the Acquire in `past`. A lost race means that another thread has stored the same or
+            // the history of an epoch in between, or that the word has moved on and the swap will fail.
             match self.history.compare_exchange_weak(stored.bits(), history.bits(), Ordering::AcqRel, Ordering::Acquire)
             {
                 Ok(_) => break,
-                Err(found) if found == stored.bits() => {}
                 Err(found) => stored = History::from_bits(found),
             }
         }
-        history.full_count(floor)
     }
 
     /// `count`: the changes of state up to a swap that has been made.
@@ -527,7 +524,7 @@ impl Cell {
 
     #[inline]
     fn store_lead(&self, applied: &Applied, now: Option<Duration>) {
-        if let (Effect::Begin { .. }, Some(now)) = (applied.effect, now) {
+        if let (Effect::Begin(_), Some(now)) = (applied.effect, now) {
             self.lead.store(mark_lead(lead(now), applied.after), Ordering::Relaxed);
         }
     }

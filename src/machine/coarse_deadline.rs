@@ -8,15 +8,18 @@ use crate::sync::unmodelled::{AtomicU64, Ordering};
 /// decide near it.
 ///
 /// It stands beside the word, which knows the deadline by the fine clock alone: the two clocks have no origin in common.
-/// It is stored after the swap that opens. Until then, and to a reader whose word it does not belong to, the fine clock
-/// decides.
+/// It is stored by the first caller that the fine clock rejects. Until then, and to a reader whose word it does not belong
+/// to, the fine clock decides. Several callers may store it at the same time: each of them stores a deadline that is not
+/// too late, and a wait that is not too short for anybody who comes later.
 pub(crate) struct CoarseDeadline {
     deadline: AtomicU64,
-    /// How long the opening lasts, so that no caller waits for longer.
+    /// How long the opening lasted when this was stored, so that no caller waits for longer.
     opening: AtomicU64,
 }
 
-/// Low bits of the word above its tag: of the epoch, and a few of the deadline.
+/// Bits of the word above its tag. The deadline stands beside the lowest: of the epoch, and a few of the word's deadline.
+/// The length stands beside those that follow, so that an extended opening is another one, unless it ends a multiple of
+/// nine hours later.
 const LABEL: Field = Field::first(22);
 const MILLIS: Field = Field::after(LABEL, Millis::BITS);
 
@@ -27,16 +30,19 @@ const TICK: u64 = 10;
 /// No nearer to the deadline does the coarse clock reject: 20 ms, and by how far the reading may be behind.
 const MARGIN: u64 = 20 + TICK;
 
+#[inline]
 fn label(open: Word) -> u64 {
     open.above_tag() & LABEL.max()
 }
 
-fn labelled(open: Word, value: Millis) -> u64 {
-    MILLIS.set(label(open), value.bits())
+#[inline]
+fn second_label(open: Word) -> u64 {
+    open.above_tag() >> LABEL.end() & LABEL.max()
 }
 
-fn of(bits: u64, open: Word) -> Option<u64> {
-    (LABEL.get(bits) == label(open)).then(|| MILLIS.get(bits))
+#[inline]
+fn of(bits: u64, label: u64) -> Option<u64> {
+    (LABEL.get(bits) == label).then(|| MILLIS.get(bits))
 }
 
 impl CoarseDeadline {
@@ -44,20 +50,31 @@ impl CoarseDeadline {
         CoarseDeadline { deadline: AtomicU64::new(0), opening: AtomicU64::new(0) }
     }
 
-    /// An opening begins at `now` by the coarse clock, whose word is `open`. It lasts for `wait`.
+    /// Whether a deadline has been stored for the opening whose word is `open`.
+    pub(crate) fn is_of(&self, open: Word) -> bool {
+        self.stored_for(open).is_some()
+    }
+
+    /// At `now` by the coarse clock, the opening whose word is `open` lasts for `wait` more.
     pub(crate) fn store(&self, open: Word, now: Duration, wait: Duration) {
         // The reading is rounded down, so that the deadline is never too late.
         let deadline = Millis::from_bits(Millis::reached(now).bits().saturating_add(Millis::reached(wait).bits()));
-        self.opening.store(labelled(open, Millis::not_before(wait)), Ordering::Relaxed);
-        self.deadline.store(labelled(open, deadline), Ordering::Relaxed);
+        self.opening.store(MILLIS.set(second_label(open), Millis::not_before(wait).bits()), Ordering::Relaxed);
+        self.deadline.store(MILLIS.set(label(open), deadline.bits()), Ordering::Relaxed);
+    }
+
+    /// The deadline and the length of the opening whose word is `open`.
+    #[inline]
+    fn stored_for(&self, open: Word) -> Option<(u64, u64)> {
+        let deadline = of(self.deadline.load(Ordering::Relaxed), label(open))?;
+        Some((deadline, of(self.opening.load(Ordering::Relaxed), second_label(open))?))
     }
 
     /// How long a caller should wait, in nanoseconds, if the word `open` surely rejects it at `now`: too long by two
     /// ticks at most, never too short, and never longer than the opening.
     #[inline]
     pub(crate) fn time_left(&self, open: Word, now: impl FnOnce() -> Option<Duration>) -> Option<u64> {
-        let deadline = of(self.deadline.load(Ordering::Relaxed), open)?;
-        let opening = of(self.opening.load(Ordering::Relaxed), open)?;
+        let (deadline, opening) = self.stored_for(open)?;
         let now = Millis::reached(now()?).bits();
         let left = deadline.checked_sub(now).filter(|left| *left > MARGIN)?;
         // Both readings were rounded down, and either may be behind.
@@ -97,8 +114,13 @@ mod tests {
         assert_eq!(coarse.time_left(open(1), || Some(at(0))), None);
         coarse.store(open(3), at(1_000), WAIT);
         assert_eq!(coarse.time_left(open(5), || Some(at(1_000))), None);
-        let extended = Word::open(Epoch::new(3), Millis::from_bits(6_001));
-        assert_eq!(coarse.time_left(extended, || Some(at(1_000))), None);
+        assert!(coarse.is_of(open(3)));
+        // Also where the lowest bits of the deadline are the same.
+        for deadline in [6_001, 5_008, 5_000 + (1 << 24)] {
+            let extended = Word::open(Epoch::new(3), Millis::from_bits(deadline));
+            assert_eq!(coarse.time_left(extended, || Some(at(1_000))), None);
+            assert!(!coarse.is_of(extended));
+        }
     }
 
     #[test]

@@ -1,4 +1,6 @@
-use crate::machine::word::{EPOCH, Epoch, Field, GATED_BITS, OPEN, TAG, Word, is_half_open, is_same_state};
+use crate::machine::word::{
+    CLOSED, EPOCH, Epoch, Field, GATED_BITS, HALF_OPEN, OPEN, TAG, Word, is_half_open, is_same_state,
+};
 
 const REOPENINGS: Field = Field::after(EPOCH, 10);
 /// Modulo 2²²: a wide count beside the history makes them exact, see [`full_count`](History::full_count).
@@ -6,11 +8,18 @@ const CHANGES: Field = Field::after(REOPENINGS, 22);
 
 const _: () = assert!(CHANGES.end() == u64::BITS);
 
+/// How many regular steps may lead from closed to the word by way of the stored history.
+const MOST_BEHIND: u64 = 1_023;
+
 /// What the word has no room for: facts about the epochs so far.
 ///
-/// It is a function of the words that were: [`as_of`](Self::as_of) computes the history of an epoch from that of the epoch
-/// before. So the stored history may trail the word by one epoch. Anyone can bring it up to date, and everyone who does
-/// writes the same.
+/// It is a function of the words that were. Most steps are regular: from closed to open, from open to half-open, and
+/// from half-open to closed, without steps of recovery. The history of a word that is regular steps ahead of a stored
+/// history follows from how many they are. After a step of another kind, it follows from the history of the epoch before.
+///
+/// So the stored history may trail the word by up to [`MOST_BEHIND`] regular steps, or by one step of another kind.
+/// Before a step that would take the word further, the stored history is brought up to date. Anyone can do that, and
+/// everyone who does writes the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct History(u64);
 
@@ -63,20 +72,26 @@ impl History {
         count.wrapping_sub(floor) > CHANGES.max() / 4
     }
 
-    /// The history as of `word`, if this is it or trails it by one epoch; `None` if `word` is no
-    /// longer the newest.
-    #[inline]
-    pub(crate) fn as_of(self, word: Word) -> Option<Self> {
-        if word.is_headed_as(self.0) {
-            return Some(self);
-        }
-        let next = EPOCH.set(TAG.set(self.0, word.tag()), self.epoch().next().number());
-        word.is_headed_as(next).then(|| History(next).counting_from(TAG.get(self.0)))
+    fn tag(self) -> u64 {
+        TAG.get(self.0)
     }
 
-    /// Whether this trails `later`, which is of the next epoch or of the same.
+    /// Whether this trails `later`, which is of a later epoch or of the same.
     pub(crate) fn trails(self, later: Self) -> bool {
-        self.epoch().next() == later.epoch()
+        (1..=MOST_BEHIND).contains(&later.epoch().since(self.epoch()))
+    }
+
+    /// With another tag, `ahead` epochs later.
+    fn with_head(self, tag: u64, ahead: u64) -> Self {
+        let epoch = self.epoch().number() + ahead;
+        History(EPOCH.set(TAG.set(self.0, tag), epoch & EPOCH.max()))
+    }
+
+    /// With the counts after this many regular steps. A close on the way ends the count of reopenings.
+    fn after_regular_steps(self, steps: u64, passed_close: bool) -> Self {
+        let kept = if passed_close { REOPENINGS.set(self.0, 0) } else { self.0 };
+        // The changes are the highest bits: what they lose when they go round is lost.
+        History(kept.wrapping_add(steps << CHANGES.start()))
     }
 
     /// With the counts as they are once the tag has come here from the tag `from`.
@@ -90,10 +105,72 @@ impl History {
     }
 }
 
+/// The history of a word, and what it follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// As it stands beside the word, perhaps behind.
+    pub(crate) stored: History,
+    /// The history of the word.
+    pub(crate) history: History,
+    /// How many regular steps lead from closed to the word by way of the stored history; [`NOWHERE`] or more if a step of
+    /// another kind does.
+    steps: u64,
+}
+
+impl Past {
+    /// `None` if `word` is no longer the newest.
+    #[inline]
+    pub(crate) fn of(stored: History, word: Word) -> Option<Self> {
+        let ahead = word.epochs_since(stored.epoch());
+        let steps = turn(stored.tag()) + ahead;
+        if ahead == 0 {
+            return (word.tag() == stored.tag()).then_some(Past { stored, history: stored, steps });
+        }
+        let next = stored.with_head(word.tag(), ahead);
+        if is_regular(steps, word.tag()) {
+            return Some(Past { stored, history: next.after_regular_steps(ahead, steps >= TURNS), steps });
+        }
+        (ahead == 1).then(|| Past { stored, history: next.counting_from(stored.tag()), steps: NOWHERE })
+    }
+
+    /// Whether the stored history may stay when the word goes on to the tag `next`.
+    #[inline]
+    pub(crate) fn may_stay(&self, next: u64) -> bool {
+        is_regular(self.steps + 1, next)
+    }
+}
+
+/// How many regular steps lead from a state to itself.
+const TURNS: u64 = 3;
+
+/// More than any number of steps.
+const NOWHERE: u64 = 1 << EPOCH.end();
+
+/// How many regular steps lead from closed to this tag. None lead to the steps of recovery, nor to a forced state.
+const fn turn(tag: u64) -> u64 {
+    match tag {
+        CLOSED => 0,
+        OPEN => 1,
+        HALF_OPEN => 2,
+        _ => NOWHERE,
+    }
+}
+
+/// Whether this many regular steps lead from closed to this tag, and are not too many.
+const fn is_regular(steps: u64, tag: u64) -> bool {
+    steps <= MOST_BEHIND && steps % TURNS == turn(tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::machine::millis::Millis;
+
+    impl History {
+        fn as_of(self, word: Word) -> Option<Self> {
+            Past::of(self, word).map(|past| past.history)
+        }
+    }
 
     fn follow(words: &[fn(Epoch) -> Word]) -> History {
         let mut epoch = Epoch::new(0);
@@ -146,10 +223,83 @@ mod tests {
     }
 
     #[test]
-    fn a_history_trails_that_of_the_next_epoch_only() {
+    fn a_history_trails_those_of_later_epochs_only() {
         let [first, second] = [follow(&[open]), follow(&[open, Word::half_open])];
-        assert!(first.trails(second) && History::INITIAL.trails(first));
-        assert!(!second.trails(first) && !second.trails(second) && !History::INITIAL.trails(second));
+        assert!(first.trails(second) && History::INITIAL.trails(first) && History::INITIAL.trails(second));
+        assert!(!second.trails(first) && !second.trails(second));
+    }
+
+    const REGULAR: [fn(Epoch) -> Word; 3] = [Word::closed, open, Word::half_open];
+
+    /// Of an epoch in which the breaker has been in that state since `changes` changes, as the history of each epoch
+    /// follows from that of the one before.
+    fn regular(start: Epoch, turns: usize, steps: usize) -> Vec<(Word, History)> {
+        let word = |step: usize| {
+            let epoch = Epoch::new(start.number() + step as u64);
+            REGULAR[(turns + step) % 3](epoch)
+        };
+        let (first, kept) = (word(0), if turns % 3 == 0 { 0 } else { 5 });
+        let history = REOPENINGS.set(EPOCH.set(first.tag(), start.number()), kept);
+        let mut found = vec![(first, History(history).with_changes(CHANGES.max() - 2))];
+        for step in 1..=steps {
+            let next = found[step - 1].1.as_of(word(step)).expect("one epoch further");
+            found.push((word(step), next));
+        }
+        found
+    }
+
+    #[test]
+    fn after_any_regular_steps_the_history_is_what_it_is_after_one_at_a_time() {
+        const LOW: u64 = 1 << 19;
+        for (start, turns) in
+            [0, LOW - 3, EPOCH.max() - 4].into_iter().flat_map(|start| [0, 1, 2].map(|turns| (start, turns)))
+        {
+            let all = regular(Epoch::new(start), turns, 12);
+            for (from, (_, stored)) in all.iter().enumerate() {
+                for (word, history) in &all[from..] {
+                    assert_eq!(stored.as_of(*word), Some(*history), "{stored:?} {word:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_history_stays_for_as_long_as_all_steps_are_regular_and_not_too_many() {
+        let most = usize::try_from(MOST_BEHIND).expect("few");
+        let all = regular(Epoch::new(9), 0, most + 2);
+        let stored = all[0].1;
+        for (step, (word, history)) in all.iter().enumerate().take(most + 1) {
+            let past = Past::of(stored, *word).expect("regular steps");
+            assert_eq!(past.history, *history);
+            let next = all[step + 1].0;
+            assert_eq!(past.may_stay(next.tag()), step < most, "{step}");
+            let forced = [Word::forced_open, Word::forced_closed, Word::recovering];
+            let others = REGULAR.into_iter().chain(forced).map(|word| word(Epoch::new(0)));
+            for other in others.filter(|other| other.tag() != next.tag()) {
+                assert!(!past.may_stay(other.tag()), "{step} {other:?}");
+            }
+        }
+        assert_eq!(stored.as_of(all[most + 1].0), None);
+    }
+
+    #[test]
+    fn nothing_may_stay_behind_a_step_that_is_not_regular() {
+        let begun = History::INITIAL;
+        for (word, next) in [
+            (Word::forced_open as fn(_) -> _, Word::half_open as fn(_) -> _),
+            (Word::half_open, Word::closed),
+            (Word::closed, open),
+        ] {
+            let past = Past::of(begun, word(Epoch::new(1))).expect("one epoch further");
+            assert!(!past.may_stay(next(Epoch::new(2)).tag()));
+        }
+        let half_open = follow(&[open, Word::half_open]);
+        let recovering = Past::of(half_open, Word::recovering(Epoch::new(3))).expect("one epoch further");
+        assert!(!recovering.may_stay(CLOSED) && !recovering.may_stay(OPEN));
+        // In two steps from closed to half-open, by another way than open.
+        let first = begun.as_of(Word::forced_open(Epoch::new(1))).expect("one epoch further");
+        assert!(first.as_of(Word::half_open(Epoch::new(2))).is_some());
+        assert_eq!(first.as_of(Word::closed(Epoch::new(3))), None);
     }
 
     #[test]

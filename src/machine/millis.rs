@@ -2,6 +2,8 @@ use std::time::Duration;
 
 /// In a millisecond.
 const NANOS: u64 = 1_000_000;
+/// The same, of the part of a `Duration` below a second.
+const SUBSEC_NANOS: u32 = 1_000_000;
 
 /// Whole milliseconds of a clock, saturating at what the word has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,13 +23,22 @@ impl Millis {
     }
 
     /// The last millisecond that a clock at `now` has reached.
+    #[inline]
     pub(crate) fn reached(now: Duration) -> Self {
-        Self::from_bits(whole_nanos(now) / NANOS)
+        Self::from_seconds(now.as_secs(), now.subsec_millis())
     }
 
     /// The first millisecond that is not before `instant`.
+    #[inline]
     pub(crate) fn not_before(instant: Duration) -> Self {
-        Self::from_bits(whole_nanos(instant).div_ceil(NANOS))
+        Self::from_seconds(instant.as_secs(), instant.subsec_nanos().div_ceil(SUBSEC_NANOS))
+    }
+
+    /// A `Duration` has seconds and nanoseconds apart. One number of nanoseconds would have to be divided again, and a swap
+    /// of the word would wait for that.
+    #[inline]
+    fn from_seconds(seconds: u64, millis: u32) -> Self {
+        Self::from_bits(seconds.min(Self::MAX.0) * 1_000 + u64::from(millis))
     }
 
     /// When a wait that began at `now` is over, the wait rounded up to whole milliseconds, and its end to
@@ -44,8 +55,7 @@ impl Millis {
 
 /// From `now` to the next whole millisecond: below a millisecond, zero on a whole one.
 pub(crate) fn lead(now: Duration) -> Duration {
-    const MILLI: u32 = 1_000_000;
-    Duration::from_nanos(u64::from((MILLI - now.subsec_nanos() % MILLI) % MILLI))
+    Duration::new(0, (SUBSEC_NANOS - now.subsec_nanos() % SUBSEC_NANOS) % SUBSEC_NANOS)
 }
 
 /// Nanoseconds, saturating after 584 years.

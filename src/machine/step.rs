@@ -88,6 +88,8 @@ impl Command {
 #[must_use]
 pub(crate) struct Step {
     pub(crate) next: Word,
+    /// If a new epoch begins: the word with the last counts of the one before.
+    pub(crate) counted: Word,
     pub(crate) effect: Effect,
 }
 
@@ -109,36 +111,37 @@ pub(crate) enum Effect {
     Counted,
     /// Nothing more: the outcome belongs to an earlier epoch and changed nothing.
     Late,
-    /// Wake this many who wait for a slot.
-    Free(u32),
+    /// Wake those who wait for the slots that are free now; [`freed`] is how many.
+    Free,
     /// Read the clock and try again: the outcome would open the breaker.
     NeedsClock,
     /// A new epoch began. Let the call through, if it was an admission; tell everyone who waits, and
     /// the observers if the state is another.
-    Begin { cause: Cause, errors: u32, successes: u16 },
-    /// A further round of probes began, a new epoch of the same episode. Let the call through, and wake this many who
-    /// wait for a slot.
-    BeginRound(u32),
+    Begin(Cause),
+    /// A further round of probes began, a new epoch of the same episode. Let the call through, and wake those who wait for
+    /// the slots that are free now.
+    BeginRound,
 }
 
 impl Effect {
     /// Whether the next word is of another epoch.
     pub(crate) const fn begins_epoch(self) -> bool {
-        matches!(self, Effect::Begin { .. } | Effect::BeginRound(_))
+        matches!(self, Effect::Begin(_) | Effect::BeginRound)
     }
 }
 
-// It comes back in two registers: of memory that is written in small pieces and read in large ones, each call would
-// wait for the writes to end.
-const _: () = assert!(size_of::<Step>() == 16);
+// It has no fields but the cause. Fields of several sizes that share a place are written in small pieces and copied in
+// large ones, and each copy waits for the writes to end.
+const _: () = assert!(size_of::<Effect>() == 1);
 
 impl Step {
-    const fn stay(word: Word, effect: Effect) -> Self {
-        Step { next: word, effect }
+    /// Goes on within the epoch.
+    const fn within(next: Word, effect: Effect) -> Self {
+        Step { next, counted: next, effect }
     }
 
     const fn counted(next: Word) -> Self {
-        Step { next, effect: Effect::Counted }
+        Step::within(next, Effect::Counted)
     }
 }
 
@@ -146,19 +149,14 @@ impl Step {
 #[inline]
 pub(crate) fn admit(word: Word, epoch: Epoch, now: Duration, is_silent: bool, settings: &Settings) -> Step {
     match word.state() {
-        State::Closed | State::ForcedClosed => Step::stay(word, Effect::Admit),
-        State::ForcedOpen => Step::stay(word, Effect::RejectForced),
-        State::Open if Millis::reached(now) < word.deadline() => Step::stay(word, Effect::RejectOpen),
-        State::Open => {
-            Step { next: Word::half_open(epoch.next()).with_probe(), effect: begin_after((0, 0), Cause::ResetTimeout) }
-        }
-        State::HalfOpen if word.is_recovering() => Step::stay(word, Effect::AskSteps),
-        State::HalfOpen if !is_full(word, settings) => Step { next: word.with_probe(), effect: Effect::Admit },
-        State::HalfOpen if is_silent => {
-            let next = word.next_round(epoch.next());
-            Step { next, effect: Effect::BeginRound(free_slots(next, settings)) }
-        }
-        State::HalfOpen => Step::stay(word, Effect::RejectFull),
+        State::Closed | State::ForcedClosed => Step::within(word, Effect::Admit),
+        State::ForcedOpen => Step::within(word, Effect::RejectForced),
+        State::Open if Millis::reached(now) < word.deadline() => Step::within(word, Effect::RejectOpen),
+        State::Open => begin(Word::half_open(epoch.next()).with_probe(), word, Cause::ResetTimeout),
+        State::HalfOpen if word.is_recovering() => Step::within(word, Effect::AskSteps),
+        State::HalfOpen if !is_full(word, settings) => Step::within(word.with_probe(), Effect::Admit),
+        State::HalfOpen if is_silent => begin_round(word, epoch),
+        State::HalfOpen => Step::within(word, Effect::RejectFull),
     }
 }
 
@@ -176,10 +174,10 @@ pub(crate) fn succeed(word: Word, context: Context, call: Epoch, settings: &Sett
                 return begin(next, succeeded, Cause::SuccessThreshold);
             }
             if standing == Standing::EarlierRound {
-                return free(word, succeeded, settings);
+                return Step::within(succeeded, Effect::Free);
             }
             let most = u64::from(settings.half_open_max_capacity.saturating_sub(settings.half_open_capacity));
-            free(word, succeeded.without_probe().with_raise((word.raise() + 1).min(most)), settings)
+            Step::within(succeeded.without_probe().with_raise((word.raise() + 1).min(most)), Effect::Free)
         }
         _ => stay_settled(word, standing),
     }
@@ -205,8 +203,8 @@ pub(crate) fn fail(
     };
     match (opening_cause(word, tripped_by, settings), now) {
         (None, _) if word.state() == State::Closed => Step::counted(failed),
-        (None, _) => free(word, failed, settings),
-        (Some(_), None) => Step::stay(word, Effect::NeedsClock),
+        (None, _) => Step::within(failed, Effect::Free),
+        (Some(_), None) => Step::within(word, Effect::NeedsClock),
         (Some(cause), Some(now)) => open(word, failed, context, now, draw, cause, settings),
     }
 }
@@ -279,9 +277,9 @@ pub(crate) fn trip(word: Word, context: Context, call: Epoch, now: Duration, ope
 }
 
 /// A call of the epoch `call` ended and says nothing.
-pub(crate) fn release(word: Word, context: Context, call: Epoch, settings: &Settings) -> Step {
+pub(crate) fn release(word: Word, context: Context, call: Epoch) -> Step {
     match (word.state(), context.standing(call)) {
-        (State::HalfOpen, Standing::Current) if !word.is_recovering() => free(word, word.with_return(), settings),
+        (State::HalfOpen, Standing::Current) if !word.is_recovering() => Step::within(word.with_return(), Effect::Free),
         (_, standing) => stay_settled(word, standing),
     }
 }
@@ -297,13 +295,13 @@ pub(crate) fn relapse(
     settings: &Settings,
 ) -> Step {
     let is_at = word.is_recovering() && context.epoch == judged.head().epoch() && word.step() == judged.step();
-    if is_at { open(word, word, context, now, draw, cause, settings) } else { Step::stay(word, Effect::Late) }
+    if is_at { open(word, word, context, now, draw, cause, settings) } else { Step::within(word, Effect::Late) }
 }
 
 /// The last step of recovery has held; `judged` is the word then.
 pub(crate) fn conclude(word: Word, context: Context, judged: Word) -> Step {
     if word != judged {
-        return Step::stay(word, Effect::Late);
+        return Step::within(word, Effect::Late);
     }
     begin(Word::closed(context.epoch.next()), word, Cause::Recovered)
 }
@@ -336,7 +334,7 @@ fn move_to(word: Word, context: Context, order: Command, cause: Cause, settings:
         _ => false,
     };
     if is_there {
-        return Step::stay(word, Effect::Counted);
+        return Step::within(word, Effect::Counted);
     }
     let next = match order {
         Command::Reset if !settings.enabled => Word::forced_closed(epoch),
@@ -378,21 +376,21 @@ pub(crate) fn end_force(word: Word, context: Context, settings: &Settings) -> St
 /// The breaker stays open until `deadline`, if it is open and that is later. It stays in its epoch.
 pub(crate) fn extend(word: Word, context: Context, deadline: Millis) -> Step {
     if word.state() == State::Open && word.deadline() < deadline {
-        return Step { next: Word::open(context.epoch, deadline), effect: Effect::Counted };
+        return Step::counted(Word::open(context.epoch, deadline));
     }
     unmoved(word)
 }
 
 /// Nothing was to be done, or it was not wanted any more.
 pub(crate) fn unmoved(word: Word) -> Step {
-    Step::stay(word, Effect::Late)
+    Step::within(word, Effect::Late)
 }
 
 /// An outcome that leaves the word as it is.
 fn stay_settled(word: Word, standing: Standing) -> Step {
     // Open and forced open admit nobody, so no call is of their epoch.
     let is_late = standing == Standing::Late || matches!(word.state(), State::Open | State::ForcedOpen);
-    Step::stay(word, if is_late { Effect::Late } else { Effect::Counted })
+    Step::within(word, if is_late { Effect::Late } else { Effect::Counted })
 }
 
 fn failed_probe(word: Word, standing: Standing) -> Word {
@@ -403,13 +401,8 @@ fn failed_probe(word: Word, standing: Standing) -> Word {
     settled.with_successes(0).with_probe_errors(word.probe_errors() + 1)
 }
 
-/// Goes on half-open as `next`.
-fn free(word: Word, next: Word, settings: &Settings) -> Step {
-    let freed = free_slots(next, settings).saturating_sub(free_slots(word, settings));
-    Step { next, effect: Effect::Free(freed) }
-}
-
 /// Leaves `word`, whose last counts are `counted`, for the cool-down of the rules.
+#[inline]
 fn open(
     word: Word,
     counted: Word,
@@ -434,13 +427,12 @@ fn open_until(counted: Word, context: Context, deadline: Millis, cause: Cause) -
 
 /// Leaves the state whose last counts are `counted`.
 fn begin(next: Word, counted: Word, cause: Cause) -> Step {
-    Step { next, effect: begin_after(counts(counted), cause) }
+    Step { next, counted, effect: Effect::Begin(cause) }
 }
 
-fn begin_after((errors, successes): (u64, u64), cause: Cause) -> Effect {
-    let errors = errors.try_into().unwrap_or(u32::MAX);
-    let successes = successes.try_into().unwrap_or(u16::MAX);
-    Effect::Begin { cause, errors, successes }
+/// Begins a further round of probes.
+fn begin_round(word: Word, epoch: Epoch) -> Step {
+    Step { next: word.next_round(epoch.next()), counted: word, effect: Effect::BeginRound }
 }
 
 /// The consecutive errors and successes that the word counts.
@@ -456,6 +448,11 @@ pub(crate) fn counts(word: Word) -> (u64, u64) {
 /// Whether a half-open word admits no more probes.
 pub(crate) fn is_full(word: Word, settings: &Settings) -> bool {
     free_slots(word, settings) == 0
+}
+
+/// How many slots a step from one half-open word to another has freed.
+pub(crate) fn freed(before: Word, after: Word, settings: &Settings) -> u32 {
+    free_slots(after, settings).saturating_sub(free_slots(before, settings))
 }
 
 /// How many more probes a half-open word admits.

@@ -179,7 +179,7 @@ impl Head {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Word(u64);
 
-const CLOSED: u64 = 0;
+pub(crate) const CLOSED: u64 = 0;
 const FORCED_CLOSED: u64 = 1;
 pub(crate) const HALF_OPEN: u64 = 2;
 pub(crate) const OPEN: u64 = 3;
@@ -257,6 +257,12 @@ impl Word {
         TAG.get(self.0) == RECOVERING
     }
 
+    /// Half-open, not in the steps of recovery.
+    #[inline]
+    pub(crate) const fn is_probing(self) -> bool {
+        TAG.get(self.0) == HALF_OPEN
+    }
+
     /// Recovering: the step, counted from 0.
     pub(crate) const fn step(self) -> u32 {
         STEP.get_u32(self.0)
@@ -312,13 +318,14 @@ impl Word {
     /// Whether this is a word of `epoch`, by as many bits of the epoch as the word holds.
     #[cfg(test)]
     pub(crate) const fn is_of(self, epoch: Epoch) -> bool {
-        self.is_headed_as(EPOCH.set(self.tag(), epoch.number()))
+        self.epochs_since(epoch) == 0
     }
 
-    /// Whether tag and epoch are those in the lowest bits of `head`, by as many bits of the epoch as the word holds.
-    pub(crate) const fn is_headed_as(self, head: u64) -> bool {
-        let width = if self.has_low_epoch() { LOW_EPOCH.end() } else { EPOCH.end() };
-        (self.0 ^ head) << (u64::BITS - width) == 0
+    /// How many epochs ago `earlier` was, by as many bits of the epoch as the word holds.
+    #[inline]
+    pub(crate) const fn epochs_since(self, earlier: Epoch) -> u64 {
+        let epoch = if self.has_low_epoch() { LOW_EPOCH } else { EPOCH };
+        (self.0 >> TAG.end()).wrapping_sub(earlier.number()) & epoch.max()
     }
 
     /// State and epoch of a word that holds the whole epoch.

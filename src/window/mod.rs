@@ -269,7 +269,7 @@ impl Windows {
                     hanging,
                     |least| window.has_errors(ends, settled, least),
                     |least| window.has_slow(ends, settled, least),
-                    window.calls_with_drops(ends, settled),
+                    || window.calls_with_drops(ends, settled),
                     |least| window.has_drops(ends, settled, least),
                 )
             }
@@ -280,7 +280,7 @@ impl Windows {
                     hanging,
                     |least| found(errors >= least),
                     |least| found(slow >= least),
-                    settled + drops,
+                    || settled + drops,
                     |least| found(drops >= least),
                 )
             }
@@ -325,7 +325,7 @@ impl Rates {
         hanging: u64,
         errors: impl FnOnce(u64) -> Found,
         slow: impl FnOnce(u64) -> Found,
-        with_drops: u64,
+        with_drops: impl FnOnce() -> u64,
         drops: impl FnOnce(u64) -> Found,
     ) -> Result<Option<Cause>, Overtaken> {
         // A call that hangs may still succeed, so it counts as slow and not as settled.
@@ -343,14 +343,26 @@ impl Rates {
                 Found::Overtaken => return Err(Overtaken),
             }
         }
-        if let Some(rate) = self.drop_rate.filter(|_| with_drops >= self.minimum_calls) {
-            match drops(share(rate, with_drops)) {
-                Found::Yes => return Ok(Some(Cause::DropRate)),
-                Found::No => {}
-                Found::Overtaken => return Err(Overtaken),
-            }
+        match self.drop_rate {
+            Some(rate) => self.tripped_by_drops(rate, with_drops(), drops),
+            None => Ok(None),
         }
-        Ok(None)
+    }
+
+    fn tripped_by_drops(
+        &self,
+        rate: f64,
+        with_drops: u64,
+        drops: impl FnOnce(u64) -> Found,
+    ) -> Result<Option<Cause>, Overtaken> {
+        if with_drops < self.minimum_calls {
+            return Ok(None);
+        }
+        match drops(share(rate, with_drops)) {
+            Found::Yes => Ok(Some(Cause::DropRate)),
+            Found::No => Ok(None),
+            Found::Overtaken => Err(Overtaken),
+        }
     }
 
     #[cfg(test)]

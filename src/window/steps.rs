@@ -171,7 +171,7 @@ pub(crate) fn tripped_by(window: WindowMetrics, windows: Option<&Windows>, minim
         hanging_calls,
         |least| found(errors >= least),
         |least| found(slow_calls >= least),
-        0,
+        || 0,
         |_| Found::No,
     );
     tripped_by.unwrap_or(None)

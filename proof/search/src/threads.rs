@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::ghost::{Answer, Ghost, Happening, Mode, Time};
-use crate::machine::history::History;
+use crate::machine::history::{History, Past};
 use crate::machine::step::{self, Command, Context, Effect, Standing, Step};
 use crate::machine::word::{EPOCH, Epoch, Head, Word};
 use crate::settings::Settings;
@@ -105,7 +105,7 @@ enum Stage {
     Load,
     History(Seen),
     /// Half-open, and not the first round: which was the first?
-    FirstRound(Seen, History),
+    FirstRound(Seen, History, History),
     /// Full: is the newest probe silent?
     Silence(Seen, Look),
     /// Before a second round: keeps the epoch of the first one.
@@ -116,8 +116,7 @@ enum Stage {
     Stamp(Seen, Look, Choice),
     CheckStamp(Seen, Look, Choice, Option<(u8, Time)>),
     SwapStamp(Seen, Look, Choice, Option<(u8, Time)>),
-    /// Reads the history, to bring it up to date.
-    Trails(Seen, Look, Choice),
+    /// Brings the history up to date.
     BringUp(Seen, Look, Choice, History),
     Swap(Seen, Look, Choice),
 }
@@ -125,6 +124,8 @@ enum Stage {
 /// What was read beside a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Look {
+    /// The history as it is stored, and the history of the word.
+    stored: History,
     history: History,
     first_round: u32,
 }
@@ -208,8 +209,8 @@ impl Nature {
         if mode != ghost.mode {
             return Err(format!("the word is {word:?}, and should be {:?}", ghost.mode));
         }
-        let Some(now) = history.as_of(word) else {
-            return Err(format!("{history:?} trails {word:?} by more than one epoch"));
+        let Some(now) = as_of(history, word) else {
+            return Err(format!("{word:?} does not follow from {history:?}"));
         };
         if (now.reopenings(), now.full_count(0)) != (ghost.reopenings.into(), ghost.changes.into()) {
             return Err(format!("{now:?}, and should be {ghost:?}"));
@@ -248,7 +249,7 @@ impl Nature {
         if matches!(word.state(), State::ForcedOpen | State::ForcedClosed) {
             return Ok(());
         }
-        let history = end.history.as_of(word).expect("checked");
+        let history = as_of(end.history, word).expect("checked");
         let mut epoch = history.epoch();
         for _ in 0..20 {
             if word.state() == State::Closed {
@@ -270,7 +271,12 @@ impl Nature {
 }
 
 fn is_of(word: Word, epoch: Epoch) -> bool {
-    word.is_headed_as(EPOCH.set(word.tag(), epoch.number()))
+    word.epochs_since(epoch) == 0
+}
+
+/// The history of `word`, if `stored` is it or trails it.
+fn as_of(stored: History, word: Word) -> Option<History> {
+    Past::of(stored, word).map(|past| past.history)
 }
 
 /// The epoch that lies `epochs` before `epoch`.
@@ -374,7 +380,7 @@ impl Turn<'_> {
         if matches!(word.state(), State::Open | State::ForcedOpen) {
             return Standing::Late;
         }
-        let epoch = history.as_of(word).expect("checked").epoch();
+        let epoch = as_of(history, word).expect("checked").epoch();
         let is_continued = word.state() == State::HalfOpen && word.is_continued();
         let first_round = if is_continued { Epoch::new(first_round.into()) } else { epoch };
         Context { epoch, first_round, reopenings: 0 }.standing(self.call().head.epoch())
@@ -431,7 +437,7 @@ impl Turn<'_> {
             Deed::Success => step::succeed(word, context, call, settings),
             Deed::Failure(now) => step::fail(word, context, call, None, now.map(millis), 0.0, settings),
             Deed::Trip(now) => step::trip(word, context, call, millis(now), millis(1)),
-            Deed::Release => step::release(word, context, call, settings),
+            Deed::Release => step::release(word, context, call),
             Deed::Command(now) => step::operate(word, context, self.order(now), settings),
         }
     }
@@ -461,19 +467,20 @@ impl Turn<'_> {
                 self.go(stay(Stage::History(looked)));
             }
             Stage::History(looked) => {
-                let Some(history) = self.context_of(looked.word) else {
+                let stored = self.world.history;
+                let Some(history) = as_of(stored, looked.word) else {
                     seen("a word that was no longer the newest");
                     return self.go(stay(Stage::Load));
                 };
                 let is_continued = looked.word.state() == State::HalfOpen && looked.word.is_continued();
                 if is_continued {
-                    return self.go(stay(Stage::FirstRound(looked, history)));
+                    return self.go(stay(Stage::FirstRound(looked, stored, history)));
                 }
-                let look = Look { history, first_round: history.epoch().number_u32() };
+                let look = Look { stored, history, first_round: history.epoch().number_u32() };
                 self.look_around(deed, looked, look, seen);
             }
-            Stage::FirstRound(looked, history) => {
-                let look = Look { history, first_round: self.world.first_round };
+            Stage::FirstRound(looked, stored, history) => {
+                let look = Look { stored, history, first_round: self.world.first_round };
                 self.look_around(deed, looked, look, seen);
             }
             Stage::Silence(looked, look) => {
@@ -483,19 +490,6 @@ impl Turn<'_> {
             }
             Stage::KeepFirst(..) | Stage::CheckFirst(..) | Stage::SwapFirst(..) => self.keep_first(deed, stage, seen),
             Stage::Stamp(..) | Stage::CheckStamp(..) | Stage::SwapStamp(..) => self.stamp(deed, stage, seen),
-            Stage::Trails(looked, look, choice) => {
-                let stored = self.world.history;
-                let Some(history) = stored.as_of(looked.word) else {
-                    seen("a word that was no longer the newest");
-                    return self.go(stay(Stage::Load));
-                };
-                let look = Look { history, ..look };
-                self.go(stay(if stored.trails(history) {
-                    Stage::BringUp(looked, look, choice, stored)
-                } else {
-                    Stage::Swap(looked, look, choice)
-                }));
-            }
             Stage::BringUp(looked, look, choice, stored) => {
                 if self.fails_for_no_reason() {
                     seen("a swap of the history that failed for no reason");
@@ -503,10 +497,15 @@ impl Turn<'_> {
                     other.world.whims -= 1;
                     other.go(stay(Stage::BringUp(looked, look, choice, stored)));
                 }
-                if self.world.history == stored {
+                let found = self.world.history;
+                if found == stored {
                     self.world.history = look.history;
                 } else {
                     seen("a history that another brought up to date");
+                    if found.trails(look.history) {
+                        seen("a history that another brought up to date in part");
+                        return self.go(stay(Stage::BringUp(looked, look, choice, found)));
+                    }
                 }
                 self.go(stay(Stage::Swap(looked, look, choice)));
             }
@@ -587,15 +586,6 @@ impl Turn<'_> {
         self.world.whims > 0
     }
 
-    /// The history as of `word`; of a word that admits every call, none is read, and this is what it would be.
-    fn context_of(&self, word: Word) -> Option<History> {
-        if word.admits_all() {
-            // Tag and epoch lie in the same bits in both, and there are no re-openings.
-            return Some(History::from_bits(word.with_errors(0).bits()));
-        }
-        self.world.history.as_of(word)
-    }
-
     fn is_full(&self, word: Word) -> bool {
         word.state() == State::HalfOpen && step::is_full(word, &self.nature.settings)
     }
@@ -614,22 +604,29 @@ impl Turn<'_> {
 
     fn before_swap(looked: Seen, look: Look, choice: Choice) -> Stage {
         if is_of(choice.next, look.history.epoch()) && choice.next.state() == looked.word.state() {
+            return Stage::Swap(looked, look, choice);
+        }
+        let past = Past::of(look.stored, looked.word).expect("it was looked at");
+        if past.may_stay(choice.next.tag()) || !look.stored.trails(look.history) {
             Stage::Swap(looked, look, choice)
         } else {
-            Stage::Trails(looked, look, choice)
+            Stage::BringUp(looked, look, choice, look.stored)
         }
     }
 
     fn decide(&mut self, deed: Deed, looked: Seen, look: Look, is_silent: bool, seen: &mut impl FnMut(Sight)) {
-        let Step { next, effect } = self.step(deed, looked.word, look.context(), is_silent);
+        let Step { next, effect, .. } = self.step(deed, looked.word, look.context(), is_silent);
         let answer = match effect {
-            Effect::Admit | Effect::BeginRound(_) => Answer::Admitted,
-            Effect::Begin { .. } if matches!(deed, Deed::Admit(_)) => Answer::Admitted,
-            Effect::Begin { .. } => Answer::Moved,
+            Effect::Admit | Effect::BeginRound => Answer::Admitted,
+            Effect::Begin(_) if matches!(deed, Deed::Admit(_)) => Answer::Admitted,
+            Effect::Begin(_) => Answer::Moved,
             Effect::RejectOpen | Effect::RejectFull | Effect::RejectForced => Answer::Refused,
             Effect::AskSteps => unreachable!("no settings of the search have recovery"),
             Effect::Counted | Effect::Late => Answer::Settled { freed: 0 },
-            Effect::Free(freed) => Answer::Settled { freed: u8::try_from(freed).expect("few slots") },
+            Effect::Free => {
+                let freed = step::freed(looked.word, next, &self.nature.settings);
+                Answer::Settled { freed: u8::try_from(freed).expect("few slots") }
+            }
             Effect::NeedsClock => {
                 if next != looked.word || deed != Deed::Failure(None) {
                     return self.fail(format!("asked for the time by {deed:?} in {:?}", looked.word));
@@ -709,8 +706,8 @@ impl Turn<'_> {
         if answer != choice.answer {
             return self.fail(format!("{happening:?}: {:?}, and should be {answer:?}", choice.answer));
         }
-        let before = self.world.history.as_of(looked.word);
-        let Some(told) = before.and_then(|before| before.as_of(choice.next)) else {
+        let before = as_of(self.world.history, looked.word);
+        let Some(told) = before.and_then(|before| as_of(before, choice.next)) else {
             return self.fail(format!("{:?} does not follow {before:?}", choice.next));
         };
         if told.full_count(0) != u64::from(ghost.changes) {

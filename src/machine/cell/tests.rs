@@ -47,11 +47,11 @@ fn epochs_go_on_through_every_state_where_they_wrap_and_where_their_low_bits_do(
             enter(&cell, Command::OpenFor { now: SECOND, open_for: SECOND });
             let (effect, first) = admit(&cell, 2);
             epoch = epoch.next();
-            assert!(matches!(effect, Effect::Begin { .. }));
+            assert!(matches!(effect, Effect::Begin(_)));
             assert_eq!((first.epoch(), full_epoch(&cell)), (epoch, epoch.number()));
             let (effect, second) = admit(&cell, 32);
             epoch = epoch.next();
-            assert_eq!((effect, second.epoch()), (Effect::BeginRound(0), epoch));
+            assert_eq!((effect, second.epoch()), (Effect::BeginRound, epoch));
             for head in [first, second] {
                 assert!(!cell.succeed(head.epoch(), &settings()).effect.begins_epoch());
             }
@@ -119,6 +119,90 @@ fn changes_of_state_are_exact_for_as_long_as_they_go_on() {
             assert_eq!(order(&cell, next).changes, near + change);
         }
     }
+}
+
+/// What a history should say, from one event at a time.
+struct Followed {
+    epoch: Epoch,
+    changes: u64,
+    reopenings: u32,
+    state: State,
+}
+
+impl Followed {
+    #[track_caller]
+    fn go(&mut self, cell: &Cell, applied: &Applied) {
+        if applied.effect.begins_epoch() {
+            let state = applied.after.state();
+            self.changes += u64::from(state != self.state);
+            self.reopenings = match (self.state, state) {
+                (_, State::Closed | State::ForcedClosed) => 0,
+                (State::HalfOpen, State::Open) => self.reopenings + 1,
+                _ => self.reopenings,
+            };
+            (self.epoch, self.state) = (self.epoch.next(), state);
+            assert_eq!(applied.changes, self.changes);
+        }
+        let (word, history, changes) = cell.load_with_history();
+        assert_eq!((word.state(), history.epoch(), cell.epoch()), (self.state, self.epoch, self.epoch));
+        assert_eq!((changes, history.reopenings()), (self.changes, self.reopenings), "{word:?}");
+    }
+}
+
+/// The next of the regular steps.
+fn regular_step(cell: &Cell, settings: &Settings) -> Applied {
+    let epoch = cell.epoch();
+    match cell.load().state() {
+        State::Closed => cell.trip(epoch, SECOND, SECOND),
+        State::Open => cell.admit(10 * SECOND, settings),
+        _ => cell.succeed(epoch, settings),
+    }
+}
+
+#[test]
+fn a_history_follows_however_many_regular_steps_there_are_and_whatever_comes_between() {
+    const MOST: u64 = 1_023;
+    let settings = Settings { success_threshold: 1, ..Settings::DEFAULT };
+    let into_steps = Settings {
+        recovery: Some(crate::recovery::Recovery::steps([0.5]).each(SECOND)),
+        success_threshold: 1,
+        ..Settings::DEFAULT
+    };
+    let (mut random, mut between) = (7_u64, 0);
+    let mut pick = |from: u64| {
+        random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        (random >> 33) % from
+    };
+    for start in [0, (1 << 19) - MOST, LAST - MOST, LAST - 2] {
+        let cell = closed_in(start, 9);
+        let mut followed = Followed { epoch: Epoch::new(start), changes: 9, reopenings: 0, state: State::Closed };
+        for stretch in [1, 2, 3, 5, MOST - 2, MOST - 1, MOST, MOST + 1, 2 * MOST + 3, 7, 1, 1, 4] {
+            for _ in 0..stretch {
+                followed.go(&cell, &regular_step(&cell, &settings));
+            }
+            for _ in 0..pick(4) {
+                let epoch = cell.epoch();
+                let applied = match pick(9) {
+                    0 => order(&cell, Command::Reset),
+                    1 => order(&cell, Command::ForceOpen),
+                    2 => order(&cell, Command::ForceClosed),
+                    3 => order(&cell, Command::HalfOpen),
+                    4 => order(&cell, Command::OpenFor { now: SECOND, open_for: SECOND }),
+                    5 => cell.trip(epoch, SECOND, SECOND),
+                    6 => cell.succeed_into_steps(epoch, SECOND, &into_steps),
+                    7 => cell.end_force(&settings),
+                    _ => cell.conclude(cell.load()),
+                };
+                between += u64::from(applied.effect.begins_epoch());
+                followed.go(&cell, &applied);
+            }
+            // Back to a state that a regular step leads out of.
+            if matches!(followed.state, State::ForcedOpen | State::ForcedClosed) || cell.load().is_recovering() {
+                followed.go(&cell, &order(&cell, Command::Close));
+            }
+        }
+    }
+    assert!(between > 20, "{between} other steps");
 }
 
 #[test]

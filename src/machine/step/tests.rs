@@ -70,7 +70,7 @@ fn step_in(word: Word, context: Context, event: Event, settings: &Settings) -> S
         Event::Failure { call, tripped_by, now, draw } => fail(word, context, call, tripped_by, now, draw, settings),
         Event::RateMet(call) => trip_by_rate(word, context, call, Cause::SlowCallRate, NOW, 0.0, settings),
         Event::Trip(call, open_for) => trip(word, context, call, NOW, open_for),
-        Event::Release(call) => release(word, context, call, settings),
+        Event::Release(call) => release(word, context, call),
         Event::Operate(order) => operate(word, context, order, settings),
     }
 }
@@ -107,9 +107,47 @@ fn failure() -> Event {
     failed(EPOCH, Some(NOW))
 }
 
+/// The effect of a step, with the slots that it frees and the last counts of the epoch that it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Detailed {
+    effect: Effect,
+    freed: u32,
+    counts: (u64, u64),
+}
+
+impl From<Effect> for Detailed {
+    fn from(effect: Effect) -> Self {
+        Detailed { effect, freed: 0, counts: (0, 0) }
+    }
+}
+
+fn freeing(freed: u32) -> Detailed {
+    Detailed { freed, ..Effect::Free.into() }
+}
+
+fn round_freeing(freed: u32) -> Detailed {
+    Detailed { freed, ..Effect::BeginRound.into() }
+}
+
+fn begin_after(counts: (u64, u64), cause: Cause) -> Detailed {
+    Detailed { counts, ..Effect::Begin(cause).into() }
+}
+
+fn detailed(word: Word, step: Step, settings: &Settings) -> (Word, Detailed) {
+    let Step { next, counted, effect } = step;
+    let detailed = match effect {
+        Effect::Free => freeing(freed(word, next, settings)),
+        Effect::BeginRound => round_freeing(freed(word, next, settings)),
+        Effect::Begin(cause) => begin_after(counts(counted), cause),
+        effect => effect.into(),
+    };
+    (next, detailed)
+}
+
 #[track_caller]
-fn assert_step(word: Word, event: Event, settings: &Settings, next: Word, effect: Effect) {
-    assert_eq!(step(word, 0, event, settings), Step { next, effect }, "{word:?} {event:?}");
+fn assert_step(word: Word, event: Event, settings: &Settings, next: Word, expected: impl Into<Detailed>) {
+    let found = detailed(word, step(word, 0, event, settings), settings);
+    assert_eq!(found, (next, expected.into()), "{word:?} {event:?}");
 }
 
 #[track_caller]
@@ -169,13 +207,13 @@ mod admissions {
         let event = Event::Admit { now: NOW, is_silent: true };
         for full in [half_open(2, 1, 1), half_open(4, 1, 1).with_raise(2), half_open(3, 1, 1)] {
             let next = full.next_round(EPOCH.next());
-            assert_step(full, event, &settings(), next, Effect::BeginRound(1));
+            assert_step(full, event, &settings(), next, round_freeing(1));
             assert_eq!((next.in_flight(), next.raise()), (1, 0));
             assert_eq!((next.successes(), next.probe_errors()), (1, 1));
         }
         let settings = Settings { half_open_capacity: 1, half_open_max_capacity: 1, ..settings() };
         let full = half_open(1, 0, 0);
-        assert_step(full, event, &settings, full.next_round(EPOCH.next()), Effect::BeginRound(0));
+        assert_step(full, event, &settings, full.next_round(EPOCH.next()), round_freeing(0));
     }
 
     #[test]
@@ -199,7 +237,7 @@ mod admissions {
         assert_step(half_open(MAX_PROBES - 1, 0, 0), admission(NOW), &settings, full, Effect::Admit);
         assert_step(full, admission(NOW), &settings, full, Effect::RejectFull);
         let silent = Event::Admit { now: NOW, is_silent: true };
-        let freed = Effect::BeginRound(MAX_PROBES - 1);
+        let freed = round_freeing(MAX_PROBES - 1);
         assert_step(full, silent, &settings, full.next_round(EPOCH.next()), freed);
     }
 
@@ -328,24 +366,24 @@ mod outcomes_while_half_open {
     #[test]
     fn a_release_gives_the_slot_back_and_nothing_else() {
         let next = after_returns(half_open(1, 1, 1), 1);
-        assert_step(half_open(2, 1, 1), RELEASE, &settings(), next, Effect::Free(1));
+        assert_step(half_open(2, 1, 1), RELEASE, &settings(), next, freeing(1));
         let next = after_returns(half_open(0, 2, 2), 1);
-        assert_step(half_open(1, 2, 2), RELEASE, &settings(), next, Effect::Free(1));
+        assert_step(half_open(1, 2, 2), RELEASE, &settings(), next, freeing(1));
     }
 
     #[test]
     fn a_success_gives_the_slot_back_and_raises_the_capacity() {
         let next = half_open(1, 1, 2).with_raise(1);
-        assert_step(half_open(2, 0, 2), SUCCESS, &settings(), next, Effect::Free(2));
+        assert_step(half_open(2, 0, 2), SUCCESS, &settings(), next, freeing(2));
     }
 
     #[test]
     fn slow_start_ends_at_the_maximum_capacity() {
         let settings = Settings { success_threshold: 9, ..settings() };
         let next = half_open(3, 2, 0).with_raise(2);
-        assert_step(half_open(4, 1, 0).with_raise(1), SUCCESS, &settings, next, Effect::Free(1));
+        assert_step(half_open(4, 1, 0).with_raise(1), SUCCESS, &settings, next, freeing(1));
         let next = half_open(3, 3, 0).with_raise(2);
-        assert_step(half_open(4, 2, 0).with_raise(2), SUCCESS, &settings, next, Effect::Free(1));
+        assert_step(half_open(4, 2, 0).with_raise(2), SUCCESS, &settings, next, freeing(1));
         assert_step(next, admission(NOW), &settings, half_open(4, 3, 0).with_raise(2), Effect::Admit);
         let full = half_open(4, 3, 0).with_raise(2);
         assert_step(full, admission(NOW), &settings, full, Effect::RejectFull);
@@ -354,15 +392,15 @@ mod outcomes_while_half_open {
     #[test]
     fn without_slow_start_a_success_frees_just_its_slot() {
         let settings = Settings { half_open_max_capacity: 2, ..settings() };
-        assert_step(half_open(2, 0, 0), SUCCESS, &settings, half_open(1, 1, 0), Effect::Free(1));
+        assert_step(half_open(2, 0, 0), SUCCESS, &settings, half_open(1, 1, 0), freeing(1));
     }
 
     #[test]
     fn a_slot_beyond_the_capacity_frees_nothing_when_it_comes_back() {
         let settings = Settings { half_open_max_capacity: 2, ..settings() };
-        assert_step(half_open(3, 0, 0), RELEASE, &settings, after_returns(half_open(2, 0, 0), 1), Effect::Free(0));
-        assert_step(half_open(3, 0, 0), SUCCESS, &settings, half_open(2, 1, 0), Effect::Free(0));
-        assert_step(half_open(3, 0, 0), failure(), &settings, half_open(2, 0, 1), Effect::Free(0));
+        assert_step(half_open(3, 0, 0), RELEASE, &settings, after_returns(half_open(2, 0, 0), 1), freeing(0));
+        assert_step(half_open(3, 0, 0), SUCCESS, &settings, half_open(2, 1, 0), freeing(0));
+        assert_step(half_open(3, 0, 0), failure(), &settings, half_open(2, 0, 1), freeing(0));
     }
 
     #[test]
@@ -381,7 +419,7 @@ mod outcomes_while_half_open {
     #[test]
     fn the_largest_success_threshold_closes_with_its_last_success_only() {
         let settings = Settings { success_threshold: MAX_PROBES, half_open_max_capacity: 2, ..settings() };
-        assert_step(half_open(1, MOST - 2, 0), SUCCESS, &settings, half_open(0, MOST - 1, 0), Effect::Free(1));
+        assert_step(half_open(1, MOST - 2, 0), SUCCESS, &settings, half_open(0, MOST - 1, 0), freeing(1));
         let next = Word::closed(EPOCH.next());
         assert_begins(half_open(1, MOST - 1, 0), SUCCESS, &settings, next, Cause::SuccessThreshold, (0, MOST));
     }
@@ -390,8 +428,8 @@ mod outcomes_while_half_open {
     fn a_failure_below_the_threshold_gives_the_slot_back_and_begins_the_successes_anew() {
         let raised = half_open(2, 2, 1).with_raise(2);
         let next = half_open(1, 0, 2).with_raise(2);
-        assert_step(raised, UNTIMED_FAILURE, &settings(), next, Effect::Free(1));
-        assert_step(raised, failure(), &settings(), next, Effect::Free(1));
+        assert_step(raised, UNTIMED_FAILURE, &settings(), next, freeing(1));
+        assert_step(raised, failure(), &settings(), next, freeing(1));
     }
 
     #[test]
@@ -417,7 +455,7 @@ mod outcomes_while_half_open {
     #[test]
     fn the_largest_error_threshold_opens_with_its_last_failure_only() {
         let settings = Settings { half_open_error_threshold: MAX_PROBES, ..settings() };
-        assert_step(half_open(1, 0, MOST - 2), failure(), &settings, half_open(0, 0, MOST - 1), Effect::Free(1));
+        assert_step(half_open(1, 0, MOST - 2), failure(), &settings, half_open(0, 0, MOST - 1), freeing(1));
         assert_begins(
             half_open(1, 0, MOST - 1),
             failure(),
@@ -487,8 +525,9 @@ mod rounds {
     }
 
     #[track_caller]
-    fn assert_third(word: Word, event: Event, next: Word, effect: Effect) {
-        assert_eq!(step_in(word, CONTEXT, event, &settings()), Step { next, effect }, "{word:?} {event:?}");
+    fn assert_third(word: Word, event: Event, next: Word, expected: impl Into<Detailed>) {
+        let found = detailed(word, step_in(word, CONTEXT, event, &settings()), &settings());
+        assert_eq!(found, (next, expected.into()), "{word:?} {event:?}");
     }
 
     #[test]
@@ -519,8 +558,8 @@ mod rounds {
     #[test]
     fn what_an_earlier_round_says_is_evidence_and_frees_nothing() {
         for call in [FIRST, Epoch::new(6)] {
-            assert_third(third(1, 1), Event::Success(call), third(2, 1), Effect::Free(0));
-            assert_third(third(1, 1), failed(call, None), third(0, 2), Effect::Free(0));
+            assert_third(third(1, 1), Event::Success(call), third(2, 1), freeing(0));
+            assert_third(third(1, 1), failed(call, None), third(0, 2), freeing(0));
             assert_third(third(1, 1), Event::Release(call), third(1, 1), Effect::Counted);
             assert_third(third(1, 1), rate_met(call), third(1, 1), Effect::Counted);
         }
@@ -549,8 +588,8 @@ mod rounds {
     #[test]
     fn a_probe_of_this_round_gives_its_place_back_and_raises_the_capacity() {
         let next = third(2, 1).without_probe().with_raise(1);
-        assert_third(third(1, 1), SUCCESS, next, Effect::Free(2));
-        assert_third(third(1, 1), RELEASE, third(1, 1).with_return(), Effect::Free(1));
+        assert_third(third(1, 1), SUCCESS, next, freeing(2));
+        assert_third(third(1, 1), RELEASE, third(1, 1).with_return(), freeing(1));
     }
 }
 
@@ -581,8 +620,8 @@ mod orders {
         let order = Command::Open { now: NOW, draw: 0.0 };
         for word in every_state() {
             let millis = if word.state() == State::HalfOpen { 20_000 } else { 10_000 };
-            let expected = Step { next: opened_for(millis), effect: begin_after(counts(word), Cause::Manual) };
-            assert_eq!(step(word, 1, Event::Operate(order), &settings()), expected, "{word:?}");
+            let found = detailed(word, step(word, 1, Event::Operate(order), &settings()), &settings());
+            assert_eq!(found, (opened_for(millis), begin_after(counts(word), Cause::Manual)), "{word:?}");
         }
     }
 
@@ -629,8 +668,8 @@ fn the_counts_of_a_word_are_those_of_its_state() {
 #[test]
 fn a_restart_begins_a_new_run_while_closed_in_the_same_epoch_and_changes_nothing_otherwise() {
     let restart = |word, call| restart(word, context(0), call, Cause::ErrorRate);
-    let begun = Step { next: Word::closed(EPOCH.next()), effect: begin_after((2, 0), Cause::ErrorRate) };
-    assert_eq!(restart(closed(2), EPOCH), begun);
+    let begun = (Word::closed(EPOCH.next()), begin_after((2, 0), Cause::ErrorRate));
+    assert_eq!(detailed(closed(2), restart(closed(2), EPOCH), &settings()), begun);
     for word in every_state() {
         if word.state() != State::Closed {
             assert_eq!(restart(word, EPOCH).next, word);
@@ -693,27 +732,30 @@ mod recovery {
     #[test]
     fn a_relapse_opens_for_the_next_backoff_from_the_step_that_was_judged() {
         let settings = rules_with_steps();
-        let relapse = |word, judged| relapse(word, context(1), judged, Cause::ErrorRate, NOW, 0.0, &settings);
+        let relapse = |word, judged| {
+            let step = relapse(word, context(1), judged, Cause::ErrorRate, NOW, 0.0, &settings);
+            detailed(word, step, &settings)
+        };
         for word in [at_step(1), at_step(1).with_step_over()] {
-            let opened = Step { next: opened_for(20_000), effect: begin_after((0, 0), Cause::ErrorRate) };
+            let opened = (opened_for(20_000), begin_after((0, 0), Cause::ErrorRate));
             assert_eq!(relapse(word, at_step(1)), opened);
             assert_eq!(relapse(word, at_step(1).with_step_over()), opened);
         }
         for judged in [at_step(0), at_step(2), Word::recovering(Epoch::new(6)).with_step(1)] {
-            assert_eq!(relapse(at_step(1), judged), Step { next: at_step(1), effect: Effect::Late });
+            assert_eq!(relapse(at_step(1), judged), (at_step(1), Effect::Late.into()));
         }
         for word in every_state() {
-            assert_eq!(relapse(word, at_step(1)), Step { next: word, effect: Effect::Late });
+            assert_eq!(relapse(word, at_step(1)), (word, Effect::Late.into()));
         }
     }
 
     #[test]
     fn the_last_step_closes_if_it_is_still_the_word_that_was_judged() {
         let over = at_step(1).with_step_over();
-        let closed = Step { next: Word::closed(EPOCH.next()), effect: begin_after((0, 0), Cause::Recovered) };
-        assert_eq!(conclude(over, context(0), over), closed);
+        let conclude = |word| detailed(word, conclude(word, context(0), over), &rules_with_steps());
+        assert_eq!(conclude(over), (Word::closed(EPOCH.next()), begin_after((0, 0), Cause::Recovered)));
         for word in every_state().into_iter().chain([at_step(1), at_step(0)]) {
-            assert_eq!(conclude(word, context(0), over), Step { next: word, effect: Effect::Late });
+            assert_eq!(conclude(word), (word, Effect::Late.into()));
         }
     }
 

@@ -129,9 +129,9 @@ impl Walk {
     /// Where `event` leads, after a check that it may lead there.
     fn go(&self, from: WalkPlace, event: Event) -> WalkPlace {
         let (word, context, settings) = (from.word, from.context(), &self.settings);
-        let stay = |next| Step { next, effect: Effect::Counted };
+        let stay = |next| Step::within(next, Effect::Counted);
         let steps = Plan::of(word, settings.recovery.as_ref()).count();
-        let Step { next, effect } = match event {
+        let Step { next, effect, .. } = match event {
             Event::StepOver => stay(word.with_step_over()),
             Event::Hold if (word.step() as usize) + 1 < steps => stay(word.with_step(word.step() + 1)),
             Event::Hold => conclude(word, context, word),
@@ -140,7 +140,7 @@ impl Walk {
             Event::Success(call) => succeed(word, context, call, settings),
             Event::Failure(call, now) => fail(word, context, call, None, now, 0.0, settings),
             Event::Trip(call) => trip(word, context, call, now(), TICK),
-            Event::Release(call) => release(word, context, call, settings),
+            Event::Release(call) => release(word, context, call),
             Event::Operate(order) => operate(word, context, order, settings),
             Event::SlowClose => slow_close(word, context, StepLength::of_ramp(TICK)),
         };
@@ -152,13 +152,13 @@ impl Walk {
             _ => None,
         };
         let (probes, silent) = match (event, effect) {
-            (_, Effect::BeginRound(_)) => (1, from.silent + from.probes),
-            (Event::Admit { .. }, Effect::Begin { .. }) => (1, 0),
+            (_, Effect::BeginRound) => (1, from.silent + from.probes),
+            (Event::Admit { .. }, Effect::Begin(_)) => (1, 0),
             (_, _) if word.is_recovering() => (0, 0),
-            (_, Effect::Begin { .. }) => (0, 0),
+            (_, Effect::Begin(_)) => (0, 0),
             (Event::Admit { .. }, Effect::Admit) if next.state() == State::HalfOpen => (from.probes + 1, from.silent),
-            (_, Effect::Free(_) | Effect::Counted) if settles == Some(ROUND_BEFORE) => (from.probes, from.silent - 1),
-            (_, Effect::Free(_)) => (from.probes - 1, from.silent),
+            (_, Effect::Free | Effect::Counted) if settles == Some(ROUND_BEFORE) => (from.probes, from.silent - 1),
+            (_, Effect::Free) => (from.probes - 1, from.silent),
             _ => (from.probes, from.silent),
         };
         assert_eq!(next.in_flight_if_half_open(), probes, "{from:?} {event:?}");
@@ -210,15 +210,16 @@ impl Walk {
             | Effect::NeedsClock => {
                 assert_eq!(next, from.word, "{event:?} {effect:?}");
             }
-            Effect::Free(freed) => {
+            Effect::Free => {
+                let freed = freed(from.word, next, &self.settings);
                 let more = free_slots(next, &self.settings) - free_slots(from.word, &self.settings);
                 assert_eq!(freed, more, "{from:?} {event:?}");
                 let is_evidence = matches!(event, Event::Success(ROUND_BEFORE) | Event::Failure(ROUND_BEFORE, _));
                 assert!(!is_evidence || (freed, next.raise()) == (0, from.word.raise()), "{from:?} {event:?}");
             }
-            Effect::BeginRound(free) => {
+            Effect::BeginRound => {
                 assert!(is_full(from.word, &self.settings), "{from:?} {event:?}");
-                assert_eq!(free, self.settings.half_open_capacity - 1);
+                assert_eq!(freed(from.word, next, &self.settings), self.settings.half_open_capacity - 1);
             }
             _ => {}
         }
