@@ -90,6 +90,43 @@ fn json_has_the_coverage_and_each_policy() {
     assert_eq!(policies[2]["first_outages"], serde_json::json!([]));
 }
 
+/// As [`outage`], of three hosts in turn.
+fn outage_of_three_hosts() -> String {
+    let outage = outage();
+    let (head, calls) = outage.split_once('\n').unwrap();
+    let calls = calls.lines().enumerate().map(|(number, line)| line.replace(",db,", &format!(",db-{},", number % 3)));
+    std::iter::once(head.into()).chain(calls).map(|line: String| line + "\n").collect()
+}
+
+#[test]
+fn the_report_shows_what_a_limit_of_open_breakers_suppressed() {
+    let dir = TempDir::new().unwrap();
+    let input = outage_of_three_hosts();
+    let policies = file(&dir, "policies.toml", "[free]\n\n[limited]\nmax_open_share = 0.5\n");
+    let output = fed(&["replay", "-", "--policy", &policies], input.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    // One of three may open; each of the others meets the rule again after each fifth failure.
+    let rows: Vec<_> = out(&output).lines().filter(|line| line.starts_with("| ")).collect();
+    let suppressed: Vec<_> = rows.iter().map(|row| row.rsplit('|').nth(1).unwrap().trim()).collect();
+    assert_eq!(suppressed, ["suppressed", "0", "52"], "{}", out(&output));
+    assert!(out(&output).contains("that `max_open_share` prevented."), "{}", out(&output));
+    assert!(out(&output).contains("\nlimited: 1 opening (error_threshold 1), "), "{}", out(&output));
+    assert!(out(&output).contains(", 52 suppressed\n"), "{}", out(&output));
+
+    let output = fed(&["replay", "-", "--policy", &policies, "--json"], input.as_bytes());
+    let report: serde_json::Value = serde_json::from_str(out(&output)).unwrap();
+    let [free, limited] = [0, 1].map(|policy| &report["policies"][policy]);
+    assert_eq!((free["max_open_share"].as_f64(), limited["max_open_share"].as_f64()), (None, Some(0.5)));
+    assert_eq!([&free["openings"], &limited["openings"]], [3, 1]);
+    assert_eq!([&free["suppressed_openings"], &limited["suppressed_openings"]], [0, 52]);
+    assert_eq!(limited["suppressed_causes"], serde_json::json!({"error_threshold": 52}));
+
+    // Without a limit there is no such column.
+    let policies = file(&dir, "policies.toml", "[free]\n");
+    let output = fed(&["replay", "-", "--policy", &policies], input.as_bytes());
+    assert!(!out(&output).contains("suppressed"), "{}", out(&output));
+}
+
 #[test]
 fn the_picture_is_sound_whatever_the_names() {
     let dir = TempDir::new().unwrap();
@@ -122,6 +159,9 @@ fn each_kind_of_failure_has_its_exit_code_and_says_what_is_wrong() {
     fails(&tripcoil(&["replay", &bad, "--strict"]), 3, &["line 1002", "`time` is \"soon\""]);
     fails(&tripcoil(&["replay", &calls, "--strict", "--max-in-flight", "0"]), 2, &["max-in-flight", "from 1"]);
     fails(&tripcoil(&["replay", &calls, "--slow", "fast"]), 2, &["--slow", "250ms"]);
+    let limited = file(&dir, "limited.toml", "[a]\nmax_open_share = 0.5\n");
+    let too_many = ["replay", &calls, "--policy", &limited, "--max-keys", "16777217"];
+    fails(&tripcoil(&too_many), 2, &["--max-keys is 16777217", "1 to 16777216", "`max_open_share` of policy `a`"]);
     fails(&tripcoil(&["replay"]), 2, &["CALLS"]);
     fails(&tripcoil(&["replay", "--incidents", "--seeds", "9..=3"]), 2, &["seeds", "51..=100"]);
     fails(&tripcoil(&["replay", "--incidents", &calls]), 2, &["--incidents"]);

@@ -36,6 +36,8 @@ struct Cell {
     troubles: u64,
     missed_troubles: u64,
     flaps: u64,
+    /// Openings that `max_open_share` prevented.
+    suppressed_openings: u64,
     time_to_open: Option<Times>,
     time_to_recover: Option<Times>,
     /// The mean over the runs.
@@ -142,6 +144,7 @@ fn replay(policies: &[Policy], (incident, seed): (Incident, u64), slow: Duration
             troubles: troubles.len() as u64,
             missed_troubles: meeting.missed,
             flaps: journal.flaps,
+            suppressed_openings: journal.suppressed_openings(),
             time_to_open: Times::of(&meeting.to_open),
             time_to_recover: Times::of(&meeting.to_recover),
             score: score(&outcomes.calls, &journal.refused, journal.flaps),
@@ -175,6 +178,7 @@ impl Cell {
         self.troubles += other.troubles;
         self.missed_troubles += other.missed_troubles;
         self.flaps += other.flaps;
+        self.suppressed_openings += other.suppressed_openings;
         self.to_open.extend(&other.to_open);
         self.to_recover.extend(&other.to_recover);
         self.time_to_open = Times::of(&self.to_open);
@@ -202,7 +206,7 @@ fn page(cells: &[Cell], policies: &[Policy], seeds: &RangeInclusive<u64>) -> Str
 }
 
 fn overall(cells: &[Cell], policies: &[Policy]) -> Table {
-    let mut table = Table::new(&[
+    let mut head = vec![
         "policy",
         "score",
         "bad calls spared",
@@ -212,13 +216,18 @@ fn overall(cells: &[Cell], policies: &[Policy]) -> Table {
         "flaps a run",
         "troubles missed",
         "needless openings a run",
-    ]);
+    ];
+    let is_limited = policies.iter().any(|policy| policy.max_open_share.is_some());
+    if is_limited {
+        head.push("suppressed openings a run");
+    }
+    let mut table = Table::new(&head);
     let median =
         |times: Option<Times>| times.map_or_else(|| "-".into(), |times| words::span_seconds(times.median_seconds));
     for policy in policies {
         let Some(all) = over_all(cells, policy) else { continue };
         let runs = number(all.runs);
-        table.row(vec![
+        let mut row = vec![
             policy.name.clone(),
             format!("{:.1}", all.score),
             words::percent(all.refused.bad(), all.calls.bad()),
@@ -228,7 +237,11 @@ fn overall(cells: &[Cell], policies: &[Policy]) -> Table {
             format!("{:.2}", number(all.flaps) / runs),
             words::percent(all.missed_troubles, all.troubles),
             format!("{:.2}", number(all.needless_openings) / runs),
-        ]);
+        ];
+        if is_limited {
+            row.push(format!("{:.2}", number(all.suppressed_openings) / runs));
+        }
+        table.row(row);
     }
     table
 }

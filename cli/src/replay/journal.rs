@@ -16,6 +16,8 @@ pub(super) struct Journal {
     pub(super) reopenings: u64,
     pub(super) recoveries: u64,
     pub(super) flaps: u64,
+    /// By cause, openings that did not happen because too many breakers were open.
+    pub(super) suppressed: BTreeMap<&'static str, u64>,
     pub(super) refused: Tally,
     /// Of each key in turn, in the order of time.
     pub(super) outages: Vec<Outage>,
@@ -83,6 +85,7 @@ impl Journal {
             reopenings: 0,
             recoveries: 0,
             flaps: 0,
+            suppressed: BTreeMap::new(),
             refused: Tally::default(),
             outages: Vec::new(),
             unkept: 0,
@@ -119,6 +122,15 @@ impl Journal {
             }
             _ => {}
         }
+    }
+
+    /// Notes that a rule was met which opened nothing, because too many breakers were open.
+    pub(super) fn suppress(&mut self, cause: Cause) {
+        *self.suppressed.entry(cause.as_str()).or_default() += 1;
+    }
+
+    pub(super) fn suppressed_openings(&self) -> u64 {
+        self.suppressed.values().sum()
     }
 
     /// Notes that a call was refused.

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{CircuitBreaker, OwnedPermit};
+use tripcoil::{CircuitBreaker, OwnedPermit, Registry, Transition};
 
 use super::journal::Journal;
 use super::policy::Policy;
@@ -14,6 +14,8 @@ pub(super) struct Lane {
     policy: Policy,
     clock: ManualClock,
     breakers: Vec<Option<Arc<CircuitBreaker>>>,
+    /// Makes the breakers, if their open share is limited.
+    registry: Option<Registry<u32>>,
     /// By the slot of the call in flight; `None` if it was refused.
     permits: Vec<Option<OwnedPermit>>,
     journal: Arc<Mutex<Journal>>,
@@ -22,7 +24,8 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(policy: Policy, clock: ManualClock) -> Self {
         let journal = Arc::new(Mutex::new(Journal::new()));
-        Lane { policy, clock, breakers: Vec::new(), permits: Vec::new(), journal }
+        let registry = limited(&policy, &clock, &journal);
+        Lane { policy, clock, breakers: Vec::new(), registry, permits: Vec::new(), journal }
     }
 
     /// A call starts now, and has this slot until it ends.
@@ -48,7 +51,7 @@ impl Lane {
 
     /// Ends the replay. No call may be in flight.
     pub(super) fn finish(self, end: Duration) -> (Policy, Journal) {
-        drop((self.permits, self.breakers)); // Their observers hold the journal.
+        drop((self.permits, self.breakers, self.registry)); // Their observers hold the journal.
         let journal = Arc::into_inner(self.journal).expect("the breakers are gone");
         let mut journal = journal.into_inner().unwrap_or_else(PoisonError::into_inner);
         journal.finish(end);
@@ -61,12 +64,25 @@ impl Lane {
             self.breakers.resize(index + 1, None);
         }
         self.breakers[index].get_or_insert_with(|| {
+            if let Some(registry) = &self.registry {
+                return registry.get(&key);
+            }
             let journal = self.journal.clone();
             let builder = self.policy.builder().clock(self.clock.clone());
             let breaker = builder.on_transition(move |change| locked(&journal).change(key, change)).build();
             Arc::new(breaker.expect("a breaker with these settings has been made before"))
         })
     }
+}
+
+fn limited(policy: &Policy, clock: &ManualClock, journal: &Arc<Mutex<Journal>>) -> Option<Registry<u32>> {
+    let [changes, suppressed] = [(); 2].map(|()| journal.clone());
+    let key_of = |change: &Transition| change.name.parse().expect("a breaker is named by its key");
+    let template = policy.builder().clock(clock.clone());
+    let template = template.on_transition(move |change| locked(&changes).change(key_of(change), change));
+    let registry = policy.registry(template)?;
+    let registry = registry.on_suppressed_opening(move |opening| locked(&suppressed).suppress(opening.cause));
+    Some(registry.build().expect("a registry with these settings has been made before"))
 }
 
 fn locked(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {

@@ -48,8 +48,9 @@ pub(crate) struct Args {
     calls: Option<PathBuf>,
     /// The policies to compare, as a TOML file with a table for each policy.
     ///
-    /// The settings are those of the library's `Config`, such as `error_rate = 0.5` and `window = "10s"`. Without this
-    /// option, the command compares its built-in policies; `--print-policies` prints them.
+    /// The settings are those of the library's `Config`, such as `error_rate = 0.5` and `window = "10s"`, and the
+    /// `max_open_share` of a registry. Without this option, the command compares its built-in policies; `--print-policies`
+    /// prints them.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Print the built-in policies as TOML, and exit.
@@ -115,9 +116,22 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
         return Ok(out.write_all(policy::NAMED.as_bytes())?);
     }
     let policies = policy::load(args.policy.as_deref())?;
+    check_keys(args.max_keys, &policies)?;
     match &args.calls {
         None => incidents::run(args, &policies, out),
         Some(calls) => replay(args, calls, &policies, out),
+    }
+}
+
+/// Whether there is a breaker for each key under every policy.
+fn check_keys(max_keys: usize, policies: &[Policy]) -> Result<(), Failure> {
+    const MOST: usize = policy::MOST_LIMITED_KEYS;
+
+    match policies.iter().find(|policy| policy.max_open_share.is_some()) {
+        Some(Policy { name, .. }) if max_keys > MOST => Err(Failure::usage(format!(
+            "--max-keys is {max_keys}, allowed is 1 to {MOST} with the `max_open_share` of policy `{name}`"
+        ))),
+        _ => Ok(()),
     }
 }
 

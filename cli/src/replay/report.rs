@@ -58,11 +58,15 @@ pub(super) struct Scope {
 pub(super) struct PolicyReport {
     pub(super) name: String,
     settings: Config,
+    max_open_share: Option<f64>,
     pub(super) openings: u64,
     pub(super) causes: BTreeMap<&'static str, u64>,
     reopenings: u64,
     recoveries: u64,
     pub(super) flaps: u64,
+    /// Openings that `max_open_share` prevented.
+    suppressed_openings: u64,
+    suppressed_causes: BTreeMap<&'static str, u64>,
     pub(super) refused: Tally,
     time_to_open: Option<Times>,
     time_to_recover: Option<Times>,
@@ -134,7 +138,7 @@ impl Report {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(&[
+        let mut head = vec![
             "policy",
             "opened",
             "failed calls spared",
@@ -145,14 +149,18 @@ impl Report {
             "flaps",
             "missed",
             "needless",
-        ]);
+        ];
+        if self.is_limited() {
+            head.push("suppressed");
+        }
+        let mut table = Table::new(&head);
         let calls = &self.coverage.calls;
         let share = |part, whole| match whole {
             0 => "-".into(),
             _ => format!("{} ({})", words::count(part), words::percent(part, whole)),
         };
         for policy in &self.policies {
-            table.row(vec![
+            let mut row = vec![
                 policy.name.clone(),
                 words::count(policy.openings),
                 share(policy.refused.failed, calls.failed),
@@ -163,9 +171,18 @@ impl Report {
                 words::count(policy.flaps),
                 words::count(policy.missed_troubles),
                 words::count(policy.needless_openings),
-            ]);
+            ];
+            if self.is_limited() {
+                row.push(words::count(policy.suppressed_openings));
+            }
+            table.row(row);
         }
         table
+    }
+
+    /// Whether a policy limits how many breakers are open.
+    fn is_limited(&self) -> bool {
+        self.policies.iter().any(|policy| policy.max_open_share.is_some())
     }
 
     fn legend(&self) -> String {
@@ -173,13 +190,15 @@ impl Report {
             "Trouble is a run of seconds in which at least half of the calls to a key were bad (failed, or slow from {slow}),\n\
              {LEAST} bad calls or more; {found}. Times are the median / the longest: from the beginning of a\n\
              trouble to the opening, and from its end to the close. Missed are troubles without an opening, needless are\n\
-             openings without a trouble. A flap is an opening within {flap} of a close.",
+             openings without a trouble. A flap is an opening within {flap} of a close.{suppressed}",
             slow = words::span(self.coverage.slow),
             found = match self.coverage.troubles {
                 1 => "1 was found".into(),
                 troubles => format!("{} were found", words::count(troubles)),
             },
             flap = words::span(FLAP),
+            suppressed =
+                if self.is_limited() { "\nSuppressed are openings that `max_open_share` prevented." } else { "" },
         )
     }
 
@@ -313,11 +332,14 @@ fn policy_report(
     PolicyReport {
         name: policy.name,
         settings: policy.config,
+        max_open_share: policy.max_open_share,
         openings: journal.openings,
         causes: journal.causes.clone(),
         reopenings: journal.reopenings,
         recoveries: journal.recoveries,
         flaps: journal.flaps,
+        suppressed_openings: journal.suppressed_openings(),
+        suppressed_causes: journal.suppressed.clone(),
         refused: journal.refused,
         time_to_open: Times::of(&meeting.to_open),
         time_to_recover: Times::of(&meeting.to_recover),
@@ -329,6 +351,13 @@ fn policy_report(
 }
 
 impl PolicyReport {
+    fn suppressed(&self) -> String {
+        match self.suppressed_openings {
+            0 => String::new(),
+            openings => format!(", {} suppressed", words::count(openings)),
+        }
+    }
+
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         if self.openings == 0 {
             return writeln!(out, "\n{}: never opened", self.name);
@@ -337,11 +366,12 @@ impl PolicyReport {
             self.causes.iter().map(|(cause, count)| format!("{cause} {}", words::count(*count))).collect();
         writeln!(
             out,
-            "\n{}: {} ({}), {} by a probe",
+            "\n{}: {} ({}), {} by a probe{}",
             self.name,
             words::counted(self.openings, "opening"),
             causes.join(", "),
             words::counted(self.reopenings, "re-opening"),
+            self.suppressed(),
         )?;
         for episode in self.first_outages.iter().take(SHOWN) {
             let closed = episode.closed_after_seconds.map_or_else(

@@ -11,6 +11,7 @@ use super::engine::{Options, Outcomes, Replay};
 use super::input::{self, Unit};
 use super::policy::Policy;
 use crate::call::Call;
+use crate::incidents::Incident;
 
 const OPTIONS: Options = Options { slow: Duration::from_secs(1), max_in_flight: 1000 };
 
@@ -35,7 +36,7 @@ fn policies() -> Vec<Policy> {
     ];
     let policy = |vars: &&[(&str, &str)]| {
         let config = Config::from_vars("", vars.iter().copied()).unwrap();
-        Policy { name: format!("{vars:?}"), config, had_jitter: false }
+        Policy { name: format!("{vars:?}"), config, had_jitter: false, max_open_share: None }
     };
     vars.iter().map(policy).collect()
 }
@@ -217,4 +218,53 @@ fn a_recording_of_centuries_overflows_nothing() {
         assert!(replay.start(call(time)));
     }
     assert_eq!(replay.finish().calls.failed, 3);
+}
+
+fn limited_to(max_open_share: Option<f64>) -> Policy {
+    Policy { name: "limited".into(), config: Config::default(), had_jitter: false, max_open_share }
+}
+
+/// What the breakers of each policy did in an incident.
+fn replayed(incident: Incident, seed: u64, policies: &[Policy]) -> Outcomes {
+    let mut replay = Replay::new(policies, Options { max_in_flight: usize::MAX, ..OPTIONS });
+    for call in incident.record(seed).calls {
+        assert!(replay.start(call));
+    }
+    replay.finish()
+}
+
+/// The most breakers that were not closed at the same time.
+fn most_cut_off(outcomes: &Outcomes, policy: usize) -> usize {
+    let outages = &outcomes.policies[policy].1.outages;
+    let at = |time: Duration| {
+        let is_out = |outage: &&super::journal::Outage| outage.from <= time && outage.to.is_none_or(|to| to > time);
+        outages.iter().filter(is_out).count()
+    };
+    outages.iter().map(|outage| at(outage.from)).max().unwrap_or(0)
+}
+
+#[test]
+fn a_limit_keeps_most_of_ten_hosts_when_the_own_network_is_down() {
+    for seed in 1..=5 {
+        let policies = [limited_to(None), limited_to(Some(0.3)), limited_to(Some(1.0))];
+        let outcomes = replayed(Incident::OwnNetwork, seed, &policies);
+        let of = |policy: usize| &outcomes.policies[policy].1;
+        assert_eq!([0, 1, 2].map(|policy| most_cut_off(&outcomes, policy)), [10, 3, 10], "seed {seed}");
+        let suppressed = [0, 1, 2].map(|policy| of(policy).suppressed_openings());
+        assert!(suppressed[0] == 0 && suppressed[1] >= 7 && suppressed[2] == 0, "seed {seed}: {suppressed:?}");
+        assert_eq!(of(1).suppressed.keys().copied().collect::<Vec<_>>(), ["error_threshold"]);
+        assert!(of(1).refused.total() < of(0).refused.total(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_never_met_changes_nothing() {
+    for incident in [Incident::OneBadHost, Incident::HardDown, Incident::Flapping] {
+        let outcomes = replayed(incident, 1, &[limited_to(None), limited_to(Some(0.3))]);
+        let [free, limited] = [0, 1].map(|policy| &outcomes.policies[policy].1);
+        assert!(free.openings > 0);
+        assert_eq!((limited.openings, limited.suppressed_openings()), (free.openings, 0));
+        assert_eq!((limited.refused, &limited.causes), (free.refused, &free.causes));
+        assert_eq!(deeds(&outcomes, 1, 0), deeds(&outcomes, 0, 0));
+    }
 }
