@@ -353,7 +353,7 @@ fn move_to(word: Word, context: Context, order: Command, cause: Cause, settings:
 pub(crate) fn slow_close(word: Word, context: Context, steps: Option<StepLength>) -> Step {
     let epoch = context.epoch.next();
     let next = match (word.state(), steps) {
-        (State::Closed, _) => return Step::stay(word, Effect::Counted),
+        (State::Closed, _) => return Step::within(word, Effect::Counted),
         (State::Open | State::HalfOpen | State::ForcedOpen, Some(steps)) => {
             Word::recovering(epoch).with_step_length(steps)
         }

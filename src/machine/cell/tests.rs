@@ -190,7 +190,7 @@ fn a_history_follows_however_many_regular_steps_there_are_and_whatever_comes_bet
                     4 => order(&cell, Command::OpenFor { now: SECOND, open_for: SECOND }),
                     5 => cell.trip(epoch, SECOND, SECOND),
                     6 => cell.succeed_into_steps(epoch, SECOND, &into_steps),
-                    7 => cell.end_force(&settings),
+                    7 => cell.end_force(SECOND, &settings),
                     _ => cell.conclude(cell.load()),
                 };
                 between += u64::from(applied.effect.begins_epoch());

@@ -762,34 +762,36 @@ mod recovery {
     #[test]
     fn a_slow_close_enters_the_first_step_of_its_own_length_from_every_state_that_rejects_calls() {
         let length = StepLength::of_ramp(NOW);
-        let begins = |next: Word, from: Word| Step { next, effect: begin_after(counts(from), Cause::Remote) };
+        let begins = |next: Word, from: Word| (next, begin_after(counts(from), Cause::Remote));
+        let slow_close = |word, length| detailed(word, slow_close(word, context(2), length), &settings());
         let entered = Word::recovering(EPOCH.next()).with_step_length(length.expect("it takes some time"));
         for word in every_state().into_iter().chain([at_step(1), at_step(3).with_step_length(length.unwrap())]) {
             let expected = match word.state() {
-                State::Closed => Step { next: word, effect: Effect::Counted },
+                State::Closed => (word, Effect::Counted.into()),
                 State::ForcedClosed => begins(Word::closed(EPOCH.next()), word),
                 _ => begins(entered, word),
             };
-            assert_eq!(slow_close(word, context(2), length), expected, "{word:?}");
+            assert_eq!(slow_close(word, length), expected, "{word:?}");
             let is_closed = word.state() == State::Closed;
             let at_once = if is_closed { expected } else { begins(Word::closed(EPOCH.next()), word) };
-            assert_eq!(slow_close(word, context(2), None), at_once, "{word:?}");
+            assert_eq!(slow_close(word, None), at_once, "{word:?}");
         }
     }
 
     #[test]
     fn the_end_of_forced_open_enters_the_steps_of_the_settings_if_they_have_some() {
-        let begins = |next: Word| Step { next, effect: begin_after((0, 0), Cause::Manual) };
+        let begins = |next: Word| (next, begin_after((0, 0), Cause::Manual));
+        let end_force = |word, settings: &Settings| detailed(word, end_force(word, context(0), settings), settings);
         let closed = begins(Word::closed(EPOCH.next()));
         let [open, shut] = [Word::forced_open(EPOCH), Word::forced_closed(EPOCH)];
-        assert_eq!(end_force(open, context(0), &rules_with_steps()), begins(Word::recovering(EPOCH.next())));
-        assert_eq!(end_force(open, context(0), &settings()), closed);
+        assert_eq!(end_force(open, &rules_with_steps()), begins(Word::recovering(EPOCH.next())));
+        assert_eq!(end_force(open, &settings()), closed);
         for settings in [settings(), rules_with_steps()] {
-            assert_eq!(end_force(shut, context(0), &settings), closed);
+            assert_eq!(end_force(shut, &settings), closed);
             let disabled = Settings { enabled: false, ..settings };
-            assert_eq!(end_force(shut, context(0), &disabled), Step { next: shut, effect: Effect::Late });
+            assert_eq!(end_force(shut, &disabled), (shut, Effect::Late.into()));
             for word in [super::closed(2), super::open(), half_open(2, 1, 1), at_step(1)] {
-                assert_eq!(end_force(word, context(0), &disabled), Step { next: word, effect: Effect::Late });
+                assert_eq!(end_force(word, &disabled), (word, Effect::Late.into()));
             }
         }
     }
