@@ -6,31 +6,21 @@ use crate::machine::millis::whole_nanos;
 use crate::machine::word::Epoch;
 use crate::metrics::LastError;
 use crate::sync::Mutex;
-use crate::sync::unmodelled::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::unmodelled::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The last failure, for the metrics.
 pub(crate) struct LastFailure {
-    /// What it says about itself. A thread that changes it has taken [`mark`](Self::mark), too.
+    /// What it says about itself. Whoever changes this or one of the fields below holds the lock.
     info: Mutex<Option<FailureInfo>>,
-    mark: Mark,
-}
-
-/// What tells the last failure from those before it that say the same. It is changed without the lock of `info`: a
-/// breaker that opens again and again does so by failures of one type.
-struct Mark {
-    /// Whether a thread has taken the mark, which is for a few instructions.
-    is_taken: AtomicBool,
     epoch: AtomicU32,
     /// Nanoseconds, or [`UNTIMED`].
     at: AtomicU64,
-    /// Which type `info` names, if it says nothing else; otherwise 0.
+    /// Which type `info` names, if it says nothing else; otherwise 0. A breaker that opens again and again mostly does so
+    /// by failures of one type, which leave `info` as it is.
     kind: AtomicUsize,
 }
 
 const UNTIMED: u64 = u64::MAX;
-
-/// The mark, taken. Gives it back when it is dropped.
-struct Taken<'a>(&'a Mark);
 
 /// What a failed call says about itself.
 #[derive(Clone, Debug)]
@@ -73,31 +63,40 @@ pub(crate) fn type_name<T, E>(result: &Result<T, E>) -> &'static str {
 
 impl LastFailure {
     pub(crate) fn new() -> Self {
-        let mark = Mark {
-            is_taken: AtomicBool::new(false),
+        LastFailure {
+            info: Mutex::new(None),
             epoch: AtomicU32::new(0),
             at: AtomicU64::new(UNTIMED),
             kind: AtomicUsize::new(0),
-        };
-        LastFailure { info: Mutex::new(None), mark }
+        }
     }
 
     /// A failure counted in `epoch`. `now` returns the current epoch.
     #[inline]
-    pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl Fn() -> Epoch) {
+    pub(crate) fn record(&self, info: &FailureInfo, at: Option<Duration>, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let (kind, at) = (info.kind(), at.map_or(UNTIMED, |at| whole_nanos(at).min(UNTIMED - 1)));
-        if kind == 0 || !self.mark.try_move(kind, at, epoch, &now) {
+        if kind == 0 || !self.is(kind, at, epoch) {
             self.replace(info, kind, at, epoch, now);
         }
     }
 
-    #[cold]
-    fn replace(&self, info: &FailureInfo, kind: usize, at: u64, epoch: Epoch, now: impl Fn() -> Epoch) {
+    /// Whether the last failure says the same.
+    #[inline]
+    fn is(&self, kind: usize, at: u64, epoch: Epoch) -> bool {
+        // Acquire: pairs with the Releases in `move_to`, so that time and epoch are not older than the type.
+        self.kind.load(Ordering::Acquire) == kind
+            && self.at.load(Ordering::Acquire) == at
+            && self.epoch.load(Ordering::Acquire) == epoch.number_u32()
+    }
+
+    fn replace(&self, info: &FailureInfo, kind: usize, at: u64, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let mut last = self.info.lock();
-        let taken = self.mark.take();
-        if taken.may_move(epoch, now()) {
-            *last = Some(info.clone());
-            taken.move_to(kind, at, epoch);
+        // Else a reset, or a later failure, has come between.
+        if !epoch.is_before(self.epoch(), now()) {
+            if kind == 0 || self.kind.load(Ordering::Relaxed) != kind {
+                *last = Some(info.clone());
+            }
+            self.move_to(kind, at, epoch);
         }
     }
 
@@ -105,94 +104,32 @@ impl LastFailure {
     pub(crate) fn last(&self) -> Option<LastError> {
         let last = self.info.lock();
         let FailureInfo { type_name, message, .. } = last.clone()?;
-        Some(LastError { type_name, at: self.mark.at(), ago: None, message })
+        let at = self.at.load(Ordering::Relaxed);
+        let at = (at != UNTIMED).then(|| Duration::from_nanos(at));
+        Some(LastError { type_name, at, ago: None, message })
     }
 
     /// A reset began `epoch`: failures of earlier epochs are dropped. `now` as above.
-    pub(crate) fn clear(&self, epoch: Epoch, now: impl Fn() -> Epoch) {
+    pub(crate) fn clear(&self, epoch: Epoch, now: impl FnOnce() -> Epoch) {
         let mut last = self.info.lock();
-        let taken = self.mark.take();
-        if taken.epoch().is_before(epoch, now()) {
+        if self.epoch().is_before(epoch, now()) {
             *last = None;
-            taken.move_to(0, UNTIMED, epoch);
-        }
-    }
-}
-
-impl Mark {
-    /// Marks a failure that says the same as the last one. Returns false if it does not, or if the mark was taken.
-    #[inline]
-    fn try_move(&self, kind: usize, at: u64, epoch: Epoch, now: impl Fn() -> Epoch) -> bool {
-        // Acquire: pairs with the Releases in `move_to`, so that epoch and time are not older than the type.
-        if self.kind.load(Ordering::Acquire) != kind {
-            return false;
-        }
-        if self.at.load(Ordering::Acquire) == at && self.epoch.load(Ordering::Acquire) == epoch.number_u32() {
-            return true;
-        }
-        // A model sees nothing of the mark, and `now` is where it lets other threads run.
-        if cfg!(any(loom, shuttle)) {
-            return false;
-        }
-        let Some(taken) = self.try_take() else { return false };
-        if self.kind.load(Ordering::Relaxed) != kind {
-            return false;
-        }
-        // Else a reset, or a later failure, has come between.
-        if taken.may_move(epoch, now()) {
-            taken.move_to(kind, at, epoch);
-        }
-        true
-    }
-
-    #[inline]
-    fn try_take(&self) -> Option<Taken<'_>> {
-        // Acquire: pairs with the Release in `drop`.
-        (!self.is_taken.swap(true, Ordering::Acquire)).then(|| Taken(self))
-    }
-
-    /// With the lock of `info`, so that the only others who may have taken the mark are in [`try_move`](Self::try_move).
-    fn take(&self) -> Taken<'_> {
-        loop {
-            if let Some(taken) = self.try_take() {
-                return taken;
-            }
-            std::thread::yield_now();
+            self.move_to(0, UNTIMED, epoch);
         }
     }
 
-    fn at(&self) -> Option<Duration> {
-        let at = self.at.load(Ordering::Acquire);
-        (at != UNTIMED).then(|| Duration::from_nanos(at))
-    }
-}
-
-impl Taken<'_> {
     fn epoch(&self) -> Epoch {
-        Epoch::new(self.0.epoch.load(Ordering::Relaxed).into())
+        Epoch::new(self.epoch.load(Ordering::Relaxed).into())
     }
 
-    /// Whether neither a reset nor a later failure has come between.
-    #[inline]
-    fn may_move(&self, epoch: Epoch, now: Epoch) -> bool {
-        !epoch.is_before(self.epoch(), now)
-    }
-
+    /// With the lock held.
     #[inline]
     fn move_to(&self, kind: usize, at: u64, epoch: Epoch) {
-        // Release, all of them: pair with the Acquires in `try_move`.
-        self.0.kind.store(0, Ordering::Release);
-        self.0.at.store(at, Ordering::Release);
-        self.0.epoch.store(epoch.number_u32(), Ordering::Release);
-        self.0.kind.store(kind, Ordering::Release);
-    }
-}
-
-impl Drop for Taken<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // Release: pairs with the Acquire in `try_take`.
-        self.0.is_taken.store(false, Ordering::Release);
+        // Release, all of them: pair with the Acquires in `is`.
+        self.kind.store(0, Ordering::Release);
+        self.at.store(at, Ordering::Release);
+        self.epoch.store(epoch.number_u32(), Ordering::Release);
+        self.kind.store(kind, Ordering::Release);
     }
 }
 
@@ -203,6 +140,8 @@ fn identity(text: &'static str) -> usize {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) use numbers::with_thread_number;
 /// Atomics that no model looks at: test clocks and cold data, where interleavings decide nothing.
 pub(crate) mod unmodelled {
     pub(crate) use std::sync::OnceLock;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }
 
 /// Orders what this thread wrote before with what it reads after, for all threads that do the same.
