@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use loom_tests::{BOTH, Diary, SECOND, builder, explore, explore_crowded, shared};
+use loom_tests::{BOTH, Diary, Plain, SECOND, Sched, builder, explore, explore_crowded, shared};
 use tripcoil::clock::ManualClock;
 use tripcoil::{Builder, CircuitBreaker, Recovery, State};
 
@@ -75,6 +75,23 @@ fn two_failures_at_once_meet_the_rate_of_a_step() {
         // They count in stripes of their own.
         let thread = thread::spawn(move || there.failure());
         here.failure();
+        thread.join().unwrap();
+        seen(&breaker)
+    });
+}
+
+#[test]
+fn two_slow_calls_at_once_meet_the_rate_of_a_step() {
+    // No lock orders them, as the note on the last failure does for failures.
+    explore_crowded(&[Plain, Sched], [("open".into(), None)], || {
+        let (builder, clock) = with_steps([1.0]);
+        let builder = builder.error_threshold(None).slow_call_rate(1.0).slow_call_duration(SECOND);
+        let breaker = recovering(builder.minimum_calls(2));
+        let [here, there] = [(); 2].map(|()| breaker.try_acquire_owned().unwrap());
+        clock.advance(SECOND);
+        // They count in stripes of their own.
+        let thread = thread::spawn(move || there.success());
+        here.success();
         thread.join().unwrap();
         seen(&breaker)
     });
