@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcoil::clock::ManualClock;
-use tripcoil::{CircuitBreaker, Observing, OwnedPermit, State, Transition};
+use tripcoil::{CircuitBreaker, Observing, OwnedPermit, Recovery, State, Transition};
 
 use super::{Backoff, Mode, Model, Node, Op, Pace, Phase, Quorum, Random, Reply, StandingOrder, Terms, View};
 use crate::breakers::{Joined, Joins};
@@ -113,13 +113,11 @@ impl World {
     fn be_born(&mut self) {
         self.born += 1;
         let name = format!("m{}+{}", self.born, self.born);
-        let breaker = CircuitBreaker::builder(NAME)
-            .error_threshold(3)
-            .success_threshold(1)
-            .reset_timeout(RESET)
-            .clock(self.clock.clone())
-            .build()
-            .unwrap();
+        let builder = CircuitBreaker::builder(NAME).error_threshold(3).success_threshold(1).reset_timeout(RESET);
+        // Some go through steps of their own, also where no fleet tells them to.
+        let has_recovery = self.born % 3 == 0;
+        let builder = if has_recovery { builder.recovery(Recovery::ramp(2 * SLOW_CLOSE)) } else { builder };
+        let breaker = builder.clock(self.clock.clone()).build().unwrap();
         let breaker = Arc::new(breaker);
         let transitions = Arc::new(Mutex::new(VecDeque::new()));
         let sink = transitions.clone();
