@@ -64,3 +64,18 @@ fn an_opening_is_not_taken_for_the_one_before_it() {
         assert!(breaker.try_acquire().is_ok());
     }
 }
+
+#[test]
+fn an_extended_opening_is_not_taken_for_what_it_was_before() {
+    for more in [8, 16, 1_000, 1 << 20] {
+        let breaker = CircuitBreaker::new("test");
+        breaker.open_for(60_000 * MILLI);
+        assert!(wait_of(&breaker.try_acquire().unwrap_err()) <= 60_000 * MILLI);
+        let before = Instant::now();
+        assert!(breaker.extend_open(breaker.revision(), (60_000 + more) * MILLI));
+        for _ in 0..3 {
+            let (rejected, answered) = (breaker.try_acquire().unwrap_err(), Instant::now());
+            assert!(answered + wait_of(&rejected) >= before + (60_000 + more) * MILLI, "by {more} ms");
+        }
+    }
+}

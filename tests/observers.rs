@@ -240,6 +240,29 @@ fn an_observer_may_use_the_breaker_in_every_way() {
 }
 
 #[test]
+fn an_observer_that_comes_amid_a_cycle_is_told_of_what_follows() {
+    use State::{Closed, HalfOpen, Open};
+
+    for transitions in 0..3 {
+        let (breaker, clock) = manual(|settings| settings.error_threshold(1).success_threshold(1));
+        let steps: [&dyn Fn(); 3] = [&|| fail(&breaker), &|| clock.advance(30 * SECOND), &|| succeed(&breaker)];
+        // Cycles that nobody watches.
+        (0..5).for_each(|_| steps.iter().for_each(|step| step()));
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        steps[..transitions].iter().for_each(|step| step());
+        let _observing = breaker.observe({
+            let heard = heard.clone();
+            move |transition| heard.lock().unwrap().push((transition.from, transition.to))
+        });
+        steps[transitions..].iter().for_each(|step| step());
+        let all = [(Closed, Open), (Open, HalfOpen), (HalfOpen, Closed)];
+        // The clock alone moves nothing: the success is the probe.
+        let missed = transitions.min(1);
+        assert_eq!(*heard.lock().unwrap(), all[missed..], "after {transitions} steps");
+    }
+}
+
+#[test]
 fn a_panicking_observer_stops_nobody() {
     let recorder = Recorder::default();
     let (breaker, clock) = manual(|settings| {

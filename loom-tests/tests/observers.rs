@@ -109,6 +109,8 @@ fn an_observer_that_joins_beside_a_transition_misses_none_that_comes_after() {
         let told = Arc::new(AtomicUsize::new(0));
         let breaker = shared(builder().0);
         let operator = beside(&breaker, |breaker| breaker.force_open());
+        // So that the other thread may run before.
+        let _state = breaker.state();
         let observing = breaker.observe({
             let told = told.clone();
             move |_| _ = told.fetch_add(1, Ordering::Relaxed)
