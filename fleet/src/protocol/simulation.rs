@@ -115,7 +115,7 @@ impl World {
         let name = format!("m{}+{}", self.born, self.born);
         let builder = CircuitBreaker::builder(NAME).error_threshold(3).success_threshold(1).reset_timeout(RESET);
         // Some go through steps of their own, also where no fleet tells them to.
-        let has_recovery = self.born % 3 == 0;
+        let has_recovery = self.born.is_multiple_of(3);
         let builder = if has_recovery { builder.recovery(Recovery::ramp(2 * SLOW_CLOSE)) } else { builder };
         let breaker = builder.clock(self.clock.clone()).build().unwrap();
         let breaker = Arc::new(breaker);
