@@ -267,6 +267,98 @@ fn an_observer_may_panic_ask_for_the_status_and_drop_the_fleet() {
     ended.recv_timeout(Duration::from_secs(20)).expect("it is dropped");
 }
 
+#[test]
+fn a_fleet_that_is_dropped_leaves_and_its_breaker_goes_on_alone() {
+    let store = Memory::new();
+    let mut members = members(&store, 2);
+    let Member { fleet, breaker, .. } = members.remove(0);
+    drop(fleet);
+    wait_for("it has left", || members[0].fleet.status().members == 1);
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(breaker.state(), State::Open);
+    wait_for("it closes by its own probe", || {
+        let _ = breaker.call_sync(|| Ok::<_, ()>(()));
+        breaker.state() == State::Closed
+    });
+    // Orders do not reach it any more, and its transitions reach nobody.
+    members[0].fleet.force_open("db", By::new("ana")).unwrap();
+    wait_for("the other one obeys", || members[0].breaker.state() == State::ForcedOpen);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+/// A store that takes a batch and does not answer until it is told to.
+struct Hanging(Memory, Arc<std::sync::Barrier>);
+
+struct HangingConnection(Arc<std::sync::Barrier>);
+
+impl tripcoil_fleet::Store for Hanging {
+    fn connect(&self) -> Result<Box<dyn tripcoil_fleet::Connection>, tripcoil_fleet::StoreError> {
+        Ok(Box::new(HangingConnection(self.1.clone())))
+    }
+
+    fn listen(
+        &self,
+        fleet: &str,
+        listener: &mut dyn tripcoil_fleet::Listener,
+    ) -> Result<(), tripcoil_fleet::StoreError> {
+        self.0.listen(fleet, listener)
+    }
+}
+
+impl tripcoil_fleet::Connection for HangingConnection {
+    fn run(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &[tripcoil_fleet::protocol::Op],
+    ) -> Result<tripcoil_fleet::protocol::Reply, tripcoil_fleet::StoreError> {
+        self.0.wait();
+        self.0.wait();
+        Err(tripcoil_fleet::StoreError::new("it has hung"))
+    }
+}
+
+#[test]
+fn a_fleet_whose_store_hangs_can_be_dropped_and_its_breaker_works() {
+    let barrier = Arc::new(std::sync::Barrier::new(2));
+    let store = Hanging(Memory::new(), barrier.clone());
+    let fleet = Fleet::builder("checkout").store(store).command_timeout(50 * MS).build().unwrap();
+    let breaker = breaker();
+    fleet.join(&breaker);
+    barrier.wait();
+    // The worker waits for the store from here on.
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(breaker.state(), State::Open);
+    drop(fleet);
+    barrier.wait();
+}
+
+#[test]
+fn members_with_different_settings_show_whose_hold() {
+    let store = Memory::new();
+    let members = [300 * MS, Duration::from_secs(5)].map(|reset| {
+        let fleet = builder(&store).build().unwrap();
+        let breaker = CircuitBreaker::builder("db").error_threshold(1).reset_timeout(reset).build().unwrap();
+        let breaker = Arc::new(breaker);
+        fleet.join(&breaker);
+        breaker.try_acquire().unwrap().success();
+        (fleet, breaker)
+    });
+    wait_for("both are connected", || {
+        members.iter().all(|(fleet, _)| fleet.status().members == 2 && fleet.status().is_connected)
+    });
+    members[0].1.try_acquire().unwrap().failure();
+    wait_for("one votes", || members[0].0.status().counts.votes == 1);
+    members[1].1.try_acquire().unwrap().failure();
+    wait_for("both are held", || {
+        members.iter().all(|(fleet, _)| fleet.status().breakers.iter().any(|one| one.standing == Standing::Held))
+    });
+    let status = members[0].0.status();
+    // The second vote decided.
+    assert_eq!(status.breakers[0].fleets_hold, Duration::from_secs(5));
+    assert_eq!(status.breakers[0].own_hold, 300 * MS);
+}
+
 /// A store that panics in every way.
 struct Bomb;
 

@@ -224,6 +224,84 @@ fn a_user_with_the_fewest_rights_is_enough_and_can_do_nothing_else() {
     }
 }
 
+/// Two members through an outage, on a server at this address.
+fn live_through_an_outage(url: &str) {
+    let breakers = [breaker(), breaker()];
+    let fleets = breakers.each_ref().map(|breaker| member(Redis::new(url).unwrap(), breaker));
+    wait_for("both are connected", || fleets.iter().all(|fleet| fleet.status().members == 2));
+    for breaker in &breakers {
+        breaker.try_acquire().unwrap().failure();
+    }
+    wait_for("the fleet is open", || fleets.iter().all(|fleet| !fleet.status().breakers.is_empty()));
+    wait_for("it closes again", || {
+        for breaker in &breakers {
+            let _ = breaker.call_sync(|| Ok::<_, ()>(()));
+        }
+        breakers.iter().all(|breaker| breaker.state() == State::Closed)
+    });
+    fleets[0].force_open("db", tripcoil_fleet::By::new("ana")).unwrap();
+    wait_for("an order is obeyed", || breakers.iter().all(|breaker| breaker.state() == State::ForcedOpen));
+    assert!(fleets.iter().all(|fleet| fleet.status().counts.store_errors == 0));
+}
+
+/// Keys of another version of the protocol are left alone, and all keys of this one carry it.
+#[test]
+fn two_versions_of_the_protocol_share_a_server_without_harm() {
+    let server = Server::start();
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let others = ["seq", "run", "m", "db:s", "db:v", "n"].map(|key| format!("tripcoil:2:{{checkout}}:{key}"));
+    for key in &others {
+        redis::cmd("SET").arg(key).arg("of another version").exec(&mut connection).unwrap();
+    }
+    live_through_an_outage(&server.url());
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+    let (other, own): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.starts_with("tripcoil:2:"));
+    assert_eq!(other.len(), others.len());
+    for key in &other {
+        let value: String = redis::cmd("GET").arg(key).query(&mut connection).unwrap();
+        assert_eq!(value, "of another version");
+    }
+    assert!(own.len() >= 4 && own.iter().all(|key| key.starts_with(&prefix("checkout"))), "{own:?}");
+    assert!(prefix("checkout").starts_with("tripcoil:1:"));
+}
+
+/// All that a fleet touches is in one slot, so that a node of a cluster does it.
+#[test]
+fn a_node_of_a_cluster_is_a_store() {
+    let server = Server::start_with(common::free_port(), &["--cluster-enabled", "yes"]);
+    let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("CLUSTER").arg(&["ADDSLOTSRANGE", "0", "16383"]).exec(&mut connection).unwrap();
+    wait_for("the cluster is up", || {
+        let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut connection).unwrap();
+        info.contains("cluster_state:ok")
+    });
+    live_through_an_outage(&server.url());
+}
+
+/// A process reads the environment once, so that the member is this program, started again.
+#[test]
+fn user_and_password_may_come_from_the_environment() {
+    if let Ok(url) = std::env::var("FLEET_AUTH_URL") {
+        let mut connection = Redis::new(&url).unwrap().connect().unwrap();
+        connection.run("checkout", "a+1", &[]).unwrap();
+        return;
+    }
+    let server = Server::start();
+    let mut admin = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let user = ["SETUSER", "ana", "on", ">hunter2", "~*", "&*", "+@all"];
+    redis::cmd("ACL").arg(&user).exec(&mut admin).unwrap();
+    redis::cmd("ACL").arg(&["SETUSER", "default", "off"]).exec(&mut admin).unwrap();
+    let connects = |variables: &[(&str, &str)]| {
+        let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+        program.args(["--exact", "user_and_password_may_come_from_the_environment"]);
+        program.env("FLEET_AUTH_URL", server.url()).envs(variables.iter().copied());
+        program.output().unwrap().status.success()
+    };
+    assert!(connects(&[("REDIS_USERNAME", "ana"), ("REDIS_PASSWORD", "hunter2")]));
+    assert!(!connects(&[("REDIS_USERNAME", "ana"), ("REDIS_PASSWORD", "wrong")]));
+    assert!(!connects(&[]));
+}
+
 #[test]
 fn no_secret_is_shown() {
     let url = "redis://ana:hunter2@127.0.0.1:1/0";

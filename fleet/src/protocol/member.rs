@@ -158,7 +158,7 @@ enum Evidence {
 }
 
 /// One breaker of one member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Member {
     name: String,

@@ -46,7 +46,7 @@ const BATCH: usize = 128;
 /// The most breakers that are remembered and not this member's own.
 const OTHERS: usize = 4096;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     member: Member,
     /// Whether the store has been told that the breaker is used here.
@@ -58,7 +58,7 @@ struct Entry {
 }
 
 /// A walk through the breakers that are not closed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Walk {
     /// At the first page: what is not named has been closed by then.
     version: Option<u64>,
@@ -68,7 +68,7 @@ struct Walk {
 }
 
 /// All breakers of one member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Node {
     member: String,

@@ -25,11 +25,16 @@ impl Server {
 
     /// Starts an empty one.
     pub(crate) fn start_at(port: u16) -> Self {
+        Self::start_with(port, &[])
+    }
+
+    pub(crate) fn start_with(port: u16, options: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("tripcoil-fleet-{}-{port}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let spawned = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--dir".as_ref(), folder.as_os_str()])
+            .args(options)
             .stdout(Stdio::null())
             .spawn();
         let child = spawned.unwrap_or_else(|error| {
