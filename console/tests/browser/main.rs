@@ -180,7 +180,7 @@ async fn a_fleet_is_shown_and_acted_on_from_the_page() {
         fill(&client, "#reason", "moving house").await;
         fill(&client, "#for", "soon").await;
         click(&client, "dialog [type=submit]").await;
-        until(&client, "document.getElementById('err-for')?.textContent.includes('allowed is 1s to 30d')").await;
+        until(&client, "document.getElementById('err-for')?.textContent.includes('allowed is 1s to 720h')").await;
         fill(&client, "#for", "30m").await;
         click(&client, "dialog [type=submit]").await;
         until_here(|| here.state() == State::ForcedOpen && others.state() == State::ForcedOpen).await;
