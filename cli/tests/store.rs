@@ -173,7 +173,9 @@ fn holds_reach_every_member_and_are_released() {
     fails(&server.run(&["release", "db-1", "--registry", "hosts", "--because", "x", "--yes"]), 7, "no order stands");
     let released = server.run(&["release", "payments", "--because", "moved", "--yes"]);
     assert!(done(&released).starts_with("payments: closed"), "{released:?}");
-    wait_for("all are released", || all_are(State::Closed));
+    wait_for("all are released", || members.iter().all(|member| member.payments.state() != State::ForcedOpen));
+    done(&server.run(&["reset", "payments", "--because", "no ramp", "--yes"]));
+    wait_for("all are closed", || all_are(State::Closed));
     for member in &members {
         member.payments.try_acquire().unwrap().failure();
     }
@@ -185,8 +187,10 @@ fn holds_reach_every_member_and_are_released() {
         let args = [&["hold", "open", name, "--because", "x"], more].concat();
         server.run(&args)
     };
-    done(&try_hold("payments", &["--yes", "--for", "1s"]));
-    wait_for("it ends by itself", || all_are(State::Closed) && members[0].fleet.orders().is_empty());
+    done(&try_hold("payments", &["--yes", "--for", "2s"]));
+    wait_for("all are held", || all_are(State::ForcedOpen));
+    let is_free = |member: &Member| member.payments.state() != State::ForcedOpen && member.fleet.orders().is_empty();
+    wait_for("it ends by itself", || members.iter().all(is_free));
     fails(&try_hold("paymets", &[]), 6, "no member of the fleet `checkout` has called a breaker named `paymets`");
     fails(&try_hold("payments", &["--for", "721h"]), 2, "1s to 720h");
     fails(&try_hold("payments", &["--yes", "--by", &"x".repeat(101)]), 2, "1 to 100 bytes");
