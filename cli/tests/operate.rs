@@ -181,8 +181,8 @@ fn breakers_are_held_released_and_reset() {
     let program = Program::full();
     let held = program.run(&["hold", "open", "mail", "--because", "  provider is down "]);
     assert_eq!(done(&held), "mail: closed -> forced open\n");
-    assert_eq!(done(&program.run(&["release", "mail", "--because", "it is back"])), "mail: forced open -> half-open\n");
-    assert_eq!(done(&program.run(&["reset", "mail", "--because", "tried it"])), "mail: half-open -> closed\n");
+    assert_eq!(done(&program.run(&["release", "mail", "--because", "it is back"])), "mail: forced open -> closed\n");
+    assert_eq!(done(&program.run(&["reset", "mail", "--because", "tried it"])), "mail: stays closed\n");
     assert_eq!(done(&program.run(&["reset", "mail", "--because", "again"])), "mail: stays closed\n");
     fails(&program.run(&["release", "mail", "--because", "again"]), 7, "only a forced state can be released");
     assert_eq!(
@@ -228,7 +228,7 @@ fn several_breakers_need_a_confirmation() {
     let both = program.run(&["hold", "open", "db-2", "mail", "db-2", "--because", "x", "--yes"]);
     assert_eq!(done(&both), "db-2 (registry hosts): closed -> forced open\nmail: closed -> forced open\n");
     let released = program.run(&["release", "--matching", "*", "--because", "x", "--yes"]);
-    assert_eq!(done(&released), "mail: forced open -> half-open\ndb-2 (registry hosts): forced open -> half-open\n");
+    assert_eq!(done(&released), "mail: forced open -> closed\ndb-2 (registry hosts): forced open -> closed\n");
     assert_eq!(
         done(&program.run(&["release", "--matching", "*", "--because", "x", "--yes"])),
         "none of them is held\n"
@@ -295,7 +295,7 @@ fn credentials_reach_the_console_and_are_not_printed() {
 
 #[test]
 fn what_is_no_console_is_named() {
-    fails(&command(&["status"]).output().unwrap(), 2, "Give --console, or set TRIPCOIL_CONSOLE");
+    fails(&command(&["status"]).output().unwrap(), 2, "Give --console, or --fleet and --store");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     fails(&command(&["status", "--console", &format!("http://{free}")]).output().unwrap(), 4, "cannot be reached");
     let program = Program::full();
@@ -423,15 +423,15 @@ fn followed_events_survive_a_restart_of_the_console() {
         wait_for(&printed, "mail  force_open by ana: one");
         done(&program.run(&["release", "mail", "--because", "two"]));
         wait_for(&printed, "mail  release by ana: two");
-        done(&program.run(&["reset", "mail", "--because", "three"]));
-        wait_for(&printed, "mail  reset by ana: three");
+        done(&program.run(&["hold", "closed", "mail", "--because", "three", "--for", "1h 30m"]));
+        wait_for(&printed, "mail  force_closed by ana, for 90 min: three");
     }
     let mut follow = command(&["events", "--follow"]);
     let child = follow.env("TRIPCOIL_CONSOLE", program.serving.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running(child.spawn().unwrap());
     let printed = lines(running.0.stdout.take().unwrap());
     let errors = lines(running.0.stderr.take().unwrap());
-    wait_for(&printed, "reset by ana: three");
+    wait_for(&printed, "force_closed by ana, for 90 min: three");
     program.serving.stop();
     wait_for(&errors, "trying again");
     let program = Program::at(&address, Access::Full { actor: "ben".into() });

@@ -6,7 +6,7 @@ const CAUSES = {
 	error_threshold: "too many errors in a row", error_rate: "error rate too high", slow_call_rate: "too many slow calls",
 	tripped: "the dependency asked for a pause", probe_failed: "a probe failed", success_threshold: "probes succeeded",
 	reset_timeout: "reset timeout over", manual: "by hand", reset: "reset", drop_rate: "too many dropped calls",
-	recovered: "all steps of the recovery passed", disabled: "switched off", enabled: "switched on", remote: "by its fleet or a control plane",
+	recovered: "all steps of the recovery passed", disabled: "switched off", enabled: "switched on", remote: "ordered from outside",
 };
 const RULES = { error_threshold: "errors in a row", error_rate: "errors", slow_call_rate: "slow calls", drop_rate: "drops" };
 const ACTIONS = {
@@ -385,7 +385,7 @@ function rowOf(row) {
 		element.style.transform = `translateY(${index * height}px)`;
 		put(element, { "aria-rowindex": index + 2 });
 		if (shown !== row.state) state.replaceChildren(status((shown = row.state)));
-		const facts = [row.registry && short(row.registry, 40), row.state !== "closed" || row.cause ? since(row) : "", CAUSES[row.cause], fleeting(row), failure(row)];
+		const facts = [row.registry && short(row.registry, 40), row.state !== "closed" || row.cause ? since(row) : "", fleeting(row) || CAUSES[row.cause], failure(row)];
 		write(sub, short(facts.filter(Boolean).join(" · "), 240));
 		const worst = row.rules?.reduce((one, other) => (other.pressure > one.pressure ? other : one));
 		bar.hidden = !worst;
@@ -497,7 +497,8 @@ function countdown() {
 	if (!detail || !parts) return;
 	const { breaker } = detail;
 	const act = breaker.cause === "manual" && detail.events?.findLast(({ kind }) => kind === "act");
-	const cause = CAUSES[breaker.cause] ? `, because of: ${act ? `${act.actor}, ${act.reason}` : CAUSES[breaker.cause]}` : "";
+	const isFleets = breaker.cause === "remote" && breaker.fleet;
+	const cause = isFleets ? `, because of: the fleet ${short(breaker.fleet.name, 60)}` : CAUSES[breaker.cause] ? `, because of: ${act ? `${act.actor}, ${act.reason}` : CAUSES[breaker.cause]}` : "";
 	const wait = retry(breaker);
 	const next = wait === "now" ? " The next call is a probe." : wait ? ` Probes again in ${wait}.` : "";
 	const twins = breaker.namesakes ? ` ${plural(breaker.namesakes, "more breaker")} of this name: none can be acted on.` : "";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use tokio::sync::watch;
-use tripcoil::{CircuitBreaker, Config, RegistryMetrics};
+use tripcoil::{CircuitBreaker, Config, Observing, RegistryMetrics};
 
 use crate::access::{Access, Action};
 use crate::audit::{Audit, AuditOutcome, Scope};
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) access: AccessOf,
     pub(crate) audit: Vec<AuditHook>,
     pub(crate) journals: Vec<Journal>,
+    /// Ends with the console.
+    _observing: Vec<Observing>,
     pub(crate) origins: Vec<String>,
     /// The console of this process: a browser that comes back sees that another one answers.
     pub(crate) instance: String,
@@ -60,12 +62,18 @@ impl Core {
         let crate::console::Settings { sources, access, audit, journals, origins, history_limit, closing, .. } = parts;
         let registries: Vec<_> = sources.registries.iter().map(|registry| Arc::from(registry.name())).collect();
         let fleets = sources.fleets.iter().map(|fleet| FleetSeen::new(fleet.clone(), now_ms())).collect();
+        // What happens to these is told by themselves, so that nothing between two samples is lost.
+        let journal = Journal::new();
+        let observe = |breaker: &CircuitBreaker| breaker.observe(journal.observer());
+        let observing = sources.breakers.iter().map(|breaker| observe((**breaker).shared())).collect();
+        let journals = journals.into_iter().chain([journal]).collect();
         let core = Core {
             recorder: Mutex::new(Recorder::new(registries.into_iter(), fleets, history_limit)),
             sources,
             access,
             audit,
             journals,
+            _observing: observing,
             origins,
             instance: format!("{:x}-{:x}", now_ms(), std::process::id()),
             streams: Arc::default(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tripcoil::{CircuitBreaker, Order, Revision};
+use tripcoil::{CircuitBreaker, Revision};
 
 use crate::source::{Sources, Target};
 
@@ -41,9 +41,13 @@ impl Hold {
         self.breaker(sources).revision() == self.revision
     }
 
-    /// Ends the forced state, unless something else has.
+    /// Releases the breaker, as an operator would, unless something else has moved it.
     fn end(&self, sources: &Sources) -> bool {
-        self.breaker(sources).order(Order::Close, Some(self.revision)).is_ok()
+        let stands = self.stands(sources);
+        if stands {
+            self.breaker(sources).release();
+        }
+        stands
     }
 
     pub(crate) fn address(&self, sources: &Sources) -> usize {

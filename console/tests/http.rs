@@ -272,6 +272,20 @@ async fn a_hold_with_an_end_ends_unless_something_else_did() {
 }
 
 #[tokio::test]
+async fn no_transition_between_two_samples_is_lost_even_without_a_journal() {
+    let payments = breaker("payments");
+    let service = Console::new().breaker(payments.clone()).service();
+    for _ in 0..3 {
+        payments.force_open();
+        payments.reset();
+    }
+    let path = "/api/breaker?name=payments";
+    let one = until(&service, path, |one| one["events"].as_array().is_some_and(|events| !events.is_empty())).await;
+    let causes: Vec<_> = one["events"].as_array().unwrap().iter().map(|event| event["cause"].as_str()).collect();
+    assert_eq!(causes, [Some("manual"), Some("reset")].repeat(3));
+}
+
+#[tokio::test]
 async fn a_registry_is_reconfigured_as_a_whole() {
     let hosts: Arc<Registry<String>> = Arc::new(Registry::new("hosts"));
     hosts.get("a");

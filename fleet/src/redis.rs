@@ -65,7 +65,7 @@ impl Redis {
         self
     }
 
-    fn open(&self) -> RedisResult<redis::Connection> {
+    pub(crate) fn open(&self) -> RedisResult<redis::Connection> {
         let mut connection = self.client.get_connection_with_timeout(self.timeout)?;
         connection.set_read_timeout(Some(self.timeout))?;
         connection.set_write_timeout(Some(self.timeout))?;
@@ -144,7 +144,7 @@ impl Connection for Connected {
 }
 
 /// What people are told. The details of a server's error name keys at most, never a password.
-fn told(error: &RedisError) -> StoreError {
+pub(crate) fn told(error: &RedisError) -> StoreError {
     let kind = match error.kind() {
         ErrorKind::Io if error.is_timeout() => return StoreError::new("redis did not answer in time"),
         ErrorKind::AuthenticationFailed => return StoreError::new("redis refused user or password"),

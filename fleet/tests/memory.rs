@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tripcoil::{CircuitBreaker, Config, Recovery, Registry, State};
-use tripcoil_fleet::{By, Fleet, FleetBuilder, FleetEvent, Memory, OrderError, Quorum, Standing};
+use tripcoil_fleet::{By, Fleet, FleetBuilder, FleetEvent, Memory, Operator, OrderError, Quorum, Standing};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -487,4 +487,44 @@ fn a_member_knows_who_probes() {
     let probers: Vec<_> = members.iter().map(|(fleet, _)| fleet.status().breakers[0].prober.clone().unwrap()).collect();
     assert_eq!(probers[0], probers[1]);
     assert!(["pod 1", "pod 2"].contains(&&*probers[0]), "{probers:?}");
+}
+
+#[test]
+fn an_operator_reads_all_pages_and_acts_without_being_a_member() {
+    let store = Memory::new();
+    let mut operator = Operator::connect("checkout", store.clone()).unwrap();
+    for number in 0..600 {
+        operator.force_closed(("hosts", &*format!("db-{number}")), By::new("ana")).unwrap();
+    }
+    operator.release(("hosts", "db-7")).unwrap();
+    let overview = operator.overview().unwrap();
+    assert_eq!((overview.members, overview.breakers.len(), overview.changes), (0, 599, 601));
+    let name = overview.breakers[0].breaker();
+    assert_eq!((name.registry().as_deref(), &*name.breaker()), (Some("hosts"), "db-0"));
+    let member = member(&store);
+    wait_for("it is connected", || member.fleet.status().is_connected);
+    operator.force_open("db", By::new("ana").because("a move")).unwrap();
+    wait_for("it obeys", || member.breaker.state() == State::ForcedOpen);
+    assert_eq!(operator.overview().unwrap().members, 1);
+    assert_eq!(operator.show("db").unwrap().order.unwrap().because, "a move");
+    operator.reset("db").unwrap();
+    wait_for("it is reset", || member.breaker.state() == State::Closed);
+    assert_eq!(operator.release("db"), Err(OrderError::NoOrder("db".to_owned())));
+
+    let (sender, heard) = channel();
+    let follower = Operator::connect("checkout", store.clone()).unwrap();
+    let subscribed = sender.clone();
+    let following = std::thread::spawn(move || {
+        let said = || subscribed.send(String::new()).unwrap();
+        follower.follow(said, |view| {
+            sender.send(view.name).unwrap();
+            false
+        })
+    });
+    assert_eq!(heard.recv().unwrap(), "");
+    operator.force_open("other", By::new("ana")).unwrap();
+    assert_eq!(heard.recv().unwrap(), "other");
+    assert_eq!(following.join().unwrap(), Ok(()));
+    store.go_down();
+    assert!(matches!(operator.show("db"), Err(OrderError::NoAnswer(_))));
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ureq::http::{Response, StatusCode};
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, BodyReader, Proxy, RequestBuilder};
 
 use super::address::Address;
-use super::facts::{Detail, Overview};
+use super::facts::{Breaker, Detail, Overview};
 use super::sse::Messages;
 use super::text::printable;
 use crate::failure::Failure;
@@ -154,23 +154,13 @@ impl Client {
     }
 
     /// Does it, and returns the state before and after.
-    pub(super) fn act(
-        &self,
-        action: &str,
-        name: &str,
-        registry: Option<&str>,
-        reason: &str,
-    ) -> Result<(String, String), Failure> {
+    pub(super) fn act(&self, order: &Value) -> Result<(String, String), Failure> {
         #[derive(Deserialize)]
         struct Done {
             from: String,
             to: String,
         }
 
-        let mut order = json!({"action": action, "name": name, "reason": reason});
-        if let Some(registry) = registry {
-            order["registry"] = registry.into();
-        }
         let mut request = self
             .agent
             .post(self.address.at("api/act"))
@@ -250,6 +240,15 @@ impl Client {
 }
 
 impl Query {
+    /// Whether a breaker is asked for, for sources that do not look themselves.
+    pub(super) fn matches(&self, breaker: &Breaker) -> bool {
+        let Query { text, states, registry, name } = self;
+        text.as_ref().is_none_or(|text| breaker.name.to_lowercase().contains(&text.to_lowercase()))
+            && states.as_ref().is_none_or(|states| states.split(',').any(|state| state == breaker.state))
+            && registry.as_ref().is_none_or(|registry| breaker.registry.as_ref() == Some(registry))
+            && name.as_ref().is_none_or(|name| breaker.name == *name)
+    }
+
     fn path(&self, path: &str, more: &str) -> String {
         let mut url = format!("{path}?{more}");
         for (name, value) in

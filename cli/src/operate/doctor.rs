@@ -3,12 +3,14 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use tripcoil_fleet::Diagnosis;
 
 use super::client::{Client, Query, Timing};
 use super::facts::Overview;
+use super::fleet::Fleet;
 use super::status::print_json;
 use super::text::printable;
-use super::{SourceArgs, table};
+use super::{Source, SourceArgs, table};
 use crate::command::Stop;
 use crate::failure::Failure;
 use crate::replay::words::span;
@@ -20,7 +22,8 @@ const DATE_AGE: i128 = 2_000;
 /// A console looks at its breakers every five seconds at least.
 const SAMPLE_AGE: i128 = 6_000;
 
-/// Checks whether the console can be reached, what you may do there, and whether versions and clocks agree.
+/// Checks whether the console or the fleet's store can be reached, what you may do there, and whether versions and clocks
+/// agree. Of a store, it also checks whether it evicts keys.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct Args {
@@ -52,7 +55,10 @@ impl fmt::Display for Check {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
-    let client = args.source.client()?;
+    let client = match args.source.source()? {
+        Source::Console(client) => client,
+        Source::Fleet(fleet) => return print(args, &of_store(&fleet, &fleet.diagnose()?), out),
+    };
     let (answer, timing) = client.page(&Query::default(), 0, 1)?;
     let overview: Overview = client.read(answer)?;
     let mut checks = vec![
@@ -66,13 +72,17 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
     checks.extend(overview.registries.iter().filter(|registry| !registry.is_readable).map(|registry| {
         Check::new("registry", false, format!("`{}` panics when it is read", printable(&registry.name)))
     }));
+    print(args, &checks, out)
+}
+
+fn print(args: &Args, checks: &[Check], out: &mut impl Write) -> Result<(), Stop> {
     let problems = checks.iter().filter(|check| !check.is_ok).count();
     if args.json {
         let listed =
             checks.iter().map(|check| json!({"check": check.name, "is_ok": check.is_ok, "words": check.words}));
         print_json(&json!({"is_ok": problems == 0, "checks": listed.collect::<Vec<_>>()}), out)?;
     } else {
-        for check in &checks {
+        for check in checks {
             writeln!(out, "{check}")?;
         }
     }
@@ -80,6 +90,69 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
         0 => Ok(()),
         1 => Err(Failure::run("1 check found a problem").into()),
         _ => Err(Failure::run(format!("{problems} checks found a problem")).into()),
+    }
+}
+
+fn of_store(fleet: &Fleet, found: &Diagnosis) -> Vec<Check> {
+    let server =
+        found.server.as_deref().map_or_else(|| "the server".into(), |version| format!("redis {}", printable(version)));
+    let mut checks = vec![Check::new("store", true, format!("{server} answers in {}", span(found.took)))];
+    checks.push(if found.forbidden.is_empty() {
+        Check::new("access", true, "the user may do all that a fleet needs")
+    } else {
+        Check::new("access", false, format!("the user may not use {}", found.forbidden.join(", ")))
+    });
+    checks.push(match &found.script_error {
+        None => Check::new("script", true, "the fleet's script runs"),
+        Some(error) => Check::new("script", false, printable(error).into_owned()),
+    });
+    let others: Vec<_> = found.other_versions.iter().map(u32::to_string).collect();
+    let own = tripcoil_fleet::protocol::VERSION;
+    checks.push(if others.is_empty() {
+        Check::new("versions", true, format!("only members with protocol {own}, as this command has"))
+    } else {
+        let others = others.join(", ");
+        Check::new(
+            "versions",
+            false,
+            format!("members with protocol {others} are a fleet of their own; this command has {own}"),
+        )
+    });
+    let ahead = i128::from(found.clock_ahead_ms);
+    checks.push(if ahead.abs() <= TOLERANCE + i128::try_from(found.took.as_millis()).unwrap_or(0) {
+        Check::new("clocks", true, "the store and this machine agree")
+    } else {
+        let words = "members are not affected, for the store's clock decides";
+        Check::new(
+            "clocks",
+            false,
+            format!("the store's clock is {}, or this machine's is wrong; {words}", apart(ahead)),
+        )
+    });
+    checks.push(eviction(found.eviction_policy.as_deref(), found.memory_limit));
+    let members = if found.members == 1 { "1 member is".into() } else { format!("{} members are", found.members) };
+    let name = printable(fleet.name());
+    checks.push(Check::new("members", found.members > 0, format!("{members} alive in the fleet {name}")));
+    checks
+}
+
+/// A store that evicts keys forgets orders and votes.
+fn eviction(policy: Option<&str>, limit: Option<u64>) -> Check {
+    match (policy, limit) {
+        (None, _) => {
+            Check::new("eviction", true, "the user may not read maxmemory-policy; make sure that it is noeviction")
+        }
+        (Some("noeviction"), _) => {
+            Check::new("eviction", true, "the store evicts nothing (maxmemory-policy noeviction)")
+        }
+        (Some(policy), Some(0)) => {
+            let words = format!("no limit of memory, so that maxmemory-policy {} evicts nothing", printable(policy));
+            Check::new("eviction", true, words)
+        }
+        (Some(policy), _) => {
+            let words = format!("maxmemory-policy {} loses orders and votes; set noeviction", printable(policy));
+            Check::new("eviction", false, words)
+        }
     }
 }
 

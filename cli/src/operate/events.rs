@@ -1,21 +1,25 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tripcoil_fleet::BreakerName;
 
-use super::SourceArgs;
 use super::client::{Client, PAGE, Query, lost};
 use super::facts::{Breaker, Detail, Event, Overview, What, Window};
+use super::fleet::Fleet;
 use super::live::Live;
 use super::table::words;
 use super::targets::{Found, Targets};
 use super::text::{printable, printable_json};
 use super::watch::RETRY;
+use super::{Source, SourceArgs};
 use crate::command::Stop;
 use crate::failure::Failure;
+use crate::replay::words::span;
 
 /// Without a name, reads the events of this many breakers, the worst first. Each takes a request.
 const READ_AT_ONCE: usize = 100;
@@ -49,7 +53,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
-    let client = args.source.client()?;
+    let client = match args.source.source()? {
+        Source::Console(client) => client,
+        Source::Fleet(fleet) => return run_fleet(args, &fleet, out),
+    };
     let mut printer = Printer { out, has_json: args.json };
     let mut log = Log::default();
     let query = if let Some(name) = &args.name {
@@ -74,6 +81,20 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
         query
     };
     if args.follow { follow(&client, &query, &mut log, &mut printer) } else { Ok(()) }
+}
+
+fn run_fleet(args: &Args, fleet: &Fleet, out: &mut impl Write) -> Result<(), Stop> {
+    if !args.follow {
+        return Err(Failure::usage(
+            "a fleet's store keeps no history; give --follow to print what happens from now on",
+        )
+        .into());
+    }
+    let wanted = |name: &BreakerName| {
+        args.name.as_ref().is_none_or(|wanted| name.breaker() == *wanted)
+            && args.registry.as_ref().is_none_or(|wanted| name.registry().as_ref() == Some(wanted))
+    };
+    fleet.follow(&wanted, args.json, out)
 }
 
 fn follow(client: &Client, query: &Query, log: &mut Log, printer: &mut Printer<'_, impl Write>) -> Result<(), Stop> {
@@ -282,9 +303,12 @@ fn happening(what: &What) -> String {
             let because = if because.is_empty() { String::new() } else { format!(" ({})", because.join("; ")) };
             format!("{} -> {}{because}", words(from), words(to))
         }
-        What::Act { action, actor, reason } => {
-            format!("{} by {}: {}", printable(action), printable(actor), printable(reason))
+        What::Act { action, actor, reason, scope, for_ms } => {
+            let whole = if scope.as_deref() == Some("fleet") { ", for the fleet" } else { "" };
+            let lasts = for_ms.map_or_else(String::new, |ms| format!(", for {}", span(Duration::from_millis(ms))));
+            format!("{} by {}{whole}{lasts}: {}", printable(action), printable(actor), printable(reason))
         }
+        What::Fleet { text } => printable(text).into_owned(),
         What::Unknown => "an event that this version does not know".into(),
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Overview {
     pub(super) registries: Vec<Registry>,
     pub(super) matched: usize,
     pub(super) breakers: Vec<Breaker>,
+    /// Of a fleet's store, which knows no calls, the name and the live members.
+    #[serde(skip)]
+    pub(super) fleet: Option<(String, u64)>,
 }
 
 /// What the caller may do.
@@ -67,6 +70,11 @@ pub(super) struct Breaker {
     #[serde(default)]
     pub(super) rules: Vec<Rule>,
     pub(super) last_error: Option<LastError>,
+    /// When a hold of this process ends by itself.
+    pub(super) hold_ends_at: Option<u64>,
+    /// What a source says of it in its own words.
+    #[serde(skip)]
+    pub(super) note: Option<String>,
 }
 
 /// A rule that can open the breaker.
@@ -121,6 +129,12 @@ pub(super) enum What {
         action: String,
         actor: String,
         reason: String,
+        scope: Option<String>,
+        for_ms: Option<u64>,
+    },
+    /// What a fleet says of the breaker.
+    Fleet {
+        text: String,
     },
     /// Of a newer console.
     #[serde(other)]

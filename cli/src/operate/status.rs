@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::client::Query;
 use super::facts::Overview;
 use super::text::printable_json;
-use super::{SourceArgs, table, terminal, watch};
+use super::{Source, SourceArgs, table, terminal, watch};
 use crate::command::Stop;
 use crate::failure::Failure;
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Keep the table up to date until you press q, Esc or Ctrl-C. It needs a terminal.
     #[arg(long, short, conflicts_with_all = ["json", "limit"])]
     watch: bool,
-    /// Print the console's answer as one JSON object, with up to `--limit` breakers.
+    /// Print the answer as one JSON object, with up to `--limit` breakers.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,7 +38,6 @@ pub(crate) struct Args {
 pub(super) const STATES: [&str; 5] = ["closed", "open", "half_open", "forced_open", "forced_closed"];
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
-    let client = args.source.client()?;
     let query = Query {
         text: args.text.clone(),
         states: (!args.state.is_empty()).then(|| args.state.join(",")),
@@ -49,15 +48,35 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
         if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
             return Err(Failure::usage("--watch needs a terminal; give --json, or neither").into());
         }
-        return watch::run(client, &query);
+        return match args.source.source()? {
+            Source::Console(client) => watch::run(client, &query),
+            Source::Fleet(fleet) => watch::run_fleet(fleet, &query),
+        };
     }
-    let answer = client.overview(&query, args.limit as usize)?;
-    if args.json {
-        return print_json(&answer, out);
-    }
-    let overview: Overview = client.read(answer)?;
+    let overview = match args.source.source()? {
+        Source::Console(client) => {
+            let answer = client.overview(&query, args.limit as usize)?;
+            if args.json {
+                return print_json(&answer, out);
+            }
+            client.read(answer)?
+        }
+        Source::Fleet(fleet) => {
+            let (mut overview, mut json) = fleet.overview(&query)?;
+            if args.json {
+                json["breakers"].as_array_mut().into_iter().for_each(|listed| listed.truncate(args.limit as usize));
+                return print_json(&json, out);
+            }
+            overview.breakers.truncate(args.limit as usize);
+            overview
+        }
+    };
+    print_table(&overview, out)
+}
+
+fn print_table(overview: &Overview, out: &mut impl Write) -> Result<(), Stop> {
     if !overview.breakers.is_empty() {
-        for line in table::lines(&overview, terminal::look()) {
+        for line in table::lines(overview, terminal::look()) {
             writeln!(out, "{line}")?;
         }
         writeln!(out)?;
@@ -69,7 +88,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), Stop> {
         (_, more) => format!("; {more} more match, --limit shows them"),
     };
     let is_empty = overview.states == super::facts::States::default();
-    writeln!(out, "{}{}", table::sums(overview.states), if is_empty { "" } else { &matched })?;
+    writeln!(out, "{}{}", table::summary(overview), if is_empty { "" } else { &matched })?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ const WIDEST_NAME: usize = 32;
 /// The lines of the table, its head included.
 pub(super) fn lines(overview: &Overview, look: Look) -> Vec<String> {
     let rows: Vec<_> = overview.breakers.iter().map(|breaker| cells(breaker, overview.at, look)).collect();
+    let has_calls = overview.fleet.is_none();
     let has_registries = overview.breakers.iter().any(|breaker| breaker.registry.is_some());
     let head = HEAD.map(str::to_owned);
     let mut widths = [0; HEAD.len()];
@@ -38,7 +39,7 @@ pub(super) fn lines(overview: &Overview, look: Look) -> Vec<String> {
     let line = |cells: &[String; 9], style: Style| {
         let mut text = String::new();
         for (column, (cell, width_of)) in cells.iter().zip(widths).enumerate() {
-            if column == REGISTRY && !has_registries {
+            if column == REGISTRY && !has_registries || NUMBERS.contains(&column) && !has_calls {
                 continue;
             }
             let padding = " ".repeat(width_of - width(cell));
@@ -55,6 +56,14 @@ pub(super) fn lines(overview: &Overview, look: Look) -> Vec<String> {
     let mut lines = vec![line(&head, Style::new().dimmed())];
     lines.extend(rows.iter().zip(&overview.breakers).map(|(cells, breaker)| line(cells, style_of(&breaker.state))));
     lines
+}
+
+/// `5 breakers: 1 open, 4 closed`. Of a fleet, only those that are not closed are known.
+pub(super) fn summary(overview: &Overview) -> String {
+    let Some((fleet, members)) = &overview.fleet else { return sums(overview.states) };
+    let members = if *members == 1 { "1 member".into() } else { format!("{members} members") };
+    let sums = if overview.states == States::default() { "all closed".into() } else { sums(overview.states) };
+    format!("fleet {}: {members}; {sums}", printable(fleet))
 }
 
 /// `5 breakers: 1 open, 4 closed`
@@ -106,6 +115,9 @@ fn next(breaker: &Breaker, now: u64) -> String {
         let left = at.saturating_sub(now).div_ceil(1_000);
         return if left == 0 { "retries now".into() } else { format!("retries in {}", seconds(left)) };
     }
+    if let Some(at) = breaker.hold_ends_at {
+        return format!("ends in {}", seconds(at.saturating_sub(now).div_ceil(1_000)));
+    }
     let judged = breaker.rules.iter().filter(|rule| rule.is_judged && rule.pressure > 0.0);
     let nearest = judged.max_by(|one, other| one.pressure.total_cmp(&other.pressure));
     nearest.map_or_else(String::new, |rule| {
@@ -114,6 +126,9 @@ fn next(breaker: &Breaker, now: u64) -> String {
 }
 
 fn why(breaker: &Breaker) -> String {
+    if let Some(note) = &breaker.note {
+        return printable(note).into_owned();
+    }
     let cause = breaker.cause.as_deref().map(words);
     // A breaker that is closed had its cause an hour ago.
     let cause = cause.filter(|_| breaker.state != "closed");

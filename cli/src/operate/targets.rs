@@ -2,6 +2,7 @@
 
 use super::client::{Client, Query};
 use super::facts::{Breaker, Overview};
+use super::fleet::Fleet;
 use super::text::printable;
 use crate::failure::Failure;
 
@@ -47,6 +48,46 @@ impl Targets {
             return Err(Failure::unknown(format!("no breaker is like `{}`", printable(pattern))));
         }
         breakers.sort_by(|one, other| (&one.registry, &one.name).cmp(&(&other.registry, &other.name)));
+        Ok(Found { overview, breakers })
+    }
+
+    /// The same in a fleet, whose store lists only what is not closed. A breaker that is named need not be listed.
+    pub(super) fn find_in(&self, fleet: &Fleet, may_be_new: bool) -> Result<Found, Failure> {
+        let (mut overview, _) = fleet.overview(&Query::default())?;
+        let listed = std::mem::take(&mut overview.breakers);
+        let mut breakers = Vec::new();
+        if let Some(pattern) = &self.matching {
+            breakers.extend(listed.into_iter().filter(|one| self.is_wanted(one) && is_like(&one.name, pattern)));
+            if breakers.is_empty() {
+                let shown = printable(pattern);
+                return Err(Failure::unknown(format!(
+                    "no breaker that is not closed is like `{shown}`; give full names"
+                )));
+            }
+            return Ok(Found { overview, breakers });
+        }
+        for name in &self.names {
+            let mut named = listed.iter().filter(|one| self.is_wanted(one) && one.name == *name);
+            let found = match (named.next(), named.next()) {
+                (Some(one), None) => one.clone(),
+                (None, _) => {
+                    let place =
+                        self.registry.as_deref().map_or_else(|| name.as_str().into(), |of| (of, &**name).into());
+                    fleet.find(&place, may_be_new)?
+                }
+                (Some(_), Some(_)) => {
+                    let shown = printable(name);
+                    let hint = "give --registry or --no-registry";
+                    return Err(Failure::conflict(format!("several breakers are named `{shown}`; {hint}")));
+                }
+            };
+            if !breakers
+                .iter()
+                .any(|former: &Breaker| (&former.registry, &former.name) == (&found.registry, &found.name))
+            {
+                breakers.push(found);
+            }
+        }
         Ok(Found { overview, breakers })
     }
 

@@ -13,6 +13,7 @@ use crossterm::{cursor, event, execute, queue};
 
 use super::client::{Client, Query, lost};
 use super::facts::Overview;
+use super::fleet::Fleet;
 use super::live::Live;
 use super::table::{self, Look};
 use super::terminal::look;
@@ -25,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long it waits before it connects again.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
 
-enum News {
+pub(super) enum News {
     Overview(Box<Overview>),
     Lost(Failure),
 }
@@ -33,16 +34,27 @@ enum News {
 pub(super) fn run(client: Client, query: &Query) -> Result<(), Stop> {
     // What is wrong from the start is said on the plain terminal.
     client.page(query, 0, 1)?;
+    let query = query.clone();
+    watch(move |news, is_over| follow(&client, &query, news, is_over))
+}
+
+pub(super) fn run_fleet(fleet: Fleet, query: &Query) -> Result<(), Stop> {
+    fleet.overview(query)?;
+    let query = query.clone();
+    watch(move |news, is_over| fleet.watch(&query, news, is_over))
+}
+
+fn watch(follow: impl FnOnce(&SyncSender<News>, &AtomicBool) + Send + 'static) -> Result<(), Stop> {
     let is_ended = Arc::new(AtomicBool::new(false));
     let on_signal = is_ended.clone();
     // A terminal must not stay raw when somebody ends the process.
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let (sender, news) = sync_channel(1);
-    let (query, is_over) = (query.clone(), is_ended.clone());
-    // Nobody waits for its end: it may be waiting for the console.
+    let is_over = is_ended.clone();
+    // Nobody waits for its end: it may be waiting for the source.
     thread::Builder::new()
         .name("tripcoil-events".into())
-        .spawn(move || follow(&client, &query, &sender, &is_over))
+        .spawn(move || follow(&sender, &is_over))
         .map_err(|error| Failure::run(format!("no thread: {error}")))?;
     let result = Screen::open().and_then(|screen| show(&screen, &news, &is_ended));
     is_ended.store(true, Ordering::Relaxed);
@@ -154,7 +166,7 @@ fn frame(overview: Option<&Overview>, lost: Option<&Failure>, look: Look, rows: 
     let head = match (overview, lost) {
         (_, Some(lost)) => fit(&format!("trying again: {lost}")),
         (None, None) => fit("connecting"),
-        (Some(overview), None) => fit(&table::sums(overview.states)),
+        (Some(overview), None) => fit(&table::summary(overview)),
     };
     let style = if lost.is_some() { anstyle::Style::new().invert() } else { anstyle::Style::new().bold() };
     let mut lines = vec![table::painted(&head, style, look)];
@@ -165,7 +177,11 @@ fn frame(overview: Option<&Overview>, lost: Option<&Failure>, look: Look, rows: 
         shown.breakers.truncate(rows - 4);
         let more = overview.matched.saturating_sub(shown.breakers.len());
         if shown.breakers.is_empty() {
-            lines.push(fit("no breaker matches"));
+            lines.push(fit(if overview.fleet.is_some() {
+                "no breaker that is not closed matches"
+            } else {
+                "no breaker matches"
+            }));
         } else {
             lines.extend(table::lines(&shown, look));
         }

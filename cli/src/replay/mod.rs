@@ -221,7 +221,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the template is sound")
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     input::span(text).ok_or_else(|| "not a duration with its unit, such as 250ms or 1m 30s".into())
 }
 

@@ -244,7 +244,7 @@ fn read_lasts(action: Action, text: &str) -> Result<Duration, Refusal> {
     }
     match settings::duration(text) {
         Some(lasts) if (SHORTEST_HOLD..=LONGEST_HOLD).contains(&lasts) => Ok(lasts),
-        _ => refuse(format!("`for` is {text:?}, allowed is 1s to 30d, such as 30m or 1h 30m")),
+        _ => refuse(format!("`for` is {text:?}, allowed is 1s to 720h, such as 30m or 1h 30m")),
     }
 }
 
