@@ -13,7 +13,7 @@ use crate::breakers::Joined;
 use crate::builder::{FleetBuilder, Settings};
 use crate::event::{By, FleetEvent, FleetOrder, OrderError};
 use crate::handle::FleetHandle;
-use crate::protocol::{Op, escape, is_name, registry_name, shown, unescape};
+use crate::protocol::{Op, View, escape, is_name, registry_name, shown, unescape};
 use crate::status::Status;
 use crate::store::Store;
 use crate::worker::{Worker, unique};
@@ -391,6 +391,14 @@ impl BreakerName {
         }
         let value = format!("of {} bytes once escaped", self.0.len());
         Err(OrderError::OutOfRange { what: "the name of a breaker", value, allowed: "1 to 512 bytes once escaped" })
+    }
+}
+
+impl View {
+    /// Returns the breaker's name, with its registry and its key apart.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerName {
+        BreakerName::of_escaped(&self.name)
     }
 }
 

@@ -64,12 +64,6 @@ pub struct View {
 }
 
 impl View {
-    /// Returns the breaker's name, with its registry and its key apart.
-    #[must_use]
-    pub fn breaker(&self) -> crate::BreakerName {
-        crate::BreakerName::of_escaped(&self.name)
-    }
-
     /// A breaker that the store knows nothing of.
     pub(crate) fn unknown(name: &str, version: u64) -> Self {
         View {
