@@ -533,11 +533,11 @@ function inFleet({ fleet }) {
 	const { name, standing, votes, votes_needed: needed, prober, generation, order, fleets_hold_ms: fleets, own_hold_ms: own } = fleet;
 	const state = detail.fleets?.find((one) => one.name === name);
 	const gone = state && lost(state);
-	parts.fleet.replaceChildren(h("h2", `Fleet ${short(name)}`), h("p", h("b", STANDINGS[standing]), order && `. ${given(order)}`),
+	parts.fleet.replaceChildren(...[h("h2", `Fleet ${short(name)}`), h("p", h("b", STANDINGS[standing]), order && `. ${given(order)}`),
 		prober !== undefined && h("p", `${prober} probes for all.`),
 		h("p.soft", `${plural(votes, "vote")}, ${needed} open it${generation ? `; re-opened ${generation} times` : ""}${state ? `; ${plural(state.members, "member")}` : ""}`),
 		own && h("p.soft", `It opens for ${span(fleets)} at first; this process would for ${span(own)}.`),
-		gone && h("p.error", `The ${gone}: this process decides by itself.`));
+		gone && h("p.error", `The ${gone}: this process decides by itself.`)].filter(Boolean));
 }
 
 function events() {

@@ -153,7 +153,12 @@ async fn a_fleet_is_shown_and_acted_on_from_the_page() {
     let store = Memory::new();
     let member = |name: &str| {
         let builder = Fleet::builder("checkout").store(store.clone()).instance(name);
-        let fleet = builder.beat(Duration::from_millis(200)).quorum(Quorum::count(2)).build().unwrap();
+        let fleet = builder
+            .beat(Duration::from_millis(200))
+            .slow_close(Duration::ZERO)
+            .quorum(Quorum::count(2))
+            .build()
+            .unwrap();
         let payments = breaker("payments");
         fleet.join(&payments);
         (fleet, payments)
@@ -220,6 +225,8 @@ async fn a_fleet_is_shown_and_acted_on_from_the_page() {
         let fail = |breaker: &CircuitBreaker| (0..5).for_each(|_| breaker.try_acquire().unwrap().failure());
         fail(&here);
         until(&client, "document.querySelector('#detail .fleet')?.textContent.includes('1 vote, 2 open it')").await;
+        let card = text(&client, "#detail .fleet").await;
+        assert!(!card.contains("undefined") && !card.contains("false"), "{card}");
         fail(&others);
         until(&client, "document.querySelector('#detail .fleet')?.textContent.includes('Held open by the fleet')").await;
         until(&client, "document.querySelector('tbody')?.textContent.includes('the fleet holds `payments` open')").await;

@@ -13,7 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operated"));
-    command.args(arguments).env("UPSTREAMS_RESET_TIMEOUT", "1s").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("UPSTREAMS_RESET_TIMEOUT", "1s")
+        .env("UPSTREAMS_RECOVERY", "0.5 each 1s")
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -105,7 +110,7 @@ async fn an_operator_reads_holds_releases_and_stops_it() {
     assert!(overview.contains(r#""name":"payments""#), "{overview}");
     let (status, answer) = operated.act("release", "payments").await;
     assert!(status == 200, "{status}: {answer}");
-    // The traffic makes the probes.
+    // The traffic passes through the step of the recovery.
     operated.until_metric(r#"circuit_breaker_state{name="payments",state="closed"} 1"#).await;
 
     let live = operated.client.get(format!("{}/breakers/api/stream", operated.url)).send().await.unwrap();

@@ -112,7 +112,7 @@ async fn pictures() {
         client.goto(&format!("{url}/breakers")).await.unwrap();
         until_row(&client, "payments", "Open").await;
         sleep(Duration::from_secs(3)).await;
-        take(&client, "overview", 720).await;
+        take(&client, "overview", 560).await;
         click(&client, ".rows .name a").await;
         until(&client, "document.querySelector('.chart .band.open')").await;
         take(&client, "breaker", 1080).await;

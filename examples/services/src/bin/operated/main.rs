@@ -29,7 +29,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use tripcoil::http::{ByStatus, unavailable};
-use tripcoil::{CircuitBreaker, Config, ConfigError, Exporter, KeyedPermit, Outcome, Registry, Window, trace};
+use tripcoil::{
+    CircuitBreaker, Config, ConfigError, Exporter, KeyedPermit, Outcome, Recovery, Registry, Window, trace,
+};
 use tripcoil_console::{Access, Console, Journal};
 use tripcoil_fleet::{BuildError, Fleet, FleetConfig, Memory};
 
@@ -125,6 +127,7 @@ fn breakers() -> Result<Registry<String>, ConfigError> {
         .window(Window::time(Duration::from_secs(10)))
         .minimum_calls(20)
         .reset_timeout(Duration::from_secs(10))
+        .recovery(Recovery::steps([0.1, 0.5]).each(Duration::from_secs(10)))
         .config(Config::from_env("UPSTREAMS_")?)
         .on_transition(trace::observer())
         .on_transition(EXPORTER.observer())
