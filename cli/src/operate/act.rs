@@ -47,7 +47,8 @@ enum Held {
 
 /// Ends a hold.
 ///
-/// A breaker that was held open enters the first step of its recovery. If it has none, or was held closed, it closes. If you name several breakers or a pattern, the command skips breakers that are not held.
+/// A breaker that was held open enters the first step of its recovery. If it has no recovery, or was held closed, it
+/// closes. If you name several breakers or a pattern, the command skips breakers that are not held.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct ReleaseArgs {
@@ -67,13 +68,13 @@ pub(crate) struct ResetArgs {
 struct ActArgs {
     #[command(flatten)]
     targets: Targets,
-    /// The reason, for the audit: at most 500 bytes, for a fleet 300.
+    /// The reason, for the audit: at most 500 bytes, or 300 for a fleet.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     because: String,
-    /// Who orders it, for a fleet: 1 to 100 bytes. The default is your login name. A console knows you by itself.
+    /// Your name, for an order to a fleet: 1 to 100 bytes. The default is your login name. A console identifies you itself.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// Through a console, act for the whole fleet that the breaker has joined, and not for one process.
+    /// Through a console, act for the whole fleet that the breaker has joined, instead of one process.
     #[arg(long)]
     whole_fleet: bool,
     /// Do not ask for confirmation, even for several breakers.
@@ -114,7 +115,7 @@ pub(crate) fn reset(args: &ResetArgs, out: &mut impl Write) -> Result<(), Stop> 
     act(&args.act, Deed { action: "reset", verb: "Reset", lasts: None }, out)
 }
 
-/// What is done.
+/// What a command does to each breaker.
 #[derive(Clone, Copy)]
 struct Deed {
     action: &'static str,
@@ -145,11 +146,11 @@ fn act(args: &ActArgs, deed: Deed, out: &mut impl Write) -> Result<(), Stop> {
     }
 }
 
-/// Who orders it.
+/// The author of an order to a fleet.
 fn author(args: &ActArgs) -> Result<String, Failure> {
     let login = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let by = args.by.clone().or_else(login).filter(|by| !by.is_empty());
-    by.ok_or_else(|| Failure::usage("who orders it? Give --by, since USER is not set"))
+    by.ok_or_else(|| Failure::usage("--by is missing, and USER is not set"))
 }
 
 fn act_on_all(

@@ -240,7 +240,7 @@ impl Client {
 }
 
 impl Query {
-    /// Whether a breaker is asked for, for sources that do not look themselves.
+    /// Whether a breaker matches, for sources that do not filter themselves.
     pub(super) fn matches(&self, breaker: &Breaker) -> bool {
         let Query { text, states, registry, name } = self;
         text.as_ref().is_none_or(|text| breaker.name.to_lowercase().contains(&text.to_lowercase()))

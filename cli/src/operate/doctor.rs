@@ -23,7 +23,7 @@ const DATE_AGE: i128 = 2_000;
 const SAMPLE_AGE: i128 = 6_000;
 
 /// Checks whether the console or the fleet's store can be reached, what you may do there, and whether versions and clocks
-/// agree. Of a store, it also checks whether it evicts keys.
+/// agree. It also checks whether a store evicts keys.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = super::EXIT_CODES)]
 pub(crate) struct Args {
@@ -122,7 +122,7 @@ fn of_store(fleet: &Fleet, found: &Diagnosis) -> Vec<Check> {
     checks.push(if ahead.abs() <= TOLERANCE + i128::try_from(found.took.as_millis()).unwrap_or(0) {
         Check::new("clocks", true, "the store and this machine agree")
     } else {
-        let words = "members are not affected, for the store's clock decides";
+        let words = "members are not affected, because they use the store's clock";
         Check::new(
             "clocks",
             false,
@@ -146,7 +146,7 @@ fn eviction(policy: Option<&str>, limit: Option<u64>) -> Check {
             Check::new("eviction", true, "the store evicts nothing (maxmemory-policy noeviction)")
         }
         (Some(policy), Some(0)) => {
-            let words = format!("no limit of memory, so that maxmemory-policy {} evicts nothing", printable(policy));
+            let words = format!("memory has no limit, so maxmemory-policy {} evicts nothing", printable(policy));
             Check::new("eviction", true, words)
         }
         (Some(policy), _) => {

@@ -14,7 +14,7 @@ pub(super) struct Overview {
     pub(super) registries: Vec<Registry>,
     pub(super) matched: usize,
     pub(super) breakers: Vec<Breaker>,
-    /// Of a fleet's store, which knows no calls, the name and the live members.
+    /// If the source is a fleet's store, which knows no calls: the fleet's name and the number of its live members.
     #[serde(skip)]
     pub(super) fleet: Option<(String, u64)>,
 }
@@ -72,7 +72,7 @@ pub(super) struct Breaker {
     pub(super) last_error: Option<LastError>,
     /// When a hold of this process ends by itself.
     pub(super) hold_ends_at: Option<u64>,
-    /// What a source says of it in its own words.
+    /// What the source says about the breaker, for people.
     #[serde(skip)]
     pub(super) note: Option<String>,
 }

@@ -21,9 +21,9 @@ use crate::failure::Failure;
 use crate::replay::words::span;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a table looks at the store.
+/// How often `--watch` reads the store.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The breakers whose last change is remembered, so that none is printed twice.
+/// How many breakers' last changes are remembered, so that no change is printed twice.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// A fleet and its store. It prints neither the user nor the password.
@@ -64,7 +64,7 @@ impl Fleet {
         Operator::connect(self.name.clone(), self.store.clone()).map_err(|error| unreachable(&error))
     }
 
-    /// The breakers that are not closed or have an order and match, the worst first, and the same as JSON.
+    /// The matching breakers that are not closed or have an order, worst first, and the same as JSON.
     pub(super) fn overview(&self, query: &Query) -> Result<(Overview, Value), Failure> {
         read(&self.name, &mut self.operator()?, query)
     }
@@ -102,14 +102,14 @@ impl Fleet {
                 let shown = printable(&name.to_string()).into_owned();
                 let fleet = printable(&self.name);
                 return Err(Failure::unknown(format!(
-                    "no member of the fleet `{fleet}` has called a breaker named `{shown}`; --yes acts on it all the same"
+                    "no member of the fleet `{fleet}` has called a breaker named `{shown}`; --yes acts on it anyway"
                 )));
             }
         }
         Ok(breaker(0, &view, now()))
     }
 
-    /// Does it, and says what came of it.
+    /// Performs `action`, and returns the breaker's state afterwards, for people.
     pub(super) fn act(&self, action: &str, name: BreakerName, by: By) -> Result<String, Failure> {
         let mut operator = self.operator()?;
         let done = match action {
@@ -127,7 +127,7 @@ impl Fleet {
         self.store.diagnose(&self.name).map_err(|error| unreachable(&error))
     }
 
-    /// Prints what is published, until somebody ends the process. It connects again when the connection is lost.
+    /// Prints what is published, until the process ends. Reconnects if the connection is lost.
     pub(super) fn follow(
         &self,
         wanted: &dyn Fn(&BreakerName) -> bool,
@@ -159,7 +159,7 @@ impl Fleet {
             };
             let subscribed = || {
                 if std::mem::take(&mut is_lost) {
-                    eprintln!("connected again; what happened meanwhile is not known");
+                    eprintln!("connected again; changes made meanwhile were missed");
                 }
             };
             let ended = operator.follow(subscribed, heard);
@@ -218,7 +218,7 @@ fn count(states: &mut States, state: &str) {
     } += 1;
 }
 
-/// The state that members have by it, unless one is forced by hand.
+/// The state of members that are not forced by hand.
 fn state(view: &View) -> &'static str {
     match (&view.order, &view.phase) {
         (Some(order), _) if order.is_open => "forced_open",
@@ -255,7 +255,7 @@ fn breaker(id: u64, view: &View, now: u64) -> Breaker {
     }
 }
 
-/// Why it is so: the order, or the votes and the prober.
+/// The reason for the state: the order, or the votes and the prober.
 fn why(view: &View) -> String {
     if let Some(StandingOrder { by, because, .. }) = &view.order {
         let because = if because.is_empty() { "no reason given" } else { because };
@@ -274,7 +274,7 @@ fn why(view: &View) -> String {
     facts.join(", ")
 }
 
-/// Its state in the whole fleet, on one line.
+/// The breaker's state in the whole fleet, on one line.
 fn standing(view: &View) -> String {
     let left = match (&view.order, &view.phase) {
         (Some(StandingOrder { remaining: Some(left), .. }), _) => format!(" for {}", span(*left)),
@@ -326,7 +326,7 @@ fn unreachable(error: &StoreError) -> Failure {
     Failure::unreachable(format!("the fleet's store: {}", printable(&error)))
 }
 
-/// Redis says it in words, of which these have stayed the same for many versions.
+/// Redis has no code for this. These parts of its messages have stayed the same for many versions.
 fn is_refusal(error: &str) -> bool {
     ["user or password", "username-password", "Authentication required", "no permissions", "NOPERM"]
         .iter()

@@ -41,7 +41,7 @@ Environment:
   REDIS_USERNAME, REDIS_PASSWORD  for the store, if its URL has none
   NO_COLOR                disables colours if it is set and not empty";
 
-/// Where the facts come from: a console, or a fleet's store.
+/// Where the data comes from: a console, or a fleet's store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SourceArgs {
     /// The URL of a console, such as `http://127.0.0.1:9000/breakers`. Credentials in the URL are sent but never
@@ -57,7 +57,7 @@ pub(crate) struct SourceArgs {
     store: Option<String>,
 }
 
-/// Where the facts come from.
+/// Where the data comes from.
 enum Source {
     Console(Client),
     Fleet(Fleet),
@@ -93,7 +93,7 @@ fn console(url: &str) -> Result<Client, Failure> {
         Ok(token) if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => Some(token),
         Err(std::env::VarError::NotPresent) => None,
         Ok(token) if token.is_empty() => None,
-        _ => return Err(Failure::usage("TRIPCOIL_CONSOLE_TOKEN has characters that no token has")),
+        _ => return Err(Failure::usage("TRIPCOIL_CONSOLE_TOKEN is malformed, allowed is visible ASCII")),
     };
     Ok(Client::new(address, token.as_deref()))
 }

@@ -51,7 +51,7 @@ impl Targets {
         Ok(Found { overview, breakers })
     }
 
-    /// The same in a fleet, whose store lists only what is not closed. A breaker that is named need not be listed.
+    /// The same in a fleet. Its store does not list closed breakers, so a breaker that is named need not be listed.
     pub(super) fn find_in(&self, fleet: &Fleet, may_be_new: bool) -> Result<Found, Failure> {
         let (mut overview, _) = fleet.overview(&Query::default())?;
         let listed = std::mem::take(&mut overview.breakers);
@@ -61,7 +61,7 @@ impl Targets {
             if breakers.is_empty() {
                 let shown = printable(pattern);
                 return Err(Failure::unknown(format!(
-                    "no breaker that is not closed is like `{shown}`; give full names"
+                    "no breaker that is not closed matches `{shown}`; give full names"
                 )));
             }
             return Ok(Found { overview, breakers });

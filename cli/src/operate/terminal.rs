@@ -20,7 +20,7 @@ pub(super) fn look() -> Look {
 pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::unconfirmed(
-            "this acts on several breakers or processes, and without a terminal nobody can confirm it: give --yes",
+            "this acts on several breakers or processes, and cannot be confirmed without a terminal: give --yes",
         ));
     }
     eprint!("{question} [y/N] ");

@@ -51,7 +51,7 @@ fn watch(follow: impl FnOnce(&SyncSender<News>, &AtomicBool) + Send + 'static) -
     let _ = ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed));
     let (sender, news) = sync_channel(1);
     let is_over = is_ended.clone();
-    // Nobody waits for its end: it may be waiting for the source.
+    // This thread is not joined: it may be waiting for the source.
     thread::Builder::new()
         .name("tripcoil-events".into())
         .spawn(move || follow(&sender, &is_over))

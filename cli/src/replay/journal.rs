@@ -16,7 +16,7 @@ pub(super) struct Journal {
     pub(super) reopenings: u64,
     pub(super) recoveries: u64,
     pub(super) flaps: u64,
-    /// By cause, openings that did not happen because too many breakers were open.
+    /// Openings that did not happen because too many breakers were open, by cause.
     pub(super) suppressed: BTreeMap<&'static str, u64>,
     pub(super) refused: Tally,
     /// Of each key in turn, in the order of time.
@@ -124,7 +124,7 @@ impl Journal {
         }
     }
 
-    /// Notes that a rule was met which opened nothing, because too many breakers were open.
+    /// Notes that a rule was met but opened no breaker, because too many breakers were open.
     pub(super) fn suppress(&mut self, cause: Cause) {
         *self.suppressed.entry(cause.as_str()).or_default() += 1;
     }
