@@ -57,7 +57,7 @@ impl fmt::Display for Action {
 /// use tripcoil_console::{Access, Action};
 ///
 /// let on_call = Access::Full { actor: "ana".into() };
-/// let support = Access::Some { actor: "ben".into(), actions: vec![Action::Release] };
+/// let support = Access::Some { actor: "support".into(), actions: vec![Action::Release] };
 /// assert_ne!(on_call, support);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

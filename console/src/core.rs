@@ -62,7 +62,7 @@ impl Core {
         let crate::console::Settings { sources, access, audit, journals, origins, history_limit, closing, .. } = parts;
         let registries: Vec<_> = sources.registries.iter().map(|registry| Arc::from(registry.name())).collect();
         let fleets = sources.fleets.iter().map(|fleet| FleetSeen::new(fleet.clone(), now_ms())).collect();
-        // What happens to these is told by themselves, so that nothing between two samples is lost.
+        // Breakers that are added by themselves are observed, so that no change between two samples is lost.
         let journal = Journal::new();
         let observe = |breaker: &CircuitBreaker| breaker.observe(journal.observer());
         let observing = sources.breakers.iter().map(|breaker| observe((**breaker).shared())).collect();
@@ -135,7 +135,7 @@ impl Core {
         took
     }
 
-    /// Ends the timed holds that are due, and says so as if whoever began them had released them.
+    /// Ends the timed holds that are due, and records each as a release by the operator who began it.
     fn end_holds(&self) {
         for hold in self.holds.end_due(&self.sources) {
             let Hold { registry, name, actor, reason, .. } = hold;

@@ -7,13 +7,13 @@ use tripcoil::{CircuitBreaker, Revision};
 
 use crate::source::{Sources, Target};
 
-/// How many stand at the same time.
+/// How many timed holds there may be at the same time.
 pub(crate) const MOST: usize = 1_000;
 
 /// A breaker that is forced until a time.
 pub(crate) struct Hold {
     breaker: Held,
-    /// The forced state that ends. A later one, of whoever, is none of its business.
+    /// Identifies the forced state that this hold ends. It must not end a later one.
     revision: Revision,
     ends: Instant,
     pub(crate) ends_ms: u64,
@@ -55,7 +55,7 @@ impl Hold {
     }
 }
 
-/// What an operator says of a hold.
+/// What an operator asks for.
 pub(crate) struct Terms<'a> {
     pub(crate) registry: Option<&'a str>,
     pub(crate) name: &'a str,
@@ -96,7 +96,7 @@ impl Holds {
         });
     }
 
-    /// Ends those whose time is over, and forgets those that something else has ended. Returns the ones that it ended.
+    /// Ends the holds whose time is over and returns them. Forgets those that something else has ended.
     pub(crate) fn end_due(&self, sources: &Sources) -> Vec<Hold> {
         let now = Instant::now();
         let mut holds = self.lock();
@@ -106,12 +106,12 @@ impl Holds {
         due.into_iter().filter(|hold| hold.end(sources)).collect()
     }
 
-    /// The breakers that are held, by address, and when that ends.
+    /// The addresses of the held breakers, and when their holds end.
     pub(crate) fn ends(&self, sources: &Sources) -> Vec<(usize, u64)> {
         self.lock().iter().map(|hold| (hold.address(sources), hold.ends_ms)).collect()
     }
 
-    /// Ends all, since nobody will later.
+    /// Ends all holds: without the console, they would never end.
     pub(crate) fn end_all(&self, sources: &Sources) {
         for hold in self.lock().drain(..) {
             hold.end(sources);

@@ -11,7 +11,7 @@ const LONGEST: usize = 4096;
 /// Passes transitions with their causes and counts from the breakers to the console.
 ///
 /// The console samples every breaker once a second, and observes those that you add with
-/// [`Console::breaker`](crate::Console::breaker). Of a registry's breakers without a journal, it detects that a state has
+/// [`Console::breaker`](crate::Console::breaker). Without a journal, it detects that the state of a registry's breaker has
 /// changed, but not why. Pass [`observer`](Self::observer) to the builder of a breaker, and the journal to
 /// [`Console::journal`](crate::Console::journal).
 ///

@@ -19,7 +19,7 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn new(handle: FleetHandle) -> Self {
         let waiting: Arc<Mutex<VecDeque<FleetNews>>> = Arc::default();
-        // The fleet keeps the observer for as long as it lives, and the console may end before.
+        // The fleet keeps the observer until it ends, and the console may be dropped before.
         let queue = Arc::downgrade(&waiting);
         handle.on_event(move |event| {
             let (Some(queue), Some(news)) = (queue.upgrade(), news(event)) else { return };
@@ -120,7 +120,7 @@ fn place(name: &BreakerName) -> Place {
     (name.registry(), name.breaker())
 }
 
-/// What an event says of one breaker.
+/// What an event says about one breaker.
 fn news(event: &FleetEvent) -> Option<FleetNews> {
     let (kind, breaker) = match event {
         FleetEvent::Voted { breaker } => ("voted", breaker),

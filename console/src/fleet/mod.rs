@@ -17,9 +17,9 @@ pub(crate) trait FleetSource: Send + Sync {
     fn name(&self) -> &str;
     fn look(&self) -> Look;
     fn has_joined(&self, registry: Option<&str>, name: &str) -> bool;
-    /// Waits for the store, for some seconds if it does not answer.
+    /// Blocks until the store answers, for some seconds if it does not.
     fn perform(&self, act: &FleetAct<'_>) -> Result<(), FleetError>;
-    /// What has happened to breakers since it was asked before.
+    /// What has happened to breakers since the last call.
     fn take_events(&self) -> Vec<FleetNews>;
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct Look {
     pub(crate) members: u64,
     pub(crate) behind: u64,
     pub(crate) joined: usize,
-    /// In words that people read.
+    /// As a sentence for the page.
     pub(crate) quorum: String,
-    /// The votes that it takes if every live member uses the breaker.
+    /// How many votes open the fleet if every live member uses the breaker.
     pub(crate) votes_needed: u64,
     pub(crate) breakers: Vec<(Place, Standing)>,
     pub(crate) orders: Vec<(Place, LookOrder)>,
@@ -61,7 +61,7 @@ pub(crate) struct FleetNews {
 }
 
 impl FleetNews {
-    /// The name that a breaker of this registry has if these are its news.
+    /// The name of the breaker, if it is in this registry.
     pub(crate) fn name_in(&self, registry: Option<&str>) -> Option<&str> {
         match registry {
             None => Some(&self.breaker),
@@ -76,7 +76,7 @@ pub(crate) struct FleetNote {
     pub(crate) text: String,
 }
 
-/// What an operator wants of a fleet.
+/// What an operator asks of a fleet.
 #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "without the feature there is no fleet"))]
 pub(crate) struct FleetAct<'a> {
     pub(crate) action: Action,
@@ -87,7 +87,7 @@ pub(crate) struct FleetAct<'a> {
     pub(crate) lasts: Option<Duration>,
 }
 
-/// Why a fleet did not do what it was asked for.
+/// Why a fleet refused an act.
 #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "without the feature there is no fleet"))]
 pub(crate) enum FleetError {
     /// A text or a time is out of range.

@@ -34,7 +34,7 @@ pub(crate) struct FleetSeen {
     pub(crate) orders: HashMap<Place, StandingOrder>,
 }
 
-/// An end that is computed from two clocks moves by less than this.
+/// An end that is computed anew from two clocks and moves by less than this has not changed.
 const FLICKER: u64 = 1_000;
 
 impl FleetSeen {

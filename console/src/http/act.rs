@@ -22,7 +22,7 @@ use crate::record::Act;
 use crate::settings;
 use crate::source::NotFound;
 
-/// A request to act takes at most so many bytes: names of breakers can be long.
+/// The most bytes of a request to act: names of breakers can be long.
 const LONGEST: usize = 256 * 1024;
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 500;
@@ -68,15 +68,15 @@ where
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-/// Acts on a thread of its own: a fleet waits for its store, and a runtime of the host must not.
+/// Acts on a thread of its own: a fleet blocks while it waits for its store, and must not block a runtime of the host.
 async fn aside(core: &Arc<Core>, access: Access, request: ActRequest) -> Result<States, Refusal> {
     let unavailable = |why: &str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let place = Place::take(core).ok_or_else(|| unavailable("too many acts wait for the fleet's store already"))?;
+    let place = Place::take(core).ok_or_else(|| unavailable("too many acts are already waiting for the fleet's store"))?;
     let (done, result) = oneshot::channel();
     let spawned = thread::Builder::new().name("tripcoil-console-act".into()).spawn(move || {
         let _ = done.send(complete(&place.0, &access, request));
     });
-    spawned.map_err(|_| unavailable("the operating system can start no thread"))?;
+    spawned.map_err(|_| unavailable("the operating system cannot start a thread"))?;
     result.await.unwrap_or_else(|_| Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the act panicked")))
 }
 
@@ -96,7 +96,7 @@ impl Drop for Place {
     }
 }
 
-/// Performs what a request asks for, and tells the audit of it.
+/// Performs what a request asks for, and reports it to the audit.
 fn complete(core: &Core, access: &Access, request: ActRequest) -> Result<States, Refusal> {
     let at = SystemTime::now();
     let performed = perform(core, access, &request, at);
@@ -131,7 +131,7 @@ fn perform(core: &Core, access: &Access, request: &ActRequest, at: SystemTime) -
     let Some(name) = name else {
         let registry = registry.ok_or_else(|| bad("`name` is missing"))?;
         if *action != Action::Reconfigure || *scope == Scope::Fleet {
-            return Err(bad("a whole registry can be reconfigured only, in this process"));
+            return Err(bad("a whole registry can only be reconfigured, and only in this process"));
         }
         let registry = core.sources.registry(registry)?;
         let done = catch_unwind(AssertUnwindSafe(|| registry.reconfigure(config)));
@@ -148,7 +148,7 @@ fn perform(core: &Core, access: &Access, request: &ActRequest, at: SystemTime) -
         }
         Scope::Process => {
             if lasts.is_some() && core.holds.are_full() {
-                let error = format!("{} timed holds stand already", holds::MOST);
+                let error = format!("there are already {} timed holds", holds::MOST);
                 return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error));
             }
             perform_here(&breaker, *action, config)?
@@ -240,7 +240,7 @@ impl ActRequest {
 fn read_lasts(action: Action, text: &str) -> Result<Duration, Refusal> {
     let refuse = |error: String| Err(Refusal { field: Some("for"), ..bad(error) });
     if !matches!(action, Action::ForceOpen | Action::ForceClosed) {
-        return refuse("`for` goes with force_open and force_closed only".into());
+        return refuse("`for` is allowed with force_open and force_closed only".into());
     }
     match settings::duration(text) {
         Some(lasts) if (SHORTEST_HOLD..=LONGEST_HOLD).contains(&lasts) => Ok(lasts),

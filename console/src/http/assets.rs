@@ -50,7 +50,7 @@ pub(super) fn find(path: &str) -> Option<&'static Asset> {
     ALL.iter().find(|asset| asset.path == path)
 }
 
-/// The assets without what only people need who read the sources.
+/// The assets without what only readers of the sources need.
 fn compact() -> [Asset; 5] {
     ASSETS.map(|asset| {
         let is_script = asset.content_type.starts_with("text/javascript");

@@ -46,9 +46,9 @@ pub(crate) struct Sample {
     /// The groups that could not be read.
     pub(crate) unreadable: Vec<usize>,
     pub(crate) registries: Vec<Option<RegistryMetrics>>,
-    /// Of each fleet what it shows, and what has happened to its breakers.
+    /// For each fleet, what it shows and what has happened to its breakers.
     pub(crate) fleets: Vec<(Look, Vec<FleetNews>)>,
-    /// The addresses of the breakers that are forced until a time, and that time.
+    /// The addresses of the breakers with a timed hold, and when it ends.
     pub(crate) holds: Vec<(usize, u64)>,
 }
 

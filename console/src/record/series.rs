@@ -13,7 +13,7 @@ pub(crate) const SECONDS: usize = 60;
 pub(crate) const BUCKET_MS: u64 = 15_000;
 /// The buckets of one hour.
 pub(crate) const BUCKETS: usize = 240;
-/// The changes and acts that are kept of each breaker.
+/// How many events are kept for each breaker.
 pub(crate) const EVENTS: usize = 48;
 
 /// The calls of 15 seconds, by outcome.
@@ -131,8 +131,8 @@ impl Series {
         self.events.push_back(event);
     }
 
-    /// Gives up what says least. An outage of hours consists of failed probes: without them, it keeps its beginning, and the
-    /// states in between are still right.
+    /// Drops the least informative events. An outage of hours consists of failed probes: without them, its beginning is
+    /// kept, and the states in between are still right.
     fn make_room(&mut self) {
         let Some((opened, failed)) = self.oldest_failed_probe() else {
             let of_fleet = self.events.iter().position(|event| matches!(event.what, What::Fleet(_)));

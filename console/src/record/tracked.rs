@@ -102,7 +102,7 @@ impl Tracked {
             let is_known = self.metrics.last_error.as_ref().is_some_and(|known| is_same_error(known, error));
             let by_clock =
                 error.ago.map(|ago| now_ms.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));
-            // A clock that is asked anew with each sample would flicker.
+            // A time that is computed anew with each sample would flicker.
             self.error_seen_ms.filter(|_| is_known).or(by_clock).or((!is_known).then_some(now_ms))
         });
         self.retry_at_ms = metrics.retry_after.map(|left| {
