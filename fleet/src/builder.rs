@@ -45,7 +45,7 @@ pub(crate) struct Settings {
     pub(crate) lease: Option<Duration>,
     pub(crate) command_timeout: Duration,
     pub(crate) slow_close: Duration,
-    /// How settings are called where they were read, if not by their names.
+    /// The names of settings where they were read, if they differ.
     pub(crate) origins: Origins,
 }
 
@@ -69,7 +69,7 @@ pub struct BuildError {
     pub value: String,
     /// The allowed values. For an unknown setting, the suggested name; empty if none is similar.
     pub allowed: String,
-    /// How the setting is called where it was read, if not by its name.
+    /// The name of the setting where it was read, if it differs: a variable or a field.
     called: Option<String>,
     is_unknown: bool,
 }
@@ -80,8 +80,8 @@ impl BuildError {
         BuildError { setting, value, allowed, called: None, is_unknown: false }
     }
 
-    /// `called` is no setting; `nearest`, if there is one, was probably meant. `name` makes of a setting what it is called
-    /// where `called` was read.
+    /// `called` is unknown; `nearest`, if there is one, was probably meant. `name` maps a setting to its name in the source
+    /// that `called` was read from.
     pub(crate) fn unknown(called: &str, nearest: Option<&'static str>, name: impl FnOnce(&str) -> String) -> Self {
         BuildError {
             setting: nearest.unwrap_or_default(),
@@ -92,7 +92,7 @@ impl BuildError {
         }
     }
 
-    /// The setting has this name where it was read.
+    /// Sets the name of the setting where it was read.
     pub(crate) fn called(self, name: &str) -> Self {
         BuildError { called: Some(name.to_owned()), ..self }
     }
@@ -154,7 +154,7 @@ impl FleetBuilder {
         self
     }
 
-    /// Takes all settings that are set in `config`. They override earlier calls, and later calls override them.
+    /// Applies all settings that are set in `config`. They override earlier calls, and later calls override them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -235,11 +235,11 @@ impl FleetBuilder {
     /// zero to close at once. Default: 30 s.
     ///
     /// A successful verdict rests on a few calls of a single member. Without a slow close, all members would send all of
-    /// their calls at the same moment. Each breaker lets a growing share of its calls pass instead, in twenty steps, as by
-    /// [`Order::SlowClose`](tripcoil::Order::SlowClose), and opens again if a step fails. With the default, a step lasts
-    /// 1.5 s, longer than most calls, and the whole takes as long as the default reset timeout.
+    /// their calls at the same moment. Instead, each breaker lets a growing share of its calls pass, in twenty steps, as
+    /// with [`Order::SlowClose`](tripcoil::Order::SlowClose), and opens again if a step fails. With the default, a step
+    /// lasts 1.5 s, longer than most calls, and the whole ramp takes as long as the default reset timeout.
     ///
-    /// The prober has closed by its own probes. All its calls pass, unless its breaker has a
+    /// The prober closes by its own probes. All its calls then pass, unless its breaker has a
     /// [`recovery`](tripcoil::Builder::recovery).
     ///
     /// ```

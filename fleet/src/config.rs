@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::builder::BuildError;
 use crate::protocol::Quorum;
 
-/// What was written where, for errors of `build`.
+/// The names under which settings were read, for errors of `build`.
 pub(crate) type Origins = std::collections::BTreeMap<&'static str, String>;
 
 /// A setting as text.
@@ -30,7 +30,7 @@ impl Text for String {
 /// In the form of the library's own settings: `1m 30s`.
 impl Text for Duration {
     fn read(text: &str) -> Option<Self> {
-        // No setting of the library is zero.
+        // The library's parser accepts no zero.
         if matches!(text.trim(), "0s" | "0ms" | "0ns") {
             return Some(Duration::ZERO);
         }
@@ -67,8 +67,8 @@ impl Text for Quorum {
     }
 }
 
-/// Hands every row to the macro `$then`: the docs of the setting, its name and type, what the builder's error calls
-/// allowed, and an example of its text.
+/// Passes every row to the macro `$then`: the name and the type of a setting, the allowed values for errors, and an
+/// example of its text.
 macro_rules! for_each_setting {
     ($then:ident) => {
         $then! {
@@ -87,7 +87,7 @@ macro_rules! config {
     ($($setting:ident: $type:ty = $allowed:literal, $example:literal;)+) => {
         /// The settings of a member as set in code, in a file or in the environment.
         ///
-        /// `None` is an unset field: the builder's own value counts, and finally the default.
+        /// `None` is an unset field: the builder's own value applies, or else the default.
         /// [`FleetBuilder`](crate::FleetBuilder) documents what each setting means, its default and its range. A setting
         /// has the same textual form in every source:
         ///
@@ -114,7 +114,7 @@ macro_rules! config {
         #[derive(Clone, Debug, Default)]
         #[non_exhaustive]
         pub struct FleetConfig {
-            /// The store, if an address is given.
+            /// The store; `None` without an address.
             #[cfg(feature = "redis")]
             pub redis: Option<crate::redis::Redis>,
             $(
@@ -146,7 +146,7 @@ macro_rules! config {
                 Ok(())
             }
 
-            /// The settings that are given, but for the address, which may hold a password.
+            /// The settings that are set, except the address, which may contain a password.
             #[cfg(feature = "serde")]
             pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
                 let all = [$((stringify!($setting), self.$setting.as_ref().map(Text::write)),)+];
@@ -184,9 +184,9 @@ impl FleetConfig {
     ///
     /// # Errors
     ///
-    /// Returns a [`BuildError`] that names the variable if its text makes no sense, and if there is no such setting; it
-    /// then names the one that was probably meant. [`build`](crate::FleetBuilder::build) finds what is out of range, and
-    /// names the variable, too.
+    /// Returns a [`BuildError`] that names the variable if its text is malformed or if there is no such setting. For an
+    /// unknown setting, the error suggests a similar one. [`build`](crate::FleetBuilder::build) returns an error if a value
+    /// is out of range, which also names the variable.
     pub fn from_env(prefix: &str) -> Result<Self, BuildError> {
         FleetConfig::from_vars(prefix, env::vars_os())
     }
@@ -225,7 +225,7 @@ impl FleetConfig {
         Ok(config)
     }
 
-    /// Sets `name`, one of [`NAMES`](Self::NAMES), from text. It is `called` so where it was read.
+    /// Sets `name`, one of [`NAMES`](Self::NAMES), from text. `called` is its name where it was read.
     pub(crate) fn read(&mut self, name: &'static str, text: &str, called: &str) -> Result<(), BuildError> {
         self.give(name, text).map_err(|error| error.called(called))?;
         self.origins.insert(name, called.to_owned());
@@ -233,7 +233,7 @@ impl FleetConfig {
     }
 }
 
-/// The setting that was probably meant by `text`: the one that takes the fewest slips, or that the text is a part of.
+/// The setting that was probably meant by `text`: the one with the fewest typing errors, or one that contains the text.
 pub(crate) fn nearest(text: &str) -> Option<&'static str> {
     let slips = |name: &str| strsim::osa_distance(text, name);
     let name = FleetConfig::NAMES.iter().copied().min_by_key(|name| slips(name))?;

@@ -1,4 +1,4 @@
-//! What can be wrong with a Redis that a fleet shares.
+//! Checks of a Redis server that a fleet shares.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -56,7 +56,7 @@ const COMMANDS: [(&str, &[&str]); 22] = [
     ("SREM", &["KEY", "m"]),
     ("SCARD", &["KEY"]),
     ("SMEMBERS", &["KEY"]),
-    // The client's.
+    // Used by the client.
     ("EVALSHA", &["0000000000000000000000000000000000000000", "1", "KEY"]),
     ("SCRIPT", &["LOAD", "return 1"]),
     ("SUBSCRIBE", &["CHANNEL"]),
@@ -81,8 +81,8 @@ impl Redis {
         self.examine(fleet).map_err(|error| told(&error))
     }
 
-    /// Returns how many members have called this breaker, dead ones included for a while. 0 means that no member knows it,
-    /// or none has called it yet.
+    /// Returns how many members have called this breaker. Dead members count for a while. 0 means that no member knows the
+    /// breaker, or that none has called it yet.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Redis {
     fn examine(&self, fleet: &str) -> RedisResult<Diagnosis> {
         let mut connection = self.open()?;
         let (begun, sent) = (Instant::now(), SystemTime::now());
-        // A user that may do nothing is told so below.
+        // A user without permissions gets its error below.
         let time = refused(redis::cmd("TIME").query::<(u64, u64)>(&mut connection))?;
         let took = begun.elapsed();
         let clock_ahead_ms = time.map_or(0, |(seconds, micros)| {
@@ -146,7 +146,7 @@ impl Redis {
         let (key, channel) = (format!("{}doctor", prefix(fleet)), format!("{}ev", prefix(fleet)));
         let mut forbidden = Vec::new();
         for (command, arguments) in COMMANDS {
-            // One that was refused a subscription must not go on in that mode.
+            // A connection that was refused a subscription must not go on in that mode.
             let mut connection = self.open()?;
             let mut sent = redis::cmd(command);
             for argument in arguments {
@@ -161,7 +161,7 @@ impl Redis {
             }
         }
         if let Some((run, seq)) = seen {
-            // It says nothing new, so that no member does anything.
+            // The message is no change, so that members ignore it.
             let message = Message { run, before: seq, seq, views: Vec::new() }.encode();
             let mut connection = self.open()?;
             if is_refused(&redis::cmd("PUBLISH").arg(channel).arg(message).query::<Value>(&mut connection)) {
@@ -176,7 +176,7 @@ fn is_refused<T>(result: &RedisResult<T>) -> bool {
     result.as_ref().err().is_some_and(is_refusal)
 }
 
-/// What the user may not do is nothing; other errors stay.
+/// Turns a missing permission into `None`; other errors stay.
 fn refused<T>(result: RedisResult<T>) -> RedisResult<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

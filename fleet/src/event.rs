@@ -108,7 +108,7 @@ impl fmt::Display for FleetEvent {
 pub struct FleetOrder {
     /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub breaker: String,
-    /// The breaker's name, with its registry and its key apart.
+    /// The breaker's name, with its registry and its key as separate parts.
     pub id: BreakerName,
     /// Whether the breaker is forced open. Otherwise it is forced closed.
     pub is_open: bool,

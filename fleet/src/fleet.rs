@@ -242,7 +242,8 @@ impl Fleet {
         self.handle.force_closed(breaker, by)
     }
 
-    /// Ends an order. The breaker closes in all members that applied it.
+    /// Ends an order. The breaker closes in all members that applied it. If the order held it open, it closes by a
+    /// [slow close](crate::FleetBuilder::slow_close).
     ///
     /// # Errors
     ///
@@ -395,7 +396,7 @@ impl BreakerName {
 }
 
 impl View {
-    /// Returns the breaker's name, with its registry and its key apart.
+    /// Returns the breaker's name, with its registry and its key as separate parts.
     #[must_use]
     pub fn breaker(&self) -> BreakerName {
         BreakerName::of_escaped(&self.name)

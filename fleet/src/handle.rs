@@ -36,8 +36,8 @@ impl FleetHandle {
         &self.shared.name
     }
 
-    /// Returns the status of the member, as [`Fleet::status`](crate::Fleet::status) does. After the `Fleet` was dropped,
-    /// this is its last status, not connected.
+    /// Returns the status of the member, as [`Fleet::status`](crate::Fleet::status) does. After the `Fleet` has been
+    /// dropped, this is its last status, marked as not connected.
     #[must_use]
     pub fn status(&self) -> Status {
         Status::clone(&self.shared.status.lock())
@@ -115,7 +115,7 @@ impl FleetHandle {
         match answer.recv_timeout(2 * self.timeout + Duration::from_secs(1)) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => Err(OrderError::NoAnswer("it took too long".to_owned())),
-            // The member left before it came to the order.
+            // The member left before it processed the order.
             Err(RecvTimeoutError::Disconnected) => Err(OrderError::NotConnected),
         }
     }

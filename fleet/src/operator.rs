@@ -7,9 +7,9 @@ use crate::protocol::{Message, Op, Reply, StandingOrder, View, escape, shown};
 use crate::store::{Connection, Listener, Store, StoreError};
 use crate::worker::unique;
 
-/// Reads and operates a fleet from outside, without being a member: for a command line or an admin tool.
+/// Reads and operates a fleet without being a member, for a command line or an admin tool.
 ///
-/// An operator has no thread. Each method waits for the store, for as long as the store's command timeout.
+/// An operator has no thread. Each method blocks until the store answers, at most for the store's command timeout.
 ///
 /// ```
 /// use tripcoil_fleet::{By, Memory, Operator};
@@ -135,8 +135,8 @@ impl Operator {
         self.order(Op::Reset { name }).map(drop)
     }
 
-    /// Calls `heard` for each change of a breaker, until it returns false or the connection is lost. `subscribed` is
-    /// called once every later change will be heard.
+    /// Calls `heard` for each change of a breaker, until `heard` returns false or the connection is lost. `subscribed` is
+    /// called once: from then on, no change is missed.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ impl<S: FnMut(), H: FnMut(View) -> bool> Listener for Follower<S, H> {
     }
 
     fn message(&mut self, bytes: &[u8]) {
-        // Whatever is malformed is ignored, as members do.
+        // Malformed messages are ignored, as members do.
         for view in Message::decode(bytes).into_iter().flat_map(|message| message.views) {
             self.is_over |= !(self.heard)(view);
         }

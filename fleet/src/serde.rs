@@ -21,8 +21,8 @@ impl Serialize for FleetConfig {
     }
 }
 
-/// Returns an error with the text of [`BuildError`] for an unknown name and for a text that makes no sense. Null leaves
-/// a field unset. The format has to be self-describing.
+/// Returns an error with the text of [`BuildError`] for an unknown name and for malformed text. Null leaves a field unset.
+/// The format has to be self-describing.
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 impl<'de> Deserialize<'de> for FleetConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -104,7 +104,7 @@ impl Visitor<'_> for Scalars {
         Ok(Scalar(Some(text.into())))
     }
 
-    /// An instance may be called by a number.
+    /// An instance name may be a number.
     fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
         Ok(Scalar(Some(number.to_string())))
     }

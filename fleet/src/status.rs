@@ -12,8 +12,8 @@ pub struct Status {
     pub is_connected: bool,
     /// The member's incarnation: its instance name and a unique suffix.
     pub member: String,
-    /// Why the store could not be reached the last time. `None` while it is connected, and before the first attempt has
-    /// failed.
+    /// Why the store could not be reached the last time. `None` while the member is connected, and until the first attempt
+    /// fails.
     pub store_error: Option<String>,
     /// How many votes open the fleet, by the settings of this member.
     pub quorum: Quorum,
@@ -36,7 +36,7 @@ pub struct Status {
 pub struct BreakerStatus {
     /// The breaker's name. For a breaker of a registry, this is `registry/key`.
     pub name: String,
-    /// The breaker's name, with its registry and its key apart.
+    /// The breaker's name, with its registry and its key as separate parts.
     pub id: BreakerName,
     /// What controls the breaker.
     pub standing: Standing,

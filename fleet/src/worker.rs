@@ -444,7 +444,7 @@ impl Worker {
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The instance's name of a member that probes: without the part that makes it unique.
+/// The instance name of a prober: its member name without the part that makes it unique.
 fn prober(phase: &Phase) -> Option<String> {
     let Phase::Probing(_, member) = phase else { return None };
     let instance = member.rsplit_once('+').map_or(&**member, |(instance, _)| instance);

@@ -350,7 +350,7 @@ impl Member {
             self.know(now, view);
             self.settle(now, sight, out);
         } else if view.version == self.view.version {
-            // A vote below the quorum changes nothing else; people are shown it.
+            // A vote below the quorum changes nothing else; the status shows it.
             self.view.votes = view.votes;
         }
     }
