@@ -38,12 +38,12 @@ use tripcoil_fleet::{BuildError, Fleet, FleetConfig, Memory};
 use options::Options;
 use simulation::Upstreams;
 
-/// What the console knows about the causes of transitions.
+/// Passes transitions with their causes to the console.
 static JOURNAL: LazyLock<Journal> = LazyLock::new(Journal::new);
-/// What Prometheus knows about the breakers.
+/// Exports the counts of the breakers to Prometheus.
 static EXPORTER: LazyLock<Exporter> = LazyLock::new(Exporter::new);
 
-/// How long requests may take to end once the process has been told to stop.
+/// How long requests may take to end after the process has been told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
@@ -73,7 +73,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    // Logs and metrics come first: what starts before them is not in them.
+    // Logs and metrics come first, so that they miss nothing of what follows.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let metrics = PrometheusBuilder::new().install_recorder()?;
 
@@ -135,7 +135,7 @@ fn breakers() -> Result<Registry<String>, ConfigError> {
     Registry::builder(template).build()
 }
 
-/// With a Redis server, all replicas share what they know of the upstreams. `Memory` is for a single process. `FLEET_BEAT=2s`
+/// With a Redis server, all replicas share what they know about the upstreams. `Memory` is for a single process. `FLEET_BEAT=2s`
 /// and the like override the settings, and `FLEET_REDIS=redis://127.0.0.1:6379` the store.
 fn join_fleet(options: &Options, breakers: &Registry<String>) -> Result<Fleet, BuildError> {
     let mut fleet = Fleet::builder("shop").store(Memory::new()).config(FleetConfig::from_env("FLEET_")?);
@@ -157,7 +157,7 @@ fn access(request: &Parts) -> Access {
 }
 
 async fn call_upstream(State(shop): State<Arc<Shop>>, Path(upstream): Path<String>) -> Response<axum::body::Body> {
-    // Names from a request make no breakers: each would take memory.
+    // A name from a request must not create a breaker, because each takes memory.
     let Some(url) = shop.upstreams.url(&upstream) else { return StatusCode::NOT_FOUND.into_response() };
     let permit = match shop.breakers.try_acquire(&upstream) {
         Ok(permit) => permit,
@@ -171,7 +171,7 @@ async fn call_upstream(State(shop): State<Arc<Shop>>, Path(upstream): Path<Strin
     }
 }
 
-/// `call_with` would do, but this tells the operator what went wrong: the console shows the text of the last error.
+/// `call_with` would do, but a message tells the operator what went wrong: the console shows the text of the last error.
 fn report(permit: KeyedPermit, result: &reqwest::Result<reqwest::Response>) {
     match result {
         Ok(response) => match ByStatus::new().outcome(response.status(), response.headers()) {
@@ -187,7 +187,7 @@ async fn render_metrics(State(shop): State<Arc<Shop>>) -> String {
     shop.metrics.render()
 }
 
-/// Ends when the process is told to stop: by ctrl-c, or by what systemd, Docker and Kubernetes send.
+/// Returns when the process is told to stop: by Ctrl-C, or by the SIGTERM that systemd, Docker and Kubernetes send.
 async fn stop_requested() -> std::io::Result<()> {
     #[cfg(unix)]
     {

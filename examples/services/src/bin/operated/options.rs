@@ -3,7 +3,7 @@
 pub(crate) const USAGE: &str = "usage: operated [--port N] [--redis URL] [--calm]
 
   --port N      the port on the loopback interface, 8080 by default; 0 takes a free one
-  --redis URL   the store of the fleet, for example redis://127.0.0.1:6379; without it, the fleet is this process
+  --redis URL   the store of the fleet, for example redis://127.0.0.1:6379; without it, the fleet is this process alone
   --calm        the upstreams fail only when they are told to";
 
 #[derive(Debug)]

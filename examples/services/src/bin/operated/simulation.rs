@@ -1,8 +1,7 @@
 //! Three upstreams that fail now and then, and the traffic that calls them. Nothing here is for your program.
 //!
 //! Every three minutes by the clock, `payments` answers with errors for 40 s, and later `shipping` is slow for 30 s; with
-//! `--calm` they do not. Whoever wants to see an outage now can make one, which lasts until it is ended, for at most ten
-//! minutes:
+//! `--calm` they do not. To see an outage now, start one. It lasts until you end it, for at most ten minutes:
 //!
 //! ```sh
 //! curl -X POST http://127.0.0.1:8080/simulation/payments/down   # or `slow`
@@ -25,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
 const NAMES: [&str; 3] = ["payments", "shipping", "stock"];
-/// How long an outage lasts that nobody ends.
+/// How long an outage lasts if nobody ends it.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Each upstream has this many users, each with at most ten requests a second.
 const USERS: usize = 2;
@@ -47,7 +46,7 @@ impl Condition {
         }
     }
 
-    /// What the clock says.
+    /// The condition by the clock.
     fn scheduled(upstream: &str) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         match (upstream, now.as_secs() % 180) {
@@ -58,7 +57,7 @@ impl Condition {
     }
 }
 
-/// What an upstream was told, and until when it obeys.
+/// The condition that a request set, and until when.
 type Orders = [Option<(Condition, Instant)>; NAMES.len()];
 
 #[derive(Clone)]
@@ -77,12 +76,12 @@ impl Upstreams {
         Ok(upstreams)
     }
 
-    /// Where an upstream is, if there is one with this name.
+    /// The URL of an upstream, if there is one with this name.
     pub(crate) fn url(&self, upstream: &str) -> Option<String> {
         place(upstream).map(|_| format!("http://{}/{upstream}", self.address))
     }
 
-    /// Makes and ends outages.
+    /// Returns the routes that start and end outages.
     pub(crate) fn switches<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         Router::new().route("/{upstream}/{condition}", post(switch)).with_state(self.clone())
     }
