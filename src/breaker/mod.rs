@@ -362,7 +362,7 @@ impl CircuitBreaker {
     /// [`enabled`](crate::Builder::enabled) stays as it is.
     ///
     /// A breaker that was forced open enters the first step of its [`recovery`](crate::Builder::recovery), without probes.
-    /// If it has no recovery, it closes at once; so does a breaker that was forced closed, because its calls pass anyway.
+    /// If it has no recovery, it closes at once. So does a breaker that was forced closed, because its calls pass anyway.
     /// To let a breaker without a recovery close by steps, order a [`SlowClose`](crate::Order::SlowClose).
     ///
     /// ```

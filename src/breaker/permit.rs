@@ -185,7 +185,7 @@ impl Drop for LocalPermit<'_> {
 /// As [`LocalPermit`], of a thread that has no stripe at hand.
 pub(crate) struct SharedPermit<'a> {
     engine: &'a Engine,
-    /// Where it was written, as the ticket of a [`TicketPermit`].
+    /// Not a copy, for the same reason as the ticket of a [`TicketPermit`].
     place: &'a Place<'a>,
     admission: Admission,
 }
@@ -218,10 +218,10 @@ impl Drop for SharedPermit<'_> {
     }
 }
 
-/// As [`LocalPermit`], of a call that is gated or timed.
+/// Like [`LocalPermit`], for a call that is gated or timed.
 pub(crate) struct TicketPermit<'a> {
     engine: &'a Engine,
-    /// Where it was written: a copy that is made before the original has been written out has to wait for it.
+    /// Not a copy: copying a ticket that has just been written stalls until the writes have completed.
     ticket: &'a Ticket,
 }
 

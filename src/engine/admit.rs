@@ -38,7 +38,7 @@ struct Timing {
 }
 
 const NO_SLICE: u64 = u64::MAX;
-/// The slice of a [`Timing`] that stands for none, where an `Option` would not fit into registers.
+/// The slice of a [`Timing`] that is not timed. An `Option` would not fit into registers.
 const UNTIMED: u64 = u64::MAX - 3;
 /// The slice of a call whose duration ended before it was settled, and that was slow.
 const SLOW: u64 = u64::MAX - 1;
@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand.
-    /// [`count_admission_in`](Self::count_admission_in) counts the call.
+    /// The caller has to count the call with [`count_admission_in`](Self::count_admission_in).
     #[inline]
     pub(crate) fn try_admit_uncounted(&self) -> Option<Admission> {
         let word = self.cell.load();
@@ -153,7 +153,7 @@ impl Engine {
         Some(Admission { head: word.head(), version })
     }
 
-    /// Where this thread counts.
+    /// The place where this thread counts.
     #[inline]
     pub(crate) fn place(&self) -> Place<'_> {
         self.totals().place()
@@ -239,10 +239,10 @@ impl Engine {
         }
     }
 
-    /// From now on the coarse clock is enough to reject a call, until shortly before the deadline.
+    /// Stores the deadline by the coarse clock, which then suffices to reject a call until shortly before the deadline.
     #[cold]
     fn set_coarse_deadline(&self, open: Word) {
-        // Before the fine clock: time that passes between the readings makes the deadline earlier, never later.
+        // Read before the fine clock: time that passes between the readings makes the deadline earlier, never later.
         let Some(coarse) = self.coarse_now() else { return };
         let deadline = &self.cold().coarse_deadline;
         if !deadline.is_of(open) {
@@ -250,7 +250,7 @@ impl Engine {
         }
     }
 
-    #[expect(clippy::inline_always, reason = "a ticket that is handed on in memory is waited for")]
+    #[expect(clippy::inline_always, reason = "a ticket that is passed on in memory stalls its reader")]
     #[inline(always)]
     fn admit_at<R>(
         &self,
@@ -271,7 +271,7 @@ impl Engine {
         self.follow_admission(own, &applied, now, &settings, reject)
     }
 
-    /// Admits a call that came within the steps of recovery, which may be over by now.
+    /// Admits a call that arrived within the steps of recovery, which may be over by now.
     #[cold]
     fn admit_in_steps_or_after(&self, now: Duration, settings: &CurrentSettings<'_>) -> Result<Ticket, Rejection> {
         loop {
@@ -285,8 +285,8 @@ impl Engine {
         }
     }
 
-    /// What an admission or a rejection by the cell leads to.
-    #[expect(clippy::inline_always, reason = "what the cell returns is not copied, as each copy waits for it")]
+    /// Performs what follows from an admission or a rejection by the cell.
+    #[expect(clippy::inline_always, reason = "a copy of what the cell returns would stall until it is written")]
     #[inline(always)]
     fn follow_admission<R>(
         &self,
@@ -312,7 +312,7 @@ impl Engine {
         Ok(Admission { head: applied.head(), version: Version::of(settings) }.into())
     }
 
-    /// The same, of a call that is timed or that a shadow sees. Returns the timing for its ticket.
+    /// The same for a call that is timed or that a shadow sees. Returns the timing for its ticket.
     #[inline(never)]
     fn follow_timed_admission(&self, applied: &Applied, now: Duration, settings: &CurrentSettings<'_>) -> Timing {
         let ticket = self.ticket_for(applied.head(), applied.after.state() == State::Closed, now, settings);

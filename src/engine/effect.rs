@@ -23,21 +23,21 @@ impl Engine {
         !self.observers().is_empty() || self.has_late_observers()
     }
 
-    /// Whether there are observers that came later. A thread that has swapped the word and sees none has none to notify: an
-    /// observer that comes later counts that swap among those of the past.
+    /// Whether there are observers that were added later. A thread that has swapped the word and sees none has none to
+    /// notify: for an observer that is added after that, the swap is in the past.
     #[inline]
     fn has_late_observers(&self) -> bool {
         self.cold.get().is_some_and(|cold| cold.log.has_late())
     }
 
-    /// Whether anybody is told that an epoch has begun.
+    /// Whether anything has to be notified of a new epoch.
     #[inline]
     fn is_watched(&self) -> bool {
         let is_watched_from_the_start = self.shared.as_deref().is_some_and(Shared::is_watched);
         is_watched_from_the_start || self.has_late_observers() || self.watchers.are_there() || self.queue.are_there()
     }
 
-    /// Does what is left to do once the new word stands. `at`: when that was, if the clock was read.
+    /// Performs what remains to be done after the swap. `at` is the time of the swap, if the clock was read.
     #[expect(clippy::inline_always, reason = "mostly there is nothing to do")]
     #[inline(always)]
     pub(super) fn perform(&self, applied: &Applied, at: Option<Duration>) {
@@ -117,12 +117,12 @@ impl Engine {
     pub(crate) fn observe(&self, observer: LateObserver) -> Observing {
         let cold = self.cold();
         let is_first = cold.log.begin_late();
-        // Either the word that is read next is already the one of a swap, or the thread that makes the swap sees the observer.
+        // Either the word that is read next is already that of a swap, or the thread that makes the swap sees the observer.
         self.cell.announce();
         let (_, _, changes) = self.cell.load_with_history();
         let is_alone = is_first && self.observers().is_empty();
         let observing = cold.log.add_late(observer, changes, is_alone.then(|| self.totals().rejections()));
-        // Transitions that others have reported meanwhile.
+        // Transitions that other threads have reported meanwhile.
         cold.log.tell_all(self.observers());
         observing
     }

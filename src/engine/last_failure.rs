@@ -10,13 +10,13 @@ use crate::sync::unmodelled::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The last failure, for the metrics.
 pub(crate) struct LastFailure {
-    /// What it says about itself. Whoever changes this or one of the fields below holds the lock.
+    /// A thread that changes this or one of the fields below holds the lock.
     info: Mutex<Option<FailureInfo>>,
     epoch: AtomicU32,
     /// Nanoseconds, or [`UNTIMED`].
     at: AtomicU64,
-    /// Which type `info` names, if it says nothing else; otherwise 0. A breaker that opens again and again mostly does so
-    /// by failures of one type, which leave `info` as it is.
+    /// Identifies the error type, if `info` has no message; otherwise 0. Further failures of the same type leave `info` as it
+    /// is, so they allocate and copy nothing.
     kind: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ impl FailureInfo {
         FailureInfo { type_name, message: None, at: None }
     }
 
-    /// Which type it names, if it says nothing else; otherwise 0.
+    /// Identifies the error type, if there is no message; otherwise 0.
     #[inline]
     fn kind(&self) -> usize {
         if self.message.is_none() { identity(self.type_name) } else { 0 }
@@ -80,7 +80,7 @@ impl LastFailure {
         }
     }
 
-    /// Whether the last failure says the same.
+    /// Whether the last failure has this type, time and epoch.
     #[inline]
     fn is(&self, kind: usize, at: u64, epoch: Epoch) -> bool {
         // Acquire: pairs with the Releases in `move_to`, so that time and epoch are not older than the type.
@@ -122,10 +122,10 @@ impl LastFailure {
         Epoch::new(self.epoch.load(Ordering::Relaxed).into())
     }
 
-    /// With the lock held.
+    /// The caller holds the lock.
     #[inline]
     fn move_to(&self, kind: usize, at: u64, epoch: Epoch) {
-        // Release, all of them: pair with the Acquires in `is`.
+        // Each Release pairs with the Acquires in `is`.
         self.kind.store(0, Ordering::Release);
         self.at.store(at, Ordering::Release);
         self.epoch.store(epoch.number_u32(), Ordering::Release);

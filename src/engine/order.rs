@@ -41,7 +41,7 @@ impl Engine {
             let found = self.revision();
             match applied.effect {
                 Effect::Counted if found.epoch == applied.epoch.number_u32() => return Ok(found),
-                // It was closed, and has moved on since.
+                // The breaker was closed, and has changed its state since.
                 Effect::Counted => {}
                 _ => return Err(found),
             }

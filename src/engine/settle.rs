@@ -123,8 +123,8 @@ impl Engine {
         self.succeed(Some(own), admission.into());
     }
 
-    /// A success of a probe, of a call within the steps of recovery, or a late one, that is not timed. Only the epochs of
-    /// closed are asked how many calls they are credited with.
+    /// An untimed success of a probe, of a call within the steps of recovery, or of a late call. Only closed epochs need to
+    /// know how many calls are credited to them.
     fn succeed_untimed(&self, own: &Stripe, admission: Admission) {
         let word = self.cell.load();
         if word.is_recovering() {
@@ -317,7 +317,7 @@ impl Engine {
     }
 
     /// What is left to do once a failure has been applied. `now`: the time, if it was read.
-    #[expect(clippy::inline_always, reason = "what it is given is in memory, and a call of it is as much again")]
+    #[expect(clippy::inline_always, reason = "its arguments are in memory, and a call would double the cost")]
     #[inline(always)]
     fn finish_failure(&self, applied: &Applied, info: &FailureInfo, now: Option<Duration>) {
         if applied.effect != Effect::Late {

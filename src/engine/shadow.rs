@@ -251,7 +251,7 @@ impl Engine {
     }
 }
 
-/// A table that has room for more calls in flight than these is freed when it is empty.
+/// When a table is empty, it is freed if it has room for more calls in flight than this.
 const KEPT_CALLS: usize = 64;
 
 /// The calls in flight that shadows see, by number. They take memory for as many calls as were in flight at the same

@@ -56,7 +56,7 @@ impl Shared {
         self.clock.is_some()
     }
 
-    /// Whether somebody has asked from the start to be told of every change of state.
+    /// Whether every change of state has to be reported, by the settings that the breaker was built with.
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         #[cfg(feature = "registry")]

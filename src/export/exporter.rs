@@ -263,12 +263,12 @@ impl Exporter {
         table.all().to_vec()
     }
 
-    /// Likewise of fleets.
+    /// Reads the series of fleets.
     pub(super) fn read_fleets(&self) -> Vec<FleetSeries> {
         self.0.fleets.lock().read()
     }
 
-    /// What is to be exported now of the registries themselves.
+    /// Reads the series of the registries themselves.
     #[cfg(feature = "registry")]
     pub(super) fn read_registries(&self) -> Vec<RegistrySeries> {
         let mut sources = self.0.sources.lock();

@@ -1,4 +1,4 @@
-//! The series of fleets, which other crates count.
+//! The series of fleets, whose counts come from another crate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ pub struct FleetMetrics {
     pub total_dropped: u64,
 }
 
-/// How the values of several members of one fleet in this process become one.
+/// How the values of several members of one fleet in this process are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
     Sum,
-    /// Each member says the same of the whole fleet, sooner or later.
+    /// Every member reports this for the whole fleet, some later than others.
     Largest,
 }
 
@@ -147,7 +147,7 @@ type Values = [u64; FLEET_INSTRUMENTS.len()];
 
 type Read = dyn Fn() -> Option<FleetMetrics> + Send + Sync;
 
-/// A member of a fleet, and what it had counted when it was looked at last.
+/// A member of a fleet, and its counts when it was last read.
 struct FleetSource {
     name: Arc<str>,
     read: Box<Read>,
@@ -167,7 +167,7 @@ impl FleetSeries {
     }
 }
 
-/// All fleets, of which each keeps its series for good.
+/// All fleets. Each keeps its series permanently.
 pub(super) struct FleetTable {
     sources: Vec<FleetSource>,
     series: HashMap<Arc<str>, Values>,
@@ -189,7 +189,7 @@ impl FleetTable {
         self.sources.push(FleetSource { name, read, seen: Values::default() });
     }
 
-    /// Looks at every member. One that has ended keeps its counts.
+    /// Reads every member. A member that has ended keeps its counts.
     pub(super) fn read(&mut self) -> Vec<FleetSeries> {
         for values in self.series.values_mut() {
             for (value, instrument) in values.iter_mut().zip(&FLEET_INSTRUMENTS) {

@@ -18,7 +18,7 @@ impl From<Arc<str>> for RegistrySeries {
 }
 
 impl RegistrySeries {
-    /// `seen` is what the same registry had counted when it was entered last.
+    /// `seen` are the counts of the same registry when it was last entered.
     pub(super) fn enter(&mut self, breakers: u64, now: RegistryEvents, seen: RegistryEvents) {
         self.breakers += breakers;
         let sum = &mut self.events;

@@ -113,7 +113,7 @@ pub(super) struct Series {
     /// Likewise of their shadows; `None` if there never was one.
     shadow_states: Option<[u64; 5]>,
     pub(super) active: u64,
-    /// Calls that hang; `None` if there never was a window to see them in.
+    /// Hanging calls; `None` if there never was a window to count them in.
     pub(super) hanging: Option<u64>,
     transitions: [[u64; 5]; 5],
 }
@@ -173,7 +173,7 @@ impl Series {
     }
 }
 
-/// A name beyond the maximum.
+/// The name of all names beyond the maximum.
 const OTHER: &str = "other";
 
 /// The series, each of which has its name for good.

@@ -40,7 +40,7 @@ trait Listing: Send + Sync {
     fn look_at_registry(&self) -> RegistrySight;
 }
 
-/// What was seen of a registry itself.
+/// The counts of a registry itself.
 #[cfg(feature = "registry")]
 struct RegistrySight {
     name: Box<str>,
@@ -186,7 +186,7 @@ impl Source {
         self.seen = seen;
     }
 
-    /// Looks at the registry itself, if it is one, and enters that.
+    /// Enters the counts of the registry itself, if the source is one.
     #[cfg(feature = "registry")]
     pub(super) fn enter_registry(&mut self, table: &mut SeriesTable<RegistrySeries>) {
         let sight = match &self.breakers {

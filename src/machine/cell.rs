@@ -320,8 +320,8 @@ impl Cell {
         applied
     }
 
-    /// As [`operate_remotely`](Self::operate_remotely), into the steps of recovery; the rest is as in
-    /// [`step::slow_close`].
+    /// Like [`operate_remotely`](Self::operate_remotely), but enters the steps of recovery. [`step::slow_close`] has the
+    /// details.
     pub(crate) fn slow_close(&self, only_at: Option<Epoch>, now: Duration, steps: Option<StepLength>) -> Applied {
         self.swap(|word, context| {
             let is_wanted = only_at.is_none_or(|epoch| epoch == context.epoch);
@@ -450,8 +450,8 @@ impl Cell {
         Past::of(History::from_bits(self.history.load(Ordering::Acquire)), word)
     }
 
-    /// Before the word goes on to `next`: stores the history of the epoch that is about to end, unless the history of `next`
-    /// follows from what is stored. Returns the changes of state up to `next`.
+    /// Call this before the word goes on to `next`. Stores the history of the epoch that is about to end, unless the history
+    /// of `next` follows from what is stored. Returns the number of changes of state up to `next`.
     #[inline]
     fn keep(&self, past: Past, word: Word, next: Word) -> u64 {
         let Past { stored, history, .. } = past;
@@ -493,8 +493,8 @@ impl Cell {
         self.newest_probe.stamp(epoch, now, || self.is_still(word))
     }
 
-    /// Stamps when the steps of recovery are entered, if `step` does so. It is before the swap, so that a thread that sees
-    /// the word finds it. Returns `step`, if `word` still stands, where it had to be looked at.
+    /// Stamps the time if `step` enters the steps of recovery. The stamp comes before the swap, so that a thread that sees
+    /// the new word finds it. Returns `None` if a stamp was needed and `word` is no longer current.
     fn stamp_steps(&self, word: Word, context: Context, now: Duration, step: Step) -> Option<Step> {
         let enters = step.effect.begins_epoch() && step.next.is_recovering();
         (!enters || self.stamp(word, context.epoch.next(), now)).then_some(step)

@@ -8,18 +8,18 @@ use crate::sync::unmodelled::{AtomicU64, Ordering};
 /// decide near it.
 ///
 /// It stands beside the word, which knows the deadline by the fine clock alone: the two clocks have no origin in common.
-/// It is stored by the first caller that the fine clock rejects. Until then, and to a reader whose word it does not belong
-/// to, the fine clock decides. Several callers may store it at the same time: each of them stores a deadline that is not
-/// too late, and a wait that is not too short for anybody who comes later.
+/// It is stored by the first caller that the fine clock rejects. Until then, and for a reader whose word it does not
+/// belong to, the fine clock decides. Several callers may store it at the same time: each of them stores a deadline that is
+/// not too late, and a wait that is not too short for any later caller.
 pub(crate) struct CoarseDeadline {
     deadline: AtomicU64,
     /// How long the opening lasted when this was stored, so that no caller waits for longer.
     opening: AtomicU64,
 }
 
-/// Bits of the word above its tag. The deadline stands beside the lowest: of the epoch, and a few of the word's deadline.
-/// The length stands beside those that follow, so that an extended opening is another one, unless it ends a multiple of
-/// nine hours later.
+/// Bits of the word above its tag, which label what is stored. The lowest, of the epoch and a few of the word's deadline,
+/// label the coarse deadline. The next ones label the length, so that an extended opening has another label, unless it ends
+/// a multiple of nine hours later.
 const LABEL: Field = Field::first(22);
 const MILLIS: Field = Field::after(LABEL, Millis::BITS);
 
@@ -55,7 +55,7 @@ impl CoarseDeadline {
         self.stored_for(open).is_some()
     }
 
-    /// At `now` by the coarse clock, the opening whose word is `open` lasts for `wait` more.
+    /// Stores that at `now` by the coarse clock, the opening whose word is `open` lasts for another `wait`.
     pub(crate) fn store(&self, open: Word, now: Duration, wait: Duration) {
         // The reading is rounded down, so that the deadline is never too late.
         let deadline = Millis::from_bits(Millis::reached(now).bits().saturating_add(Millis::reached(wait).bits()));

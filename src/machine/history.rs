@@ -8,18 +8,18 @@ const CHANGES: Field = Field::after(REOPENINGS, 22);
 
 const _: () = assert!(CHANGES.end() == u64::BITS);
 
-/// How many regular steps may lead from closed to the word by way of the stored history.
+/// The most regular steps that may lead from closed, through the stored history, to the word.
 const MOST_BEHIND: u64 = 1_023;
 
 /// What the word has no room for: facts about the epochs so far.
 ///
-/// It is a function of the words that were. Most steps are regular: from closed to open, from open to half-open, and
-/// from half-open to closed, without steps of recovery. The history of a word that is regular steps ahead of a stored
-/// history follows from how many they are. After a step of another kind, it follows from the history of the epoch before.
+/// It is a function of earlier words. Most steps are regular: from closed to open, from open to half-open, and
+/// from half-open to closed, without steps of recovery. If only regular steps lead from a stored history to a word, the
+/// word's history follows from their number. After a step of another kind, it follows from the history of the epoch before.
 ///
 /// So the stored history may trail the word by up to [`MOST_BEHIND`] regular steps, or by one step of another kind.
-/// Before a step that would take the word further, the stored history is brought up to date. Anyone can do that, and
-/// everyone who does writes the same.
+/// Before a step that would take the word further, the stored history is brought up to date. Any thread can do that, and
+/// all of them write the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct History(u64);
 
@@ -76,21 +76,21 @@ impl History {
         TAG.get(self.0)
     }
 
-    /// Whether this trails `later`, which is of a later epoch or of the same.
+    /// Whether this trails `later`, which is of the same or a later epoch.
     pub(crate) fn trails(self, later: Self) -> bool {
         (1..=MOST_BEHIND).contains(&later.epoch().since(self.epoch()))
     }
 
-    /// With another tag, `ahead` epochs later.
+    /// Returns the history with another tag, `ahead` epochs later.
     fn with_head(self, tag: u64, ahead: u64) -> Self {
         let epoch = self.epoch().number() + ahead;
         History(EPOCH.set(TAG.set(self.0, tag), epoch & EPOCH.max()))
     }
 
-    /// With the counts after this many regular steps. A close on the way ends the count of reopenings.
+    /// Returns the history with the counts after this many regular steps. A close on the way ends the count of reopenings.
     fn after_regular_steps(self, steps: u64, passed_close: bool) -> Self {
         let kept = if passed_close { REOPENINGS.set(self.0, 0) } else { self.0 };
-        // The changes are the highest bits: what they lose when they go round is lost.
+        // The changes are the highest bits, so a carry when they wrap is dropped.
         History(kept.wrapping_add(steps << CHANGES.start()))
     }
 
@@ -100,7 +100,7 @@ impl History {
         let reopened = is_half_open(from) && to == OPEN && REOPENINGS.get(self.0) < REOPENINGS.max();
         let kept = if to & GATED_BITS == 0 { REOPENINGS.set(self.0, 0) } else { self.0 };
         let reopenings = kept + (u64::from(reopened) << REOPENINGS.start());
-        // The changes are the highest bits: what they lose when they go round is lost.
+        // The changes are the highest bits, so a carry when they wrap is dropped.
         History(reopenings.wrapping_add(u64::from(!is_same_state(from, to)) << CHANGES.start()))
     }
 }
@@ -108,12 +108,12 @@ impl History {
 /// The history of a word, and what it follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Past {
-    /// As it stands beside the word, perhaps behind.
+    /// The history that is stored beside the word, which may trail it.
     pub(crate) stored: History,
     /// The history of the word.
     pub(crate) history: History,
-    /// How many regular steps lead from closed to the word by way of the stored history; [`NOWHERE`] or more if a step of
-    /// another kind does.
+    /// How many regular steps lead from closed, through the stored history, to the word; [`NOWHERE`] or more if a step of
+    /// another kind is among them.
     steps: u64,
 }
 

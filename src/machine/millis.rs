@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// In a millisecond.
 const NANOS: u64 = 1_000_000;
-/// The same, of the part of a `Duration` below a second.
+/// The same in the type of [`Duration::subsec_nanos`].
 const SUBSEC_NANOS: u32 = 1_000_000;
 
 /// Whole milliseconds of a clock, saturating at what the word has room for.
@@ -34,8 +34,8 @@ impl Millis {
         Self::from_seconds(instant.as_secs(), instant.subsec_nanos().div_ceil(SUBSEC_NANOS))
     }
 
-    /// A `Duration` has seconds and nanoseconds apart. One number of nanoseconds would have to be divided again, and a swap
-    /// of the word would wait for that.
+    /// A `Duration` stores seconds and nanoseconds separately. Joining them into one number would cost a division, which a
+    /// swap of the word would have to wait for.
     #[inline]
     fn from_seconds(seconds: u64, millis: u32) -> Self {
         Self::from_bits(seconds.min(Self::MAX.0) * 1_000 + u64::from(millis))

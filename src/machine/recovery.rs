@@ -14,18 +14,18 @@ pub(crate) struct Schedule<'a> {
     pub(crate) entered: Millis,
 }
 
-/// Which steps they are.
+/// Where the steps of a recovery come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Plan<'a> {
-    /// Those of a ramp that an order began. They stay what they are, whatever settings the breaker is given.
+    /// A ramp that an order began. New settings do not change it.
     Ramp(StepLength),
     Settings(&'a Recovery),
-    /// The breaker was given settings without recovery since: the step that it is at is the last one.
+    /// The recovery was removed from the settings: the current step is the last one.
     Withdrawn,
 }
 
 impl<'a> Plan<'a> {
-    /// The steps of `word`. `recovery`: those of the settings.
+    /// The steps of `word`. `recovery` is that of the settings.
     pub(crate) fn of(word: Word, recovery: Option<&'a Recovery>) -> Self {
         match (word.step_length(), recovery) {
             (Some(length), _) => Plan::Ramp(length),

@@ -111,15 +111,15 @@ pub(crate) enum Effect {
     Counted,
     /// Nothing more: the outcome belongs to an earlier epoch and changed nothing.
     Late,
-    /// Wake those who wait for the slots that are free now; [`freed`] is how many.
+    /// Wake the waiters for the slots that have become free; [`freed`] counts them.
     Free,
     /// Read the clock and try again: the outcome would open the breaker.
     NeedsClock,
     /// A new epoch began. Let the call through, if it was an admission; tell everyone who waits, and
     /// the observers if the state is another.
     Begin(Cause),
-    /// A further round of probes began, a new epoch of the same episode. Let the call through, and wake those who wait for
-    /// the slots that are free now.
+    /// A further round of probes began, a new epoch of the same episode. Let the call through, and wake the waiters for
+    /// the slots that have become free.
     BeginRound,
 }
 
@@ -130,12 +130,12 @@ impl Effect {
     }
 }
 
-// It has no fields but the cause. Fields of several sizes that share a place are written in small pieces and copied in
-// large ones, and each copy waits for the writes to end.
+// An effect has no field but the cause. With fields of several sizes, it would be written in small pieces and copied in
+// large ones, and each copy would stall until the writes have completed.
 const _: () = assert!(size_of::<Effect>() == 1);
 
 impl Step {
-    /// Goes on within the epoch.
+    /// A step that stays within the epoch.
     const fn within(next: Word, effect: Effect) -> Self {
         Step { next, counted: next, effect }
     }
@@ -348,8 +348,8 @@ fn move_to(word: Word, context: Context, order: Command, cause: Cause, settings:
     begin(next, word, cause)
 }
 
-/// Someone outside of the process closes the breaker by `steps`, or at once if there are none. A breaker that lets every
-/// call pass is not taken back to a share of them.
+/// Something outside the process closes the breaker by `steps`, or at once if there are none. A breaker that lets every
+/// call pass does not go back to a share of them.
 pub(crate) fn slow_close(word: Word, context: Context, steps: Option<StepLength>) -> Step {
     let epoch = context.epoch.next();
     let next = match (word.state(), steps) {
@@ -362,7 +362,7 @@ pub(crate) fn slow_close(word: Word, context: Context, steps: Option<StepLength>
     begin(next, word, Cause::Remote)
 }
 
-/// Someone ends a forced state. Forced open leads into the recovery of the settings, if they have one.
+/// An operator ends a forced state. Forced open leads into the recovery of the settings, if they have one.
 pub(crate) fn end_force(word: Word, context: Context, settings: &Settings) -> Step {
     let epoch = context.epoch.next();
     match word.state() {
@@ -430,7 +430,7 @@ fn begin(next: Word, counted: Word, cause: Cause) -> Step {
     Step { next, counted, effect: Effect::Begin(cause) }
 }
 
-/// Begins a further round of probes.
+/// Begins another round of probes.
 fn begin_round(word: Word, epoch: Epoch) -> Step {
     Step { next: word.next_round(epoch.next()), counted: word, effect: Effect::BeginRound }
 }

@@ -4,20 +4,20 @@ use std::time::Duration;
 use crate::machine::millis::Millis;
 use crate::recovery::Recovery;
 
-/// How long each step of a recovery lasts that an order has begun, in as many bits as the word has left for it.
+/// How long each step of an ordered slow close lasts, in the bits that the word has left for it.
 ///
-/// A floating-point number of milliseconds: those of a step up to 17 minutes as they are, those of a longer one rounded up
-/// by less than a five hundred thousandth. So every duration has one, up to the 139 years of [`Millis`].
+/// A floating-point number of milliseconds. A step of up to 17 minutes is exact, and a longer one is rounded up by less than
+/// a five hundred thousandth. So it can hold every duration up to the 139 years of [`Millis`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StepLength(NonZeroU32);
 
 impl StepLength {
     pub(crate) const BITS: u32 = Self::DIGITS + 5;
-    /// Of the significand, which is in the low bits. The exponent is above them.
+    /// The bits of the significand, which is in the low bits. The exponent is above it.
     const DIGITS: u32 = 20;
 
-    /// Of a ramp that takes so long altogether; `None` if it takes no time. As in the settings, its steps are in whole
-    /// milliseconds, rounded up.
+    /// The length of each step of a ramp; `None` if the ramp takes no time. As in the settings, steps are rounded up to whole
+    /// milliseconds.
     pub(crate) fn of_ramp(ramp: Duration) -> Option<Self> {
         let millis = Millis::not_before(ramp / Recovery::RAMP_STEPS).bits();
         if ramp.is_zero() { None } else { Self::not_below(millis.max(1)) }
@@ -41,7 +41,7 @@ impl StepLength {
         self.0.get().into()
     }
 
-    /// `None` of 0.
+    /// `None` for 0.
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         u32::try_from(bits).ok().and_then(NonZeroU32::new).map(StepLength)
     }

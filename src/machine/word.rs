@@ -89,7 +89,7 @@ const _: () = assert!(EPOCH.end() == u32::BITS);
 const STEP: Field = Field::after(EPOCH, 6);
 /// Recovering: whether the time of the step is over, and its window is being judged.
 const STEP_IS_OVER: Field = Field::after(STEP, 1);
-/// Recovering: how long each step lasts, if an order said so; 0 where the settings do. Here it can belong to no other epoch.
+/// Recovering: how long each step lasts, if an order set it; 0 if the settings do. In the word, it belongs to its epoch only.
 const STEP_LENGTH: Field = Field::after(STEP_IS_OVER, StepLength::BITS);
 
 const _: () = assert!(STEP_LENGTH.end() == u64::BITS);
@@ -276,12 +276,12 @@ impl Word {
         Word(STEP_IS_OVER.set(self.0, 1))
     }
 
-    /// With steps of this length instead of those of the settings.
+    /// Returns the word with steps of this length, instead of those of the settings.
     pub(crate) fn with_step_length(self, length: StepLength) -> Self {
         Word(STEP_LENGTH.set(self.0, length.bits()))
     }
 
-    /// Recovering: how long each step lasts, if that is not up to the settings.
+    /// Recovering: how long each step lasts; `None` if the settings decide.
     pub(crate) fn step_length(self) -> Option<StepLength> {
         StepLength::from_bits(STEP_LENGTH.get(self.0))
     }
@@ -321,7 +321,7 @@ impl Word {
         self.epochs_since(epoch) == 0
     }
 
-    /// How many epochs ago `earlier` was, by as many bits of the epoch as the word holds.
+    /// How many epochs ago `earlier` was, modulo the bits of the epoch that the word holds.
     #[inline]
     pub(crate) const fn epochs_since(self, earlier: Epoch) -> u64 {
         let epoch = if self.has_low_epoch() { LOW_EPOCH } else { EPOCH };

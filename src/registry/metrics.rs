@@ -65,7 +65,7 @@ pub struct RegistryMetrics {
     pub transition_count: u64,
 }
 
-/// How often breakers did not become, or did not stay, what their keys needed. The counts only grow.
+/// How often breakers were evicted, not listed or kept from opening. The counts only grow.
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RegistryEvents {
