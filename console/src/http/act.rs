@@ -71,7 +71,8 @@ where
 /// Acts on a thread of its own: a fleet blocks while it waits for its store, and must not block a runtime of the host.
 async fn aside(core: &Arc<Core>, access: Access, request: ActRequest) -> Result<States, Refusal> {
     let unavailable = |why: &str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    let place = Place::take(core).ok_or_else(|| unavailable("too many acts are already waiting for the fleet's store"))?;
+    let place =
+        Place::take(core).ok_or_else(|| unavailable("too many acts are already waiting for the fleet's store"))?;
     let (done, result) = oneshot::channel();
     let spawned = thread::Builder::new().name("tripcoil-console-act".into()).spawn(move || {
         let _ = done.send(complete(&place.0, &access, request));
