@@ -5,7 +5,7 @@
 //! | [`settings`] | the states, every setting with its default, configuration from files and the environment |
 //! | [`choosing_rules`] | which rule suits which traffic, with measured figures |
 //! | [`replay`] | trying settings on recorded calls and on synthetic incidents, and two presets |
-//! | [`fleet`] | many processes that learn together over Redis or Valkey |
+//! | [`fleet`] | breakers that share their state across processes, over Redis or Valkey |
 //! | [`timeouts`] | time-outs, dropped calls, permits, calls that hang |
 //! | [`errors`] | rejections, `retry_after`, your own error types, which results count |
 //! | [`recipes`] | fallbacks, retries, reqwest, tower, streams, one breaker for each host |

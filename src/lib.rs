@@ -53,7 +53,7 @@
 //! - [Settings](guide::settings): the states and every setting.
 //! - [Choosing rules](guide::choosing_rules): which rule suits which traffic, with measured figures.
 //! - [Replay](guide::replay): trying settings on recorded calls, and the presets.
-//! - [Fleet](guide::fleet): many processes that learn together over Redis or Valkey.
+//! - [Fleet](guide::fleet): breakers that share their state across processes, over Redis or Valkey.
 //! - [Time-outs](guide::timeouts), dropped calls and calls that hang.
 //! - [Errors](guide::errors), and which results count.
 //! - [Recipes](guide::recipes): fallbacks, retries, reqwest, tower, streams, one breaker for each host.
