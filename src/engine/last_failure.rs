@@ -140,8 +140,6 @@ fn identity(text: &'static str) -> usize {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
 
     #[test]
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn what_threads_say_at_the_same_time_is_never_mixed() {
         const NAMES: [&str; 3] = ["one", "two", "three"];
-        let (last_failure, is_over) = (LastFailure::new(), AtomicBool::new(false));
+        let (last_failure, is_over) = (LastFailure::new(), AtomicU32::new(0));
         let epoch = Epoch::new(3);
         // The type, the time and the message go together.
         let record = |kind: usize, count: u64| {
@@ -217,7 +215,7 @@ mod tests {
         std::thread::scope(|scope| {
             let writers = [0, 1, 2].map(|kind| scope.spawn(move || (1..3_000).for_each(|count| record(kind, count))));
             let reader = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
+                while is_over.load(Ordering::Relaxed) == 0 {
                     let last = last_failure.last().expect("never cleared");
                     let at = last.at.expect("always timed").as_nanos();
                     assert_eq!(NAMES[usize::try_from(at % 3).expect("few")], last.type_name);
@@ -228,7 +226,7 @@ mod tests {
             for writer in writers {
                 writer.join().expect("no panic");
             }
-            is_over.store(true, Ordering::Relaxed);
+            is_over.store(1, Ordering::Relaxed);
             reader.join().expect("no panic");
         });
     }
