@@ -60,6 +60,7 @@
 //! - [Testing](guide::testing) your code.
 //! - [Observability](guide::observability): observers, metrics, tracing.
 //! - [Recovery by steps](guide::recovery) after an outage.
+//! - [Operating](guide::operating): an outage from the first alert to the release.
 //! - [Reconfiguration](guide::reconfiguration), shadows and manual control.
 //! - [Proof](guide::proof): what is checked, by what, and what is not proven.
 //! - [Design](guide::design): the atomic word, memory ordering, costs, limits.

@@ -23,15 +23,15 @@ pub enum Order {
     Hold(Duration),
     /// Half-open: the next calls are probes.
     Probe,
-    /// Closed by steps, as by a [`Recovery::ramp`](crate::Recovery::ramp) over `ramp`: a growing share of the calls
+    /// Closed by steps, as with a [`Recovery::ramp`](crate::Recovery::ramp) over `ramp`: a growing share of the calls
     /// passes, from 2.5 % on, before the breaker closes.
     ///
-    /// The breaker needs no [`recovery`](crate::Builder::recovery) for it, and one that it has does not apply to these
-    /// steps. From open, half-open and forced open the breaker is half-open at the first step afterwards; if it is within
-    /// steps already, it begins again at the first one. A breaker that lets every call pass does not go back to a share of
-    /// them: one that is closed stays at its revision, and one that is forced closed closes at once.
+    /// The breaker needs no [`recovery`](crate::Builder::recovery) for this. If it has one, it does not apply to these
+    /// steps. From open, half-open and forced open, the breaker becomes half-open at the first step. If it is within steps
+    /// already, it starts again at the first one. A breaker that lets every call pass does not go back to a share of
+    /// them: a closed breaker stays at its revision, and one that is forced closed closes at once.
     ///
-    /// Any `ramp` has a meaning. With zero the breaker closes at once. Each of the twenty steps lasts a twentieth of the
+    /// Any duration is allowed. With zero, the breaker closes at once. Each of the twenty steps lasts a twentieth of the
     /// ramp, rounded up to the next millisecond, and to 0.0002 % if it is longer than 17 minutes.
     ///
     /// The guide on [recovery by steps](crate::guide::recovery) explains what happens within a step.

@@ -17,7 +17,7 @@ const ACTIONS = {
 	reconfigure: ["Reconfigure", "Changes the settings from now on. State and counts stay."],
 };
 
-const STANDINGS = { local: "Its own rules decide", held: "Held open by the fleet", probing: "This process probes for the fleet", ordered: "An order for the fleet holds it", forced_here: "Forced in this process only, which comes before the fleet" };
+const STANDINGS = { local: "Its own rules decide", held: "Held open by the fleet", probing: "This process probes for the fleet", ordered: "An order for the fleet holds it", forced_here: "Forced in this process, which overrides the fleet" };
 
 const $ = (id) => document.getElementById(id);
 const api = (path, query = {}) => {
@@ -536,7 +536,7 @@ function inFleet({ fleet }) {
 	parts.fleet.replaceChildren(...[h("h2", `Fleet ${short(name)}`), h("p", h("b", STANDINGS[standing]), order && `. ${given(order)}`),
 		prober !== undefined && h("p", `${prober} probes for all.`),
 		h("p.soft", `${plural(votes, "vote")}, ${needed} open it${generation ? `; re-opened ${generation} times` : ""}${state ? `; ${plural(state.members, "member")}` : ""}`),
-		own && h("p.soft", `It opens for ${span(fleets)} at first; this process would for ${span(own)}.`),
+		own && h("p.soft", `It first opens for ${span(fleets)}; this process alone for ${span(own)}.`),
 		gone && h("p.error", `The ${gone}: this process decides by itself.`)].filter(Boolean));
 }
 

@@ -99,8 +99,8 @@ impl Console {
         self
     }
 
-    /// Adds a fleet, so that the page shows its members and its store, and for each breaker that has joined who votes,
-    /// who probes and which order stands. With [`Access::Full`] or [`Access::Fleet`], the page offers acts for the whole
+    /// Adds a fleet. The page shows its members and its store, and for each breaker that has joined who votes, who probes
+    /// and which order is in force. With [`Access::Full`] or [`Access::Fleet`], the page offers acts for the whole
     /// fleet too. You can add several fleets.
     ///
     /// The console keeps a [handle](tripcoil_fleet::Fleet::handle), not the fleet: drop the `Fleet` when you want to

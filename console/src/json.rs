@@ -72,7 +72,7 @@ pub(crate) fn breaker(recorder: &Recorder, registry: Option<&str>, tracked: &Tra
     object
 }
 
-/// How a breaker stands in the fleet that it has joined.
+/// A breaker in the fleet that it has joined.
 fn in_fleet(recorder: &Recorder, registry: Option<&str>, name: &str) -> Option<Value> {
     let (fleet, (standing, order)) =
         recorder.fleets.iter().find_map(|fleet| Some((fleet, fleet.of(registry, name)?)))?;

@@ -223,7 +223,7 @@ impl Member {
         self.is_forced
     }
 
-    /// Whether the store has its vote, as far as it knows.
+    /// Whether the store has this member's vote, by the last answer.
     pub(crate) fn is_voting(&self) -> bool {
         self.evidence == Evidence::Sent
     }
