@@ -74,6 +74,9 @@ fn a_quorum_opens_all_one_probes_and_all_close() {
     assert!(members[1..].iter().all(|member| member.breaker.state() == State::Closed), "one is no quorum");
     members[1].breaker.try_acquire().unwrap().failure();
     wait_for("all are open", || all_are(&members, State::Open));
+    wait_for("the last one shows it", || {
+        members[3].fleet.status().breakers.iter().any(|one| !one.fleets_hold.is_zero())
+    });
     let status = members[3].fleet.status();
     assert_eq!((status.breakers[0].standing, &*status.breakers[0].name), (Standing::Held, "db"));
     assert_eq!(status.breakers[0].fleets_hold, 300 * MS);
@@ -98,6 +101,8 @@ fn an_operators_order_holds_everywhere_until_it_is_released() {
     let members = members(&store, 2);
     members[0].fleet.force_open("db", By::new("ana").because("a move")).unwrap();
     wait_for("all obey", || all_are(&members, State::ForcedOpen));
+    // The status follows the breakers within some milliseconds.
+    wait_for("all show the order", || members.iter().all(|member| !member.fleet.orders().is_empty()));
     let orders = members[1].fleet.orders();
     assert_eq!((&*orders[0].breaker, &*orders[0].by, &*orders[0].because), ("db", "ana", "a move"));
     assert!(orders[0].at.elapsed().unwrap() < Duration::from_secs(60));
