@@ -65,6 +65,7 @@ impl SharedStripe {
     }
 
     /// Returns whether the stripe is busy.
+    #[inline]
     pub(super) fn count_admission(&self) -> bool {
         self.is_burst(self.admitted.fetch_add(1, Ordering::Release))
     }
@@ -74,6 +75,7 @@ impl SharedStripe {
         self.is_burst(self.rare().rejected.fetch_add(1, Ordering::Release))
     }
 
+    #[inline]
     fn is_burst(&self, before: u64) -> bool {
         (before + 1) % BURST == 0 && self.is_short_burst()
     }
@@ -89,14 +91,26 @@ impl SharedStripe {
     }
 
     /// Credits `epoch` with a success or an error; a late one counts in the totals alone. Returns whether the stripe is busy.
+    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    #[inline(always)]
     pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
-        let counts = if kind == Kind::Success { &self.success } else { &self.rare().error };
-        let credit = counts.add_one(epoch, present, || self.floor(kind));
+        match self.counts(kind).try_add_one(epoch) {
+            Ok(count) if count % TURN != 0 => false,
+            tried => self.count_on(kind, epoch, present, tried),
+        }
+    }
+
+    /// As [`count`](Self::count), once that has been tried.
+    #[cold]
+    fn count_on(&self, kind: Kind, epoch: Epoch, present: &Cell, tried: Result<u64, Overtaken>) -> bool {
+        let credit = match tried {
+            Ok(count) => Credit::Given { count, contended: false },
+            Err(found) => self.counts(kind).add_one(found, epoch, present, || self.floor(kind)),
+        };
         match credit {
             Credit::Given { count, contended } => {
                 if count % TURN == 0 {
-                    let whole = extend(self.floor(kind), count & COUNT.max());
-                    self.rare().floor_of(kind).fetch_max(whole, Ordering::AcqRel);
+                    self.raise_floor(kind, count);
                 }
                 contended
             }
@@ -105,6 +119,17 @@ impl SharedStripe {
                 false
             }
         }
+    }
+
+    #[inline]
+    fn counts(&self, kind: Kind) -> &Credited {
+        if kind == Kind::Success { &self.success } else { &self.rare().error }
+    }
+
+    /// `count`: the low bits of one that has just been reached.
+    fn raise_floor(&self, kind: Kind, count: u64) {
+        let whole = extend(self.floor(kind), count);
+        self.rare().floor_of(kind).fetch_max(whole, Ordering::AcqRel);
     }
 
     /// A count of this kind that has been reached, not long ago.
@@ -166,6 +191,9 @@ struct Credited {
 
 /// The low bits of the count.
 const COUNT: Field = Field::after(EPOCH_MARK, u64::BITS - EPOCH_MARK.end());
+/// A count of one. What is carried out of the count is lost, and the epoch stays.
+const ONE: u64 = 1 << COUNT.start();
+const _: () = assert!(COUNT.end() == u64::BITS);
 /// The floor is raised each time the count has gone on by this. So it is never behind by as much as the low bits hold,
 /// even if the thread that should raise it is late by a whole turn.
 const TURN: u64 = (COUNT.max() + 1) / 4;
@@ -178,6 +206,14 @@ enum Credit {
     Late,
 }
 
+/// What was found instead of a count of the epoch that was to be credited.
+#[derive(Clone, Copy, Debug)]
+struct Overtaken {
+    seen: u64,
+    /// Another thread has come between.
+    contended: bool,
+}
+
 fn pack(epoch: Epoch, count: u64) -> u64 {
     COUNT.set(epoch.number(), count & COUNT.max())
 }
@@ -187,9 +223,23 @@ impl Credited {
         Credited { packed: TallyU64::new(0), start: TallyU64::new(0) }
     }
 
-    fn add_one(&self, epoch: Epoch, present: &Cell, floor: impl Fn() -> u64) -> Credit {
-        let mut contended = false;
-        let mut seen = self.packed.load_to_swap(Ordering::Acquire);
+    /// Credits `epoch` if it is that of the count, and no other thread comes between.
+    #[inline]
+    fn try_add_one(&self, epoch: Epoch) -> Result<u64, Overtaken> {
+        let seen = self.packed.load_to_swap(Ordering::Acquire);
+        if EPOCH_MARK.get(seen) != epoch.number() {
+            return Err(Overtaken { seen, contended: false });
+        }
+        let next = seen.wrapping_add(ONE);
+        match self.try_swap(seen, next) {
+            Ok(_) => Ok(COUNT.get(next)),
+            Err(seen) => Err(Overtaken { seen, contended: true }),
+        }
+    }
+
+    /// Goes on where [`try_add_one`](Self::try_add_one) has ended.
+    fn add_one(&self, found: Overtaken, epoch: Epoch, present: &Cell, floor: impl Fn() -> u64) -> Credit {
+        let Overtaken { mut seen, mut contended } = found;
         loop {
             if EPOCH_MARK.get(seen) != epoch.number() {
                 // An epoch that is not in the word has ended. One that is in the word is later than all that were.
@@ -199,13 +249,18 @@ impl Credited {
                 // Before the epoch is put in, so that no reader takes the calls of the one before for its own.
                 self.start.fetch_max(extend(floor(), COUNT.get(seen)), Ordering::AcqRel);
             }
-            let count = COUNT.get(seen) + 1;
-            // Release: pairs with the Acquires in `calls_in` and `total`.
-            match self.packed.compare_exchange_weak(seen, pack(epoch, count), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Credit::Given { count, contended },
+            let next = pack(epoch, COUNT.get(seen) + 1);
+            match self.try_swap(seen, next) {
+                Ok(_) => return Credit::Given { count: COUNT.get(next), contended },
                 Err(found) => (seen, contended) = (found, true),
             }
         }
+    }
+
+    #[inline]
+    fn try_swap(&self, seen: u64, next: u64) -> Result<u64, u64> {
+        // Release: pairs with the Acquires in `calls_in` and `total`.
+        self.packed.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
     /// `floor` was read before.
