@@ -461,7 +461,7 @@ impl<'a> Totals<'a> {
     pub(crate) fn count_admission(self, place: Place<'_>) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_admission(),
-            Either::Shared(stripe) => self.earn_if(stripe.count_admission()),
+            Either::Shared(stripe) => stripe.count_admission(),
         }
     }
 

@@ -30,7 +30,7 @@ struct Rare {
     uncredited_error: TallyU64,
     success_floor: TallyU64,
     error_floor: TallyU64,
-    /// When the current [`BURST`] of counts began, in nanoseconds of [`MonotonicClock`].
+    /// When the current [`BURST`] began, in nanoseconds of [`MonotonicClock`].
     burst: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ impl Rare {
     }
 }
 
-/// So many counts ...
+/// So many successes, or rejections, ...
 const BURST: u64 = if cfg!(any(loom, shuttle)) { 2 } else { 1_024 };
 /// ... within so short a time earn a thread a stripe of its own. Without the time, every breaker would grow in the end.
 const SHORT: Duration = Duration::from_millis(20);
@@ -64,23 +64,17 @@ impl SharedStripe {
         SharedStripe { rare: CountBox::new(), success: Credited::new(), admitted: TallyU64::new(0) }
     }
 
-    /// Returns whether the stripe is busy.
     #[inline]
-    pub(super) fn count_admission(&self) -> bool {
-        self.is_burst(self.admitted.fetch_add(1, Ordering::Release))
+    pub(super) fn count_admission(&self) {
+        self.admitted.fetch_add(1, Ordering::Release);
     }
 
     /// Returns whether the stripe is busy.
     pub(super) fn count_rejection(&self) -> bool {
-        self.is_burst(self.rare().rejected.fetch_add(1, Ordering::Release))
-    }
-
-    #[inline]
-    fn is_burst(&self, before: u64) -> bool {
+        let before = self.rare().rejected.fetch_add(1, Ordering::Release);
         (before + 1) % BURST == 0 && self.is_short_burst()
     }
 
-    #[cold]
     fn is_short_burst(&self) -> bool {
         if cfg!(any(loom, shuttle)) {
             return true;
@@ -95,30 +89,32 @@ impl SharedStripe {
     #[inline(always)]
     pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
         match self.counts(kind).try_add_one(epoch) {
-            Ok(count) if count % TURN != 0 => false,
-            tried => self.count_on(kind, epoch, present, tried),
+            Ok(count) if count % BURST != 0 => false,
+            Ok(count) => self.end_burst(kind, count),
+            Err(found) => self.count_from(found, kind, epoch, present),
         }
     }
 
-    /// As [`count`](Self::count), once that has been tried.
+    /// Goes on where an attempt to count has ended.
     #[cold]
-    fn count_on(&self, kind: Kind, epoch: Epoch, present: &Cell, tried: Result<u64, Overtaken>) -> bool {
-        let credit = match tried {
-            Ok(count) => Credit::Given { count, contended: false },
-            Err(found) => self.counts(kind).add_one(found, epoch, present, || self.floor(kind)),
-        };
-        match credit {
-            Credit::Given { count, contended } => {
-                if count % TURN == 0 {
-                    self.raise_floor(kind, count);
-                }
-                contended
-            }
+    fn count_from(&self, found: Overtaken, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
+        match self.counts(kind).add_one(found, epoch, present, || self.floor(kind)) {
+            Credit::Given { count, contended } => contended | (count % BURST == 0 && self.end_burst(kind, count)),
             Credit::Late => {
                 self.count_uncredited(kind);
                 false
             }
         }
+    }
+
+    /// `count`: the low bits of one that has just been reached, a multiple of [`BURST`]. Returns whether the stripe is busy.
+    #[cold]
+    fn end_burst(&self, kind: Kind, count: u64) -> bool {
+        if count % TURN == 0 {
+            self.raise_floor(kind, count);
+        }
+        // Successes alone: where errors take turns with them, both would end a burst at almost the same time.
+        kind == Kind::Success && self.is_short_burst()
     }
 
     #[inline]
@@ -197,6 +193,8 @@ const _: () = assert!(COUNT.end() == u64::BITS);
 /// The floor is raised each time the count has gone on by this. So it is never behind by as much as the low bits hold,
 /// even if the thread that should raise it is late by a whole turn.
 const TURN: u64 = (COUNT.max() + 1) / 4;
+// The floor is raised where the end of a burst is looked for.
+const _: () = assert!(TURN % BURST == 0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Credit {
