@@ -54,7 +54,7 @@ impl Engine {
     ) {
         match outcome {
             Outcome::Success if self.is_noop_success(admission) => {
-                self.totals().count_success(place, admission.epoch(), &self.cell);
+                self.totals().count_success_fast(place, admission.epoch(), &self.cell);
             }
             outcome => self.settle_untimed(admission, outcome, type_name()),
         }

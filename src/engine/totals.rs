@@ -456,8 +456,7 @@ impl<'a> Totals<'a> {
     }
 
     /// Counts the admission of a call.
-    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
-    #[inline(always)]
+    #[inline]
     pub(crate) fn count_admission(self, place: Place<'_>) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_admission(),
@@ -474,8 +473,7 @@ impl<'a> Totals<'a> {
     }
 
     /// Credits `epoch`, which had not ended just now, with a success. `present` is the cell of the breaker.
-    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
-    #[inline(always)]
+    #[inline]
     pub(crate) fn count_success(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_success(epoch),
@@ -483,7 +481,18 @@ impl<'a> Totals<'a> {
         }
     }
 
+    /// As [`count_success`](Self::count_success), where a call is little but this.
+    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    #[inline(always)]
+    pub(crate) fn count_success_fast(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
+        match place.stripe {
+            Either::Own(stripe) => stripe.count_success(epoch),
+            Either::Shared(stripe) => self.earn_if(stripe.count_fast(Kind::Success, epoch, present)),
+        }
+    }
+
     /// As [`count_success`](Self::count_success), for a failure.
+    #[inline]
     pub(crate) fn count_error(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_error(epoch),

@@ -85,9 +85,15 @@ impl SharedStripe {
     }
 
     /// Credits `epoch` with a success or an error; a late one counts in the totals alone. Returns whether the stripe is busy.
+    #[inline(never)]
+    pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
+        self.count_fast(kind, epoch, present)
+    }
+
+    /// As [`count`](Self::count).
     #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
     #[inline(always)]
-    pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
+    pub(super) fn count_fast(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
         match self.counts(kind).try_add_one(epoch) {
             Ok(count) if count % BURST != 0 => false,
             Ok(count) => self.end_burst(kind, count),
