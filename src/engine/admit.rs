@@ -151,7 +151,7 @@ impl Engine {
         let word = self.cell.load();
         let version = self.current.try_admit_fast(word)?;
         let place = self.totals().place_beyond_own()?;
-        self.totals().count_admission(place);
+        place.count_admission();
         Some((place, Admission { head: word.head(), version }))
     }
 
@@ -196,8 +196,7 @@ impl Engine {
     }
 
     pub(super) fn count_admission(&self) {
-        let totals = self.totals();
-        totals.count_admission(totals.place());
+        self.totals().place().count_admission();
     }
 
     fn count_rejection(&self) {

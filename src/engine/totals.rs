@@ -276,6 +276,15 @@ impl Place<'_> {
     /// One more than the largest index.
     pub(crate) const END: usize = Place::TABLE + MOST;
 
+    /// Counts the admission of a call.
+    #[inline]
+    pub(crate) fn count_admission(self) {
+        match self.stripe {
+            Either::Own(stripe) => stripe.count_admission(),
+            Either::Shared(stripe) => stripe.count_admission(),
+        }
+    }
+
     /// Counts a call in the totals alone: a late one, or one without an outcome.
     pub(crate) fn count_uncredited(self, kind: Kind) {
         match self.stripe {
@@ -452,15 +461,6 @@ impl<'a> Totals<'a> {
     fn earn_if(self, is_busy: bool) {
         if is_busy {
             self.directory.earn();
-        }
-    }
-
-    /// Counts the admission of a call.
-    #[inline]
-    pub(crate) fn count_admission(self, place: Place<'_>) {
-        match place.stripe {
-            Either::Own(stripe) => stripe.count_admission(),
-            Either::Shared(stripe) => stripe.count_admission(),
         }
     }
 
