@@ -78,12 +78,12 @@ fn two_threads_that_share_a_stripe_lose_no_count() {
     explore(&[Plain, RmwLoad], [(3, 1, 1, 0)], || {
         let breaker = shared(builder().0.error_threshold(2));
         // This thread has the first stripe, and the two share one until they earn their own.
-        let calls = [(); 5].map(|()| breaker.try_acquire_owned().unwrap());
-        let [good, bad, last, other, ignored] = calls;
-        let one = thread::spawn(move || {
+        let calls = [(); 4].map(|()| breaker.try_acquire_owned().unwrap());
+        let [good, bad, other, ignored] = calls;
+        let one = beside(&breaker, move |breaker| {
             good.success();
             bad.failure();
-            last.success();
+            breaker.call_sync(|| Ok::<_, ()>(())).unwrap();
         });
         let other = thread::spawn(move || {
             other.success();
@@ -105,7 +105,7 @@ fn a_reader_misses_no_call_of_a_thread_that_earns_a_stripe() {
     explore(&[Plain, Sched], outcomes, || {
         let breaker = shared(builder().0);
         let active = breaker.try_acquire_owned().unwrap();
-        // Two admissions earn a stripe in a model: two calls are counted in the shared one, and one in the new one.
+        // Two successes earn a stripe in a model: two calls are counted in the shared one, and one in the new one.
         let earning = beside(&breaker, move |breaker| (0..3).for_each(|_| breaker.try_acquire().unwrap().success()));
         let reader = metrics_elsewhere(&breaker);
         earning.join().unwrap();

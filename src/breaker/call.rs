@@ -80,16 +80,34 @@ impl CircuitBreaker {
         op: impl FnOnce() -> Result<T, E>,
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
-        let own = self.engine().own_stripe();
-        let Some(permit) = own.and_then(|own| LocalPermit::try_acquire(self.engine(), own)) else {
-            return self.judged_sync_slowly(own, op, judge);
+        let Some(own) = self.engine().own_stripe() else {
+            return self.judged_sync_beyond_own(op, judge);
+        };
+        let Some(permit) = LocalPermit::try_acquire(self.engine(), own) else {
+            return self.judged_sync_slowly(Some(own), op, judge);
         };
         let result = op();
         permit.settle(judge, &result);
         result.map_err(Error::Inner)
     }
 
-    /// As [`judged_sync`](Self::judged_sync), where the call is timed, or gated, or its thread has no stripe at hand.
+    /// As [`judged_sync`](Self::judged_sync), where the thread has no stripe at hand.
+    #[cold]
+    #[inline(never)]
+    fn judged_sync_beyond_own<T, E>(
+        &self,
+        op: impl FnOnce() -> Result<T, E>,
+        judge: impl Judge<Result<T, E>>,
+    ) -> Result<T, Error<E>> {
+        let Some(permit) = SharedPermit::try_acquire(self.engine()) else {
+            return self.judged_sync_slowly(None, op, judge);
+        };
+        let result = op();
+        permit.settle(judge, &result);
+        result.map_err(Error::Inner)
+    }
+
+    /// As [`judged_sync`](Self::judged_sync), where the call is timed or gated.
     #[cold]
     #[inline(never)]
     fn judged_sync_slowly<T, E>(
@@ -99,15 +117,6 @@ impl CircuitBreaker {
         judge: impl Judge<Result<T, E>>,
     ) -> Result<T, Error<E>> {
         let engine = self.engine();
-        if own.is_none() {
-            if let Some(admission) = engine.try_admit_uncounted() {
-                let place = engine.place();
-                let permit = SharedPermit::new(engine, &place, admission);
-                let result = op();
-                permit.settle(judge, &result);
-                return result.map_err(Error::Inner);
-            }
-        }
         if let Some(rejected) = engine.reject_early(own) {
             return Err(Error::Rejected(rejected));
         }

@@ -185,29 +185,37 @@ impl Drop for LocalPermit<'_> {
 /// As [`LocalPermit`], of a thread that has no stripe at hand.
 pub(crate) struct SharedPermit<'a> {
     engine: &'a Engine,
-    /// Not a copy, for the same reason as the ticket of a [`TicketPermit`].
-    place: &'a Place<'a>,
+    place: Place<'a>,
     admission: Admission,
 }
 
 impl<'a> SharedPermit<'a> {
-    /// Counts the admission.
-    #[inline]
-    pub(crate) fn new(engine: &'a Engine, place: &'a Place<'a>, admission: Admission) -> Self {
-        engine.count_admission_in(place);
-        SharedPermit { engine, place, admission }
+    #[expect(clippy::inline_always, reason = "its one caller is not inlined itself")]
+    #[inline(always)]
+    pub(crate) fn try_acquire(engine: &'a Engine) -> Option<Self> {
+        let (place, admission) = engine.try_admit_beyond_own()?;
+        Some(SharedPermit { engine, place, admission })
     }
 
-    #[inline]
+    /// A judge that panics drops the permit.
+    #[expect(clippy::inline_always, reason = "its one caller is not inlined itself")]
+    #[inline(always)]
     pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
         let (outcome, message) = judge.judge_with_message(result);
-        let info = message.map(|message| self.engine.info(type_name(result), message));
+        if let Some(message) = message {
+            return self.settle_with_message(outcome, type_name(result), message);
+        }
         let SharedPermit { engine, place, admission } = self;
         mem::forget(self);
-        match info {
-            None => engine.settle_shared(place, admission, outcome, || type_name(result)),
-            Some(info) => engine.settle(admission.into(), outcome, &info),
-        }
+        engine.settle_in(place, admission, outcome, || type_name(result));
+    }
+
+    #[cold]
+    fn settle_with_message(self, outcome: Outcome, type_name: &'static str, message: String) {
+        let SharedPermit { engine, admission, .. } = self;
+        let info = engine.info(type_name, message);
+        mem::forget(self);
+        engine.settle(admission.into(), outcome, &info);
     }
 }
 

@@ -144,24 +144,15 @@ impl Engine {
         Some(Admission { head: word.head(), version })
     }
 
-    /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand.
-    /// The caller has to count the call with [`count_admission_in`](Self::count_admission_in).
-    #[inline]
-    pub(crate) fn try_admit_uncounted(&self) -> Option<Admission> {
+    /// As [`try_admit_fast`](Self::try_admit_fast), for a thread that has no stripe at hand. Returns where it counts.
+    #[expect(clippy::inline_always, reason = "what it returns is not copied")]
+    #[inline(always)]
+    pub(crate) fn try_admit_beyond_own(&self) -> Option<(Place<'_>, Admission)> {
         let word = self.cell.load();
         let version = self.current.try_admit_fast(word)?;
-        Some(Admission { head: word.head(), version })
-    }
-
-    /// The place where this thread counts.
-    #[inline]
-    pub(crate) fn place(&self) -> Place<'_> {
-        self.totals().place()
-    }
-
-    #[inline]
-    pub(crate) fn count_admission_in(&self, place: &Place<'_>) {
-        self.totals().count_admission(*place);
+        let place = self.totals().place_beyond_own()?;
+        place.count_admission();
+        Some((place, Admission { head: word.head(), version }))
     }
 
     /// The rejection of a call while open, if the coarse clock is enough to reject it.
@@ -205,8 +196,7 @@ impl Engine {
     }
 
     pub(super) fn count_admission(&self) {
-        let totals = self.totals();
-        totals.count_admission(totals.place());
+        self.totals().place().count_admission();
     }
 
     fn count_rejection(&self) {

@@ -43,20 +43,27 @@ impl Engine {
     }
 
     /// As [`settle_fast`](Self::settle_fast), for a thread that has no stripe at hand and counts in `place`.
-    #[inline]
-    pub(crate) fn settle_shared(
+    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[inline(always)]
+    pub(crate) fn settle_in(
         &self,
-        place: &Place<'_>,
+        place: Place<'_>,
         admission: Admission,
         outcome: Outcome,
         type_name: impl FnOnce() -> &'static str,
     ) {
         match outcome {
             Outcome::Success if self.is_noop_success(admission) => {
-                self.totals().count_success(*place, admission.epoch(), &self.cell);
+                self.totals().count_success_fast(place, admission.epoch(), &self.cell);
             }
-            outcome => self.settle(admission.into(), outcome, &FailureInfo::new(type_name())),
+            outcome => self.settle_untimed(admission, outcome, type_name()),
         }
+    }
+
+    /// As [`settle`](Self::settle), of a call that is not timed. It takes what fits into registers.
+    #[cold]
+    fn settle_untimed(&self, admission: Admission, outcome: Outcome, type_name: &'static str) {
+        self.settle(admission.into(), outcome, &FailureInfo::new(type_name));
     }
 
     /// Settles any call.

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use crate::machine::cell::Cell;
 use crate::machine::word::Epoch;
 use crate::sync::unmodelled::{AtomicU32, Ordering as Unmodelled};
-use crate::sync::{CountBox, Ordering, TallyU64, thread_number, thread_number_or_take};
+use crate::sync::{CountBox, Ordering, TallyU64, taken_thread_number, thread_number, thread_number_or_take};
 
 use shared::SharedStripe;
 
@@ -276,6 +276,15 @@ impl Place<'_> {
     /// One more than the largest index.
     pub(crate) const END: usize = Place::TABLE + MOST;
 
+    /// Counts the admission of a call.
+    #[inline]
+    pub(crate) fn count_admission(self) {
+        match self.stripe {
+            Either::Own(stripe) => stripe.count_admission(),
+            Either::Shared(stripe) => stripe.count_admission(),
+        }
+    }
+
     /// Counts a call in the totals alone: a late one, or one without an outcome.
     pub(crate) fn count_uncredited(self, kind: Kind) {
         match self.stripe {
@@ -333,9 +342,10 @@ impl Directory {
         self.used.fetch_or(bits, Ordering::AcqRel);
     }
 
-    /// Gives the thread of this number a stripe of its own, if there is still one to be had.
+    /// Gives this thread a stripe of its own, if there is still one to be had.
     #[cold]
-    fn earn(&self, number: u32) {
+    fn earn(&self) {
+        let number = thread_number_or_take();
         if self.second.get().is_none() {
             let second = Box::new(Owned { stripe: Stripe::new(), owner: number });
             if self.second.set(second).is_ok() {
@@ -353,13 +363,34 @@ impl Directory {
     }
 }
 
+impl More {
+    /// Where the thread of this number counts.
+    #[expect(clippy::inline_always, reason = "what it returns is not copied")]
+    #[inline(always)]
+    fn place(&self, number: u32) -> Place<'_> {
+        let in_table = self.table.get().and_then(|table| table.place(number));
+        in_table.unwrap_or(Place { index: Place::SHARED, stripe: Either::Shared(&self.shared) })
+    }
+}
+
 impl Table {
     fn new() -> Self {
         Table { places: (0..places()).map(|_| CountBox::new()).collect() }
     }
 
+    #[inline]
     fn index(&self, number: u32) -> usize {
         number as usize & (self.places.len() - 1)
+    }
+
+    /// Where the thread of this number counts, once a thread has earned the place that its number leads to.
+    #[expect(clippy::inline_always, reason = "what it returns is not copied")]
+    #[inline(always)]
+    fn place(&self, number: u32) -> Option<Place<'_>> {
+        let index = self.index(number);
+        let place = self.places[index].get()?;
+        let stripe = if place.owner == number { Either::Own(&place.own) } else { Either::Shared(&place.shared) };
+        Some(Place { index: Place::TABLE + index, stripe })
     }
 }
 
@@ -402,6 +433,15 @@ impl<'a> Totals<'a> {
         Place { index: self.index_of(own), stripe: Either::Own(own) }
     }
 
+    /// Where this thread counts, if it has neither the first stripe nor the second one. `None` also if that is not made
+    /// yet.
+    #[expect(clippy::inline_always, reason = "what it returns is not copied")]
+    #[inline(always)]
+    pub(crate) fn place_beyond_own(self) -> Option<Place<'a>> {
+        let number = taken_thread_number()?;
+        Some(self.directory.more.get()?.place(number))
+    }
+
     /// Where this thread counts.
     #[inline(never)]
     pub(crate) fn place(self) -> Place<'a> {
@@ -413,31 +453,14 @@ impl<'a> Totals<'a> {
         if let Some(second) = self.directory.second.get().filter(|second| second.owner == number) {
             return Place { index: 1, stripe: Either::Own(&second.stripe) };
         }
-        let more = self.directory.more();
-        let found = more.table.get().and_then(|table| {
-            let index = table.index(number);
-            Some((Place::TABLE + index, table.places[index].get()?))
-        });
-        match found {
-            Some((index, place)) if place.owner == number => Place { index, stripe: Either::Own(&place.own) },
-            Some((index, place)) => Place { index, stripe: Either::Shared(&place.shared) },
-            None => Place { index: Place::SHARED, stripe: Either::Shared(&more.shared) },
-        }
+        self.directory.more().place(number)
     }
 
     /// Has this thread earned a stripe of its own?
+    #[inline]
     fn earn_if(self, is_busy: bool) {
         if is_busy {
-            self.directory.earn(thread_number_or_take());
-        }
-    }
-
-    /// Counts the admission of a call.
-    #[inline]
-    pub(crate) fn count_admission(self, place: Place<'_>) {
-        match place.stripe {
-            Either::Own(stripe) => stripe.count_admission(),
-            Either::Shared(stripe) => self.earn_if(stripe.count_admission()),
+            self.directory.earn();
         }
     }
 
@@ -458,7 +481,18 @@ impl<'a> Totals<'a> {
         }
     }
 
+    /// As [`count_success`](Self::count_success), where a call is little but this.
+    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    #[inline(always)]
+    pub(crate) fn count_success_fast(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
+        match place.stripe {
+            Either::Own(stripe) => stripe.count_success(epoch),
+            Either::Shared(stripe) => self.earn_if(stripe.count_fast(Kind::Success, epoch, present)),
+        }
+    }
+
     /// As [`count_success`](Self::count_success), for a failure.
+    #[inline]
     pub(crate) fn count_error(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
         match place.stripe {
             Either::Own(stripe) => stripe.count_error(epoch),

@@ -24,12 +24,12 @@ pub(crate) use imp::{Mutex, Ordering, SwapU64, thread_local};
 #[cfg(loom)]
 pub use model::{Mode, set_mode};
 #[cfg(any(loom, shuttle))]
-pub(crate) use modelled::{CountBox, RingU64, TallyU64, thread_number, thread_number_or_take};
+pub(crate) use modelled::{CountBox, RingU64, TallyU64, taken_thread_number, thread_number, thread_number_or_take};
 #[cfg(any(loom, shuttle))]
 pub use modelled::{model_rings, model_tallies};
 pub(crate) use once_cell::race::OnceBox;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use real::{CountBox, RingU64, TallyU64, thread_number, thread_number_or_take};
+pub(crate) use real::{CountBox, RingU64, TallyU64, taken_thread_number, thread_number, thread_number_or_take};
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use numbers::with_thread_number;

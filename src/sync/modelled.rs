@@ -124,6 +124,10 @@ pub(crate) fn thread_number() -> u32 {
     })
 }
 
+pub(crate) fn taken_thread_number() -> Option<u32> {
+    Some(thread_number())
+}
+
 pub(crate) fn thread_number_or_take() -> u32 {
     thread_number()
 }

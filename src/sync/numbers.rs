@@ -24,6 +24,12 @@ pub(crate) fn thread_number() -> u32 {
     NUMBER.get()
 }
 
+/// This thread's number, if it has taken one.
+#[inline]
+pub(crate) fn taken_thread_number() -> Option<u32> {
+    Some(NUMBER.get()).filter(|&number| number != NONE)
+}
+
 /// This thread's number, which it takes now if it has none.
 pub(crate) fn thread_number_or_take() -> u32 {
     match NUMBER.get() {

@@ -2,7 +2,7 @@
 
 /// A box for counts, which is made when it is first needed.
 pub(crate) use super::OnceBox as CountBox;
-pub(crate) use super::numbers::{thread_number, thread_number_or_take};
+pub(crate) use super::numbers::{taken_thread_number, thread_number, thread_number_or_take};
 pub(crate) use parking_lot::Mutex;
 pub(crate) use std::sync::atomic::{Ordering, fence};
 pub(crate) use std::thread_local;

@@ -18,10 +18,11 @@ use tripcoil::{CircuitBreaker, Clock, Recovery, Registry, State, Window};
 
 type Run = fn(u64);
 
-const PATHS: [(&str, Run); 26] = [
+const PATHS: [(&str, Run); 27] = [
     ("nothing", nothing),
     ("sync", sync),
     ("second-thread", second_thread),
+    ("shared-stripe", shared_stripe),
     ("async", with_a_future),
     ("permit", permit),
     ("last-100", last_100),
@@ -113,6 +114,34 @@ fn second_thread(calls: u64) {
     succeed(1, &breaker);
     thread::scope(|scope| {
         scope.spawn(|| succeed(calls, &breaker));
+    });
+}
+
+/// By a thread that shares a stripe: more threads than there are stripes to earn have used the breaker often.
+fn shared_stripe(calls: u64) {
+    let breaker = CircuitBreaker::new("counts");
+    while_others_own_the_stripes(&breaker, || succeed(calls, &breaker));
+}
+
+/// The first stripe, the second one, and those of the largest table.
+const STRIPES: usize = 34;
+/// Far more calls in quick succession than it takes to earn a stripe.
+const OFTEN: u64 = 8_192;
+
+/// Runs a closure on a thread that cannot earn a stripe, while the owners of all stripes are alive.
+fn while_others_own_the_stripes(breaker: &CircuitBreaker, then: impl FnOnce() + Send) {
+    let [used, over] = [2, STRIPES + 1].map(Barrier::new);
+    thread::scope(|scope| {
+        for _ in 0..STRIPES {
+            scope.spawn(|| {
+                succeed(OFTEN, breaker);
+                used.wait();
+                over.wait();
+            });
+            used.wait();
+        }
+        scope.spawn(then).join().expect("no call panics");
+        over.wait();
     });
 }
 

@@ -104,6 +104,12 @@ fn healthy(results: &Results) -> Vec<Check> {
             most,
             "two `fetch_add` over the first thread",
         ),
+        check(
+            "closed, success, a thread that shares a stripe".to_owned(),
+            growth.figure(Row::SharedStripe),
+            most,
+            "two `fetch_add` over the first thread",
+        ),
     ]
 }
 

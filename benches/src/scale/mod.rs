@@ -34,6 +34,8 @@ pub(crate) enum Row {
     Call,
     /// By a breaker that this number of threads has used.
     Threads(usize, Use),
+    /// A success, by a thread that shares a stripe.
+    SharedStripe,
     /// By a registry with this number of keys.
     Keys(u64, KeyUse),
 }
@@ -61,6 +63,7 @@ impl Growth {
             (Row::CallSync, Runner::new(each(move || consume(sync.call_sync(good))), 1)),
             (Row::Call, Runner::new(each(move || consume(poll(future.call(good_later())))), 1)),
         ];
+        runners.push((Row::SharedStripe, threads::shared_stripe(&crowd)));
         let used = THREADS.map(|threads| threads::Used::new(threads, &crowd));
         for used in &used {
             runners.extend(used.runners(&crowd).map(|(which, runner)| (Row::Threads(used.threads, which), runner)));

@@ -7,11 +7,14 @@ use crate::table::{Table, time};
 pub(crate) fn tables(growth: &Growth) -> String {
     format!(
         "{}Cost of a call and of a snapshot, by the number of live threads that have used the breaker; {} rounds\n\n{}\n\
+         A success by a thread that shares a stripe takes {}, and one `fetch_add` {}.\n\n\
          Bytes of one breaker, itself and on the heap, by the number of live threads that have made 3 calls each\n\n{}\n\
          Cost of a call for a key, and bytes for each key of 8 bytes, by the number of keys in the registry\n\n{}",
         growth.warning,
         growth.rounds,
         threads(growth),
+        time(growth.figure(Row::SharedStripe)),
+        time(growth.figure(Row::FetchAdd)),
         bytes(&growth.bytes),
         keys(growth),
     )

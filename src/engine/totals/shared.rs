@@ -30,7 +30,7 @@ struct Rare {
     uncredited_error: TallyU64,
     success_floor: TallyU64,
     error_floor: TallyU64,
-    /// When the current [`BURST`] of counts began, in nanoseconds of [`MonotonicClock`].
+    /// When the current [`BURST`] began, in nanoseconds of [`MonotonicClock`].
     burst: AtomicU64,
 }
 
@@ -54,7 +54,7 @@ impl Rare {
     }
 }
 
-/// So many counts ...
+/// So many successes, or rejections, ...
 const BURST: u64 = if cfg!(any(loom, shuttle)) { 2 } else { 1_024 };
 /// ... within so short a time earn a thread a stripe of its own. Without the time, every breaker would grow in the end.
 const SHORT: Duration = Duration::from_millis(20);
@@ -64,21 +64,17 @@ impl SharedStripe {
         SharedStripe { rare: CountBox::new(), success: Credited::new(), admitted: TallyU64::new(0) }
     }
 
-    /// Returns whether the stripe is busy.
-    pub(super) fn count_admission(&self) -> bool {
-        self.is_burst(self.admitted.fetch_add(1, Ordering::Release))
+    #[inline]
+    pub(super) fn count_admission(&self) {
+        self.admitted.fetch_add(1, Ordering::Release);
     }
 
     /// Returns whether the stripe is busy.
     pub(super) fn count_rejection(&self) -> bool {
-        self.is_burst(self.rare().rejected.fetch_add(1, Ordering::Release))
-    }
-
-    fn is_burst(&self, before: u64) -> bool {
+        let before = self.rare().rejected.fetch_add(1, Ordering::Release);
         (before + 1) % BURST == 0 && self.is_short_burst()
     }
 
-    #[cold]
     fn is_short_burst(&self) -> bool {
         if cfg!(any(loom, shuttle)) {
             return true;
@@ -89,22 +85,53 @@ impl SharedStripe {
     }
 
     /// Credits `epoch` with a success or an error; a late one counts in the totals alone. Returns whether the stripe is busy.
+    #[inline(never)]
     pub(super) fn count(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
-        let counts = if kind == Kind::Success { &self.success } else { &self.rare().error };
-        let credit = counts.add_one(epoch, present, || self.floor(kind));
-        match credit {
-            Credit::Given { count, contended } => {
-                if count % TURN == 0 {
-                    let whole = extend(self.floor(kind), count & COUNT.max());
-                    self.rare().floor_of(kind).fetch_max(whole, Ordering::AcqRel);
-                }
-                contended
-            }
+        self.count_fast(kind, epoch, present)
+    }
+
+    /// As [`count`](Self::count).
+    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    #[inline(always)]
+    pub(super) fn count_fast(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
+        match self.counts(kind).try_add_one(epoch) {
+            Ok(count) if count % BURST != 0 => false,
+            Ok(count) => self.end_burst(kind, count),
+            Err(found) => self.count_from(found, kind, epoch, present),
+        }
+    }
+
+    /// Goes on where an attempt to count has ended.
+    #[cold]
+    fn count_from(&self, found: Overtaken, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
+        match self.counts(kind).add_one(found, epoch, present, || self.floor(kind)) {
+            Credit::Given { count, contended } => contended | (count % BURST == 0 && self.end_burst(kind, count)),
             Credit::Late => {
                 self.count_uncredited(kind);
                 false
             }
         }
+    }
+
+    /// `count`: the low bits of one that has just been reached, a multiple of [`BURST`]. Returns whether the stripe is busy.
+    #[cold]
+    fn end_burst(&self, kind: Kind, count: u64) -> bool {
+        if count % TURN == 0 {
+            self.raise_floor(kind, count);
+        }
+        // Successes alone: where errors take turns with them, both would end a burst at almost the same time.
+        kind == Kind::Success && self.is_short_burst()
+    }
+
+    #[inline]
+    fn counts(&self, kind: Kind) -> &Credited {
+        if kind == Kind::Success { &self.success } else { &self.rare().error }
+    }
+
+    /// `count`: the low bits of one that has just been reached.
+    fn raise_floor(&self, kind: Kind, count: u64) {
+        let whole = extend(self.floor(kind), count);
+        self.rare().floor_of(kind).fetch_max(whole, Ordering::AcqRel);
     }
 
     /// A count of this kind that has been reached, not long ago.
@@ -166,9 +193,14 @@ struct Credited {
 
 /// The low bits of the count.
 const COUNT: Field = Field::after(EPOCH_MARK, u64::BITS - EPOCH_MARK.end());
+/// A count of one. What is carried out of the count is lost, and the epoch stays.
+const ONE: u64 = 1 << COUNT.start();
+const _: () = assert!(COUNT.end() == u64::BITS);
 /// The floor is raised each time the count has gone on by this. So it is never behind by as much as the low bits hold,
 /// even if the thread that should raise it is late by a whole turn.
 const TURN: u64 = (COUNT.max() + 1) / 4;
+// The floor is raised where the end of a burst is looked for.
+const _: () = assert!(TURN % BURST == 0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Credit {
@@ -176,6 +208,14 @@ enum Credit {
     Given { count: u64, contended: bool },
     /// Not given: the epoch is over.
     Late,
+}
+
+/// What was found instead of a count of the epoch that was to be credited.
+#[derive(Clone, Copy, Debug)]
+struct Overtaken {
+    seen: u64,
+    /// Another thread has come between.
+    contended: bool,
 }
 
 fn pack(epoch: Epoch, count: u64) -> u64 {
@@ -187,9 +227,23 @@ impl Credited {
         Credited { packed: TallyU64::new(0), start: TallyU64::new(0) }
     }
 
-    fn add_one(&self, epoch: Epoch, present: &Cell, floor: impl Fn() -> u64) -> Credit {
-        let mut contended = false;
-        let mut seen = self.packed.load_to_swap(Ordering::Acquire);
+    /// Credits `epoch` if it is that of the count, and no other thread comes between.
+    #[inline]
+    fn try_add_one(&self, epoch: Epoch) -> Result<u64, Overtaken> {
+        let seen = self.packed.load_to_swap(Ordering::Acquire);
+        if EPOCH_MARK.get(seen) != epoch.number() {
+            return Err(Overtaken { seen, contended: false });
+        }
+        let next = seen.wrapping_add(ONE);
+        match self.try_swap(seen, next) {
+            Ok(_) => Ok(COUNT.get(next)),
+            Err(seen) => Err(Overtaken { seen, contended: true }),
+        }
+    }
+
+    /// Goes on where [`try_add_one`](Self::try_add_one) has ended.
+    fn add_one(&self, found: Overtaken, epoch: Epoch, present: &Cell, floor: impl Fn() -> u64) -> Credit {
+        let Overtaken { mut seen, mut contended } = found;
         loop {
             if EPOCH_MARK.get(seen) != epoch.number() {
                 // An epoch that is not in the word has ended. One that is in the word is later than all that were.
@@ -199,13 +253,18 @@ impl Credited {
                 // Before the epoch is put in, so that no reader takes the calls of the one before for its own.
                 self.start.fetch_max(extend(floor(), COUNT.get(seen)), Ordering::AcqRel);
             }
-            let count = COUNT.get(seen) + 1;
-            // Release: pairs with the Acquires in `calls_in` and `total`.
-            match self.packed.compare_exchange_weak(seen, pack(epoch, count), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Credit::Given { count, contended },
+            let next = pack(epoch, COUNT.get(seen) + 1);
+            match self.try_swap(seen, next) {
+                Ok(_) => return Credit::Given { count: COUNT.get(next), contended },
                 Err(found) => (seen, contended) = (found, true),
             }
         }
+    }
+
+    #[inline]
+    fn try_swap(&self, seen: u64, next: u64) -> Result<u64, u64> {
+        // Release: pairs with the Acquires in `calls_in` and `total`.
+        self.packed.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire)
     }
 
     /// `floor` was read before.

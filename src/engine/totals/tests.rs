@@ -28,7 +28,7 @@ impl Parts {
     }
 
     fn admit(&self) {
-        self.totals().count_admission(self.totals().place());
+        self.totals().place().count_admission();
     }
 
     fn succeed(&self, times: u64) {
