@@ -179,7 +179,7 @@ fn holds_reach_every_member_and_are_released() {
     for member in &members {
         member.payments.try_acquire().unwrap().failure();
     }
-    // By the votes of both. A vote that is still on its way would count after the reset.
+    // Otherwise a vote that is on its way could complete the quorum after the reset.
     let is_held = |member: &Member| member.fleet.status().breakers.iter().any(|one| one.standing == Standing::Held);
     wait_for("the fleet holds all", || members.iter().all(is_held));
     done(&server.run(&["reset", "payments", "--because", "repaired", "--yes"]));

@@ -486,7 +486,8 @@ impl Member {
             Phase::Closed => self.let_go(sight, out),
             Phase::Reset => {
                 self.mode = Mode::Local;
-                self.evidence = Evidence::None;
+                // The vote may reach the store after the reset.
+                self.retract(out);
                 out.actions.push(Action::Reset);
             }
             Phase::Open(remaining) => self.hold(now, remaining, sight, out),

@@ -204,6 +204,12 @@ impl World {
         self.check_probers();
     }
 
+    /// The votes that the store has.
+    fn votes(&mut self) -> u64 {
+        let reply = self.carry_out("operator", &[Op::Show { name: NAME.to_owned() }]);
+        reply.answers[0].views[0].votes
+    }
+
     /// Promise 1: at most one member probes, whatever happened to it.
     fn check_probers(&self) {
         let probes = |member: &&Sim| {
@@ -573,6 +579,33 @@ fn a_reset_for_all_closes_all() {
     world.run(BEAT / 2);
     assert_eq!(world.states(), [State::Closed; 3]);
     assert_eq!(world.members[0].breaker.metrics().total_error_count, 0);
+}
+
+/// A vote that is on its way while the fleet is reset is taken back.
+#[test]
+fn no_vote_from_before_a_reset_stands_after_it() {
+    let mut late_votes = 0;
+    for seed in seeds(20) {
+        let mut world = World::new(seed, 3);
+        world.run(3 * BEAT);
+        for member in &mut world.members[1..] {
+            member.share = 0;
+        }
+        world.is_dependency_up = false;
+        let deadline = world.now + Duration::from_secs(60);
+        while !world.members[0].node.members().next().unwrap().1.is_voting() {
+            world.step();
+            assert!(world.now < deadline, "seed {seed}");
+        }
+        let is_on_its_way = world.votes() == 0;
+        late_votes += u64::from(is_on_its_way);
+        world.members[0].share = 0;
+        world.carry_out("operator", &[Op::Reset { name: NAME.to_owned() }]);
+        world.run(BEAT);
+        assert_eq!(world.states(), [State::Closed; 3], "seed {seed}");
+        assert_eq!(world.votes(), 0, "seed {seed}");
+    }
+    assert!(late_votes > 0, "no vote was on its way");
 }
 
 /// Promise 7: without a store, a breaker does at each moment what one does that is in no fleet.
