@@ -69,7 +69,7 @@ impl Runner {
         let calls = batch(CALLS, |calls| alone(&lane, calls));
         let timed: Box<Timed> = match threads {
             1 => Box::new(move |calls| alone(&lane, calls).into()),
-            _ => Box::new(move |calls| together(&lane, calls)),
+            _ => Box::new(move |calls| together(&lane, 0, calls)),
         };
         Runner { timed, calls, nanos: Vec::new(), interrupted: Vec::new() }
     }
@@ -144,20 +144,24 @@ pub(crate) fn alone(lane: &Lane, calls: u64) -> Duration {
 
 /// Two threads make so many calls each. From the first one's start to the last one's end: threads that came
 /// one after the other would take twice as long.
-pub(crate) fn together(lane: &Lane, calls: u64) -> Batch {
+/// Before that, each thread makes `warm_up` calls: the second thread is new each time, and its first calls take longer.
+pub(crate) fn together(lane: &Lane, warm_up: u64, calls: u64) -> Batch {
     // A machine that is busy otherwise does not let two threads run side by side each time, or for a long time not at all.
     let start = Instant::now();
     loop {
-        let batch = side_by_side(lane, calls);
+        let batch = side_by_side(lane, warm_up, calls);
         if !batch.is_interrupted || start.elapsed() > PATIENCE {
             return batch;
         }
     }
 }
 
-fn side_by_side(lane: &Lane, calls: u64) -> Batch {
+fn side_by_side(lane: &Lane, warm_up: u64, calls: u64) -> Batch {
     let ready = AtomicU32::new(0);
     let run = || {
+        if warm_up > 0 {
+            lane(warm_up);
+        }
         let before = interruptions();
         ready.fetch_add(1, Ordering::AcqRel);
         while ready.load(Ordering::Acquire) < 2 {

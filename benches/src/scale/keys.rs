@@ -74,8 +74,12 @@ impl Known {
     fn runner(&self, threads: u32, call: impl Fn(&Registry<u64>, u64) + Send + Sync + 'static) -> Runner {
         let lane = self.lane(call);
         Runner::with(KNOWN, move |calls| {
-            lane(KNOWN);
-            if threads == 1 { alone(&lane, calls).into() } else { together(&lane, calls) }
+            if threads == 1 {
+                lane(KNOWN);
+                alone(&lane, calls).into()
+            } else {
+                together(&lane, KNOWN, calls)
+            }
         })
     }
 
