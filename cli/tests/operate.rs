@@ -440,7 +440,7 @@ fn followed_events_survive_a_restart_of_the_console() {
     wait_for(&printed, "force_open by ben: after the restart");
 }
 
-/// A process on a terminal of its own.
+/// A process on its own terminal.
 struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     /// Everything that it wrote.

@@ -19,7 +19,7 @@ use tripcoil_fleet::{BreakerName, Fleet, Quorum, Redis, Standing};
 const PATIENCE: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "s3cret-s3cret";
 
-/// On a free port of the loopback interface, in a folder of its own. It ends with this.
+/// Listens on a free port of the loopback interface and works in a temporary folder. Dropping it stops the server.
 struct Server {
     child: Child,
     port: u16,

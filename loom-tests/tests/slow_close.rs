@@ -1,5 +1,5 @@
-//! A slow close begins where the breaker still is as it was seen, with the ramp of its own order, and never takes a closed
-//! breaker back to a share of its calls.
+//! A slow close begins only if the breaker has not moved since its revision was read. It uses the ramp of its order, and
+//! never takes a closed breaker back to a share of its calls.
 
 #![cfg(loom)]
 

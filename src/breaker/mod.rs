@@ -431,12 +431,12 @@ impl CircuitBreaker {
         self.engine.extend_open(at, open_for)
     }
 
-    /// Adds an observer to a breaker that stands, a `static` for instance. It is notified of the changes of state from now
-    /// on, until the handle is dropped.
+    /// Adds an observer to an existing breaker, such as a `static`. It is notified of changes of state from now on, until
+    /// the handle is dropped.
     ///
     /// All that [`Builder::on_transition`](crate::Builder::on_transition) says holds here too; observers that were given
     /// there come first. [`rejected_count`](crate::Transition::rejected_count) counts from the first observer on. When the
-    /// handle is dropped, another thread may be in the midst of a last call of the observer.
+    /// handle is dropped, another thread may still be inside a last call of the observer.
     ///
     /// ```
     /// use std::sync::mpsc;

@@ -147,7 +147,7 @@ impl<'a> LocalPermit<'a> {
     }
 
     /// A judge that panics drops the permit.
-    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[expect(clippy::inline_always, reason = "a healthy call does nothing else")]
     #[inline(always)]
     pub(crate) fn settle<T, E>(self, judge: impl Judge<Result<T, E>>, result: &Result<T, E>) {
         let (outcome, message) = judge.judge_with_message(result);

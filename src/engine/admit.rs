@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// The time, if it takes more than `word` and the time to say whether it admits a call.
-    #[expect(clippy::inline_always, reason = "the way of a rejection, which is nothing but this")]
+    #[expect(clippy::inline_always, reason = "a rejection does nothing else")]
     #[inline(always)]
     fn time_unless_open(&self, word: Word) -> Result<Duration, Reason> {
         if word.state() == State::ForcedOpen {

@@ -25,7 +25,7 @@ pub(super) struct EndedCall<'a> {
 
 impl Engine {
     /// Settles a call that is not timed, of a thread that has a stripe of its own at hand, `own`.
-    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[expect(clippy::inline_always, reason = "a healthy call does nothing else")]
     #[inline(always)]
     pub(crate) fn settle_fast(
         &self,
@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// As [`settle_fast`](Self::settle_fast), for a thread that has no stripe at hand and counts in `place`.
-    #[expect(clippy::inline_always, reason = "a healthy call is nothing but this")]
+    #[expect(clippy::inline_always, reason = "a healthy call does nothing else")]
     #[inline(always)]
     pub(crate) fn settle_in(
         &self,

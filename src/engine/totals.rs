@@ -481,8 +481,8 @@ impl<'a> Totals<'a> {
         }
     }
 
-    /// As [`count_success`](Self::count_success), where a call is little but this.
-    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    /// As [`count_success`](Self::count_success), where a call does little else.
+    #[expect(clippy::inline_always, reason = "a healthy call does little else")]
     #[inline(always)]
     pub(crate) fn count_success_fast(self, place: Place<'_>, epoch: Epoch, present: &Cell) {
         match place.stripe {

@@ -176,7 +176,7 @@ impl Series {
 /// The name of all names beyond the maximum.
 const OTHER: &str = "other";
 
-/// The series, each of which has its name for good.
+/// The series. Their names do not change.
 pub(super) struct SeriesTable<S = Series> {
     series: Vec<S>,
     places: HashMap<Arc<str>, usize>,

@@ -32,7 +32,7 @@ impl Hooks {
         Hooks(Arc::new(Mutex::new(Listed { hooks: Vec::new(), next_id: 0 })))
     }
 
-    /// Adds one for good. Returns its number.
+    /// Adds one permanently. Returns its number.
     pub(super) fn add(&self, hook: impl Fn(RegistryChange<'_>) + Send + Sync + 'static) -> u64 {
         let mut listed = self.0.lock();
         let id = listed.next_id;

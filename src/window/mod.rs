@@ -104,7 +104,7 @@ impl Windows {
         Windows { rates, past, in_flight, begun: None }
     }
 
-    /// Windows that begin in the midst of `epoch`, when `settled` of its calls have been settled.
+    /// Windows that begin in the middle of `epoch`, when `settled` of its calls have been settled.
     pub(crate) fn beginning(self, epoch: Epoch, settled: u64) -> Self {
         Windows { begun: Some((epoch, settled)), ..self }
     }

@@ -68,7 +68,7 @@ where
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
-/// Acts on a thread of its own: a fleet blocks while it waits for its store, and must not block a runtime of the host.
+/// Acts on a separate thread: a fleet blocks while it waits for its store, and must not block the host's runtime.
 async fn aside(core: &Arc<Core>, access: Access, request: ActRequest) -> Result<States, Refusal> {
     let unavailable = |why: &str| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why);
     let place =

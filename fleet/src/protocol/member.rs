@@ -570,7 +570,7 @@ impl Member {
                     }
                 }
             }
-            // Its probes have succeeded. It need not go through the steps of its own recovery before the others begin.
+            // Its probes have succeeded. The others need not wait until its own recovery is complete.
             Mode::Probing { .. } if sight.state == State::Closed && !is_overtaken => self.recover(now, sight, out),
             Mode::Probing { until, .. } if now >= until => {
                 // Somebody else may probe from now on.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// One on a free port of the loopback interface, in a folder of its own. It ends with this.
+/// Listens on a free port of the loopback interface and works in a temporary folder. Dropping it stops the server.
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,

@@ -96,7 +96,7 @@ pub(crate) struct Seen {
     pub(crate) vote_of_dead: bool,
 }
 
-/// Whoever says the same is the same. The text has all of it, and nothing else.
+/// Hashes what is written to it. The `Debug` text of a world contains all of its facts, so equal texts mean equal worlds.
 struct Hashing<'a, H>(&'a mut H);
 
 impl<H: Hasher> Write for Hashing<'_, H> {

@@ -54,9 +54,9 @@ impl Rare {
     }
 }
 
-/// So many successes, or rejections, ...
+/// A thread earns its own stripe by this many successes or rejections within [`SHORT`].
 const BURST: u64 = if cfg!(any(loom, shuttle)) { 2 } else { 1_024 };
-/// ... within so short a time earn a thread a stripe of its own. Without the time, every breaker would grow in the end.
+/// The time limit of a [`BURST`]. Without one, every breaker would grow in the end.
 const SHORT: Duration = Duration::from_millis(20);
 
 impl SharedStripe {
@@ -91,7 +91,7 @@ impl SharedStripe {
     }
 
     /// As [`count`](Self::count).
-    #[expect(clippy::inline_always, reason = "a healthy call is little but this")]
+    #[expect(clippy::inline_always, reason = "a healthy call does little else")]
     #[inline(always)]
     pub(super) fn count_fast(&self, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
         match self.counts(kind).try_add_one(epoch) {
@@ -101,7 +101,7 @@ impl SharedStripe {
         }
     }
 
-    /// Goes on where an attempt to count has ended.
+    /// Continues where [`try_add_one`](Credited::try_add_one) has failed.
     #[cold]
     fn count_from(&self, found: Overtaken, kind: Kind, epoch: Epoch, present: &Cell) -> bool {
         match self.counts(kind).add_one(found, epoch, present, || self.floor(kind)) {
